@@ -1,0 +1,30 @@
+"""Small volumes that several rooms test with."""
+
+import os
+from pathlib import Path
+
+import pytest
+from small_volumes import textured
+
+from vemrecon.volume import Volume, VoxelSize
+
+
+@pytest.fixture
+def make_volume():
+    """Function that makes a volume of 10 nm voxels from a shape or an array."""
+
+    def make(source=(17, 33, 29), voxel_size=(10, 10, 10), **more):
+        array = textured(source) if isinstance(source, tuple) else source
+        return Volume(array, VoxelSize(*voxel_size) if voxel_size else None, "test", **more)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def fib25():
+    """Path of the real FIB-25 sample with labels; the test skips where it is not."""
+    root = os.environ.get("VEMRECON_SHARED")
+    path = Path(root or "") / "data" / "fib25" / "training_sample2" / "raw.h5"
+    if not root or not path.exists():
+        pytest.skip("real data: set VEMRECON_SHARED to the folder that holds data/fib25/training_sample2/raw.h5")
+    return path

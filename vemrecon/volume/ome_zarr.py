@@ -1,0 +1,203 @@
+"""zarr volumes: read OME-Zarr 0.4 and 0.5 and plain arrays of format 2 and 3, create OME-Zarr 0.5.
+
+Source: OME-NGFF specification 0.5, section "multiscales" metadata.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vemrecon.errors import DataError, unknown
+from vemrecon.files import output_error
+from vemrecon.volume.region import Triple
+from vemrecon.volume.volume import Grid, Volume, quantise
+from vemrecon.volume.voxels import VoxelSize
+
+NM_PER_UNIT = {"nanometer": 1.0, "micrometer": 1e3, "millimeter": 1e6, "angstrom": 0.1}
+CHUNK = 64
+
+
+def open_zarr(path: Path, dataset: str | None = None) -> Volume:
+    """Open a zarr array, an OME-Zarr image (its finest level), or an array of a group.
+
+    Raises:
+        DataError: If the folder holds no zarr array, the array is no volume, or chunks are missing.
+    """
+    import zarr
+
+    try:
+        node = zarr.open(path, mode="r")
+    except Exception as error:  # zarr has no common base for what damaged metadata raise
+        raise DataError(f"{path}: not a zarr array or group, or damaged") from error
+    size: VoxelSize | None = None
+    grid: Grid = "centred"
+    axes: list[str] | None = None
+    if isinstance(node, zarr.Group):
+        attributes: dict[str, Any] = dict(node.attrs)
+        image = attributes.get("ome", attributes)
+        multiscales = image.get("multiscales") if isinstance(image, Mapping) else None
+        grid = attributes.get("vemrecon", {}).get("grid", "centred")
+        if multiscales and dataset is None:
+            dataset, size, axes = _first_level(path, multiscales[0])
+        node = _array_of(path, node, dataset)
+    array: Any = node
+    if axes is not None and len(axes) != 3:
+        array = _Spatial(path, array, axes)
+    if size is None:
+        size = _plain_voxel_size(dict(node.attrs))
+    _require_complete(path, node)
+    return Volume(array, size, path.name, grid=grid)
+
+
+def _array_of(path: Path, group: Any, dataset: str | None) -> Any:
+    import zarr
+
+    try:
+        arrays = {name: item for name, item in group.members(max_depth=None) if isinstance(item, zarr.Array)}
+    except Exception as error:  # zarr has no common base for what damaged metadata raise
+        raise DataError(f"{path}: damaged zarr metadata ({error})") from error
+    if dataset is not None:
+        if dataset.strip("/") not in arrays:
+            raise DataError(f"{path}: {unknown('array', dataset, arrays)}")
+        return arrays[dataset.strip("/")]
+    named = [name for name in ("raw", "volumes/raw") if name in arrays]
+    names = named or [name for name, array in arrays.items() if array.ndim == 3]
+    if len(names) != 1 and not named:
+        raise DataError(f"{path}: {len(names)} arrays are 3D; say which one ({', '.join(sorted(arrays)) or 'none'})")
+    return arrays[names[0]]
+
+
+def _first_level(path: Path, image: Mapping[str, Any]) -> tuple[str, VoxelSize | None, list[str]]:
+    """Path, voxel size and axis names of the finest level of a multiscale image."""
+    try:
+        axes = [a["name"] if isinstance(a, Mapping) else str(a) for a in image["axes"]]
+        level = image["datasets"][0]
+        units = [NM_PER_UNIT.get(a.get("unit", "")) if isinstance(a, Mapping) else None for a in image["axes"]]
+        scales = [1.0] * len(axes)
+        for owner in (level, image):  # the transformation of the whole image follows that of the level
+            for step in owner.get("coordinateTransformations", []):
+                if step.get("type") == "scale":
+                    scales = [a * b for a, b in zip(scales, step["scale"], strict=True)]
+        spatial = {n: (s, u) for n, s, u in zip(axes, scales, units, strict=True) if n in "zyx"}
+        if list(spatial) != ["z", "y", "x"]:
+            raise DataError(f"{path}: axes {axes}; the spatial axes must be z, y, x in this order")
+        known = all(u is not None for _, u in spatial.values())
+        size = VoxelSize(*(s * (u or 0) for s, u in spatial.values())) if known else None
+        return str(level["path"]), size, axes
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: damaged OME-Zarr metadata ({error!r})") from error
+
+
+def _plain_voxel_size(attributes: Mapping[str, Any]) -> VoxelSize | None:
+    resolution = attributes.get("resolution")  # (z, y, x) in nm, as in the HDF5 layout of CREMI
+    return VoxelSize(*resolution) if isinstance(resolution, list | tuple) and len(resolution) == 3 else None
+
+
+def _require_complete(path: Path, array: Any) -> None:
+    """Refuse arrays with missing chunks: they read as silent black."""
+    stored = array.nchunks_initialized
+    if stored < array.nchunks:
+        raise DataError(
+            f"{path}: {array.nchunks - stored} of {array.nchunks} chunks are missing (truncated copy?); "
+            f"if they are meant to be empty, rewrite the array with empty chunks"
+        )
+
+
+class _Spatial:
+    """The (z, y, x) part of an array with further axes of length one."""
+
+    def __init__(self, path: Path, array: Any, axes: list[str]) -> None:
+        extra = [n for n, name in zip(array.shape, axes, strict=True) if name not in "zyx"]
+        if any(n != 1 for n in extra):
+            raise DataError(f"{path}: axes {axes} of shape {array.shape}; only one time point and channel can be read")
+        self.array, self.lead = array, len(extra)
+        self.shape, self.dtype = array.shape[self.lead :], array.dtype
+
+    def __getitem__(self, index: tuple[slice, slice, slice]) -> Any:
+        return self.array[(0,) * self.lead + index]
+
+
+def create_zarr(
+    path: Path,
+    shape: Triple,
+    dtype: np.dtype[Any] | str,
+    voxel_size: VoxelSize | None,
+    *,
+    chunks: Triple | None = None,
+    grid: Grid = "centred",
+    attributes: Mapping[str, Any] | None = None,
+) -> Any:
+    """Create an OME-Zarr 0.5 image with one level and give its zarr array, to be filled block by block.
+
+    Args:
+        path: Folder that does not exist yet.
+        shape: (z, y, x).
+        dtype: Of the voxels.
+        voxel_size: In nm; None is written as one unit-less voxel.
+        chunks: (z, y, x); whoever writes in parallel must give each chunk one writer.
+        grid: Stored so that a reader registers the sections rightly.
+        attributes: Further facts, kept under the key `vemrecon`.
+
+    Raises:
+        OutputError: If the folder cannot be written.
+    """
+    import zarr
+
+    axes = [{"name": n, "type": "space"} | ({"unit": "nanometer"} if voxel_size else {}) for n in "zyx"]
+    edges = list(voxel_size or (1.0, 1.0, 1.0))
+    transformations = [{"type": "scale", "scale": edges}]
+    image = {
+        "name": path.stem,
+        "axes": axes,
+        "datasets": [{"path": "0", "coordinateTransformations": transformations}],
+    }
+    try:
+        group = zarr.create_group(
+            path,
+            zarr_format=3,
+            attributes={
+                "ome": {"version": "0.5", "multiscales": [image]},
+                "vemrecon": {"grid": grid, **(attributes or {})},
+            },
+        )
+        return group.create_array(
+            "0",
+            shape=shape,
+            chunks=chunks or tuple(min(CHUNK, n) for n in shape),
+            dtype=np.dtype(dtype),
+            dimension_names=["z", "y", "x"],
+            config={"write_empty_chunks": True},  # a missing chunk then always means a damaged copy
+        )
+    except OSError as error:
+        raise output_error(path, error) from error
+
+
+def copy_to_zarr(
+    path: Path, volume: Volume, dtype: np.dtype[Any] | str, intensity_range: tuple[float, float] | None = None
+) -> None:
+    """Write a volume as OME-Zarr 0.5, slab by slab, under a temporary name until it is complete.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        depth = min(CHUNK, volume.shape[0])
+        plane = volume.shape[1] * volume.shape[2] * 4
+        depth = max(1, min(depth, (128 << 20) // plane))
+        chunks = (depth, min(CHUNK, volume.shape[1]), min(CHUNK, volume.shape[2]))
+        array = create_zarr(temporary, volume.shape, dtype, volume.voxel_size, chunks=chunks, grid=volume.grid)
+        for slab in volume.slabs(depth):
+            array[slab.slices] = quantise(volume.read(slab), np.dtype(dtype), intensity_range)
+        temporary.rename(path)
+    except OSError as error:
+        raise output_error(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

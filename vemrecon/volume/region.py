@@ -1,0 +1,98 @@
+"""`Region`: a box of voxels, half-open, in (z, y, x) order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from vemrecon.errors import DataError
+
+Triple = tuple[int, int, int]
+
+
+def triple(values: Sequence[int]) -> Triple:
+    """Three integers as a tuple, which is how every shape and position is kept."""
+    z, y, x = (int(v) for v in values)
+    return z, y, x
+
+
+@dataclass(frozen=True, order=True)
+class Region:
+    """A box of voxels `start <= voxel < stop` in the coordinates of the volume that it belongs to.
+
+    >>> Region((0, 0, 0), (4, 8, 8)).shape
+    (4, 8, 8)
+    """
+
+    start: Triple
+    stop: Triple
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "start", triple(self.start))
+        object.__setattr__(self, "stop", triple(self.stop))
+        if any(a < 0 or b <= a for a, b in zip(self.start, self.stop, strict=True)):
+            raise DataError(f"empty or negative region {self}")
+
+    def __str__(self) -> str:
+        return " ".join(f"{n}[{a},{b})" for n, a, b in zip("zyx", self.start, self.stop, strict=True))
+
+    @classmethod
+    def whole(cls, shape: Sequence[int]) -> Region:
+        """The region that covers a volume of this shape."""
+        return cls((0, 0, 0), triple(shape))
+
+    @property
+    def shape(self) -> Triple:
+        """Number of voxels along z, y and x."""
+        return triple([b - a for a, b in zip(self.start, self.stop, strict=True)])
+
+    @property
+    def voxels(self) -> int:
+        """Number of voxels in the region."""
+        return math.prod(self.shape)
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice]:
+        """Index into an array of shape (z, y, x)."""
+        z, y, x = (slice(a, b) for a, b in zip(self.start, self.stop, strict=True))
+        return z, y, x
+
+    def shifted(self, by: Sequence[int]) -> Region:
+        """The region moved by a number of voxels along each axis."""
+        return Region(
+            triple([a + d for a, d in zip(self.start, by, strict=True)]),
+            triple([b + d for b, d in zip(self.stop, by, strict=True)]),
+        )
+
+    def relative_to(self, origin: Sequence[int]) -> Region:
+        """The same voxels counted from another origin."""
+        return self.shifted([-o for o in origin])
+
+    def expanded(self, halo: Sequence[int], within: Region) -> Region:
+        """The region with a margin on both sides, cut at the edges of `within`."""
+        return Region(
+            triple([max(a - h, w) for a, h, w in zip(self.start, halo, within.start, strict=True)]),
+            triple([min(b + h, w) for b, h, w in zip(self.stop, halo, within.stop, strict=True)]),
+        )
+
+    def contains(self, other: Region) -> bool:
+        """Whether every voxel of the other region lies in this one."""
+        return all(a <= b for a, b in zip(self.start, other.start, strict=True)) and all(
+            a >= b for a, b in zip(self.stop, other.stop, strict=True)
+        )
+
+    def overlaps(self, other: Region) -> bool:
+        """Whether the two regions share a voxel."""
+        return all(a < d and c < b for a, b, c, d in zip(self.start, self.stop, other.start, other.stop, strict=True))
+
+    def blocks(self, size: Sequence[int]) -> Iterator[Region]:
+        """Blocks of at most `size` voxels per axis that tile the region, in z, y, x order."""
+        steps = [
+            [(a, min(a + s, stop)) for a in range(start, stop, s)]
+            for start, stop, s in zip(self.start, self.stop, size, strict=True)
+        ]
+        for z0, z1 in steps[0]:
+            for y0, y1 in steps[1]:
+                for x0, x1 in steps[2]:
+                    yield Region((z0, y0, x0), (z1, y1, x1))

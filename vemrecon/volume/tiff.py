@@ -1,0 +1,174 @@
+"""Multi-page TIFF stacks, one section a page."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vemrecon.errors import DataError
+from vemrecon.files import output_error
+from vemrecon.volume.volume import Volume, quantise
+from vemrecon.volume.voxels import VoxelSize
+
+PAGE_CACHE_BYTES = 128 << 20
+NM_PER_UNIT = {"nm": 1.0, "nanometer": 1.0, "um": 1e3, "µm": 1e3, "\\u00b5m": 1e3, "micron": 1e3, "micrometer": 1e3,
+               "mm": 1e6, "å": 0.1, "angstrom": 0.1}  # fmt: skip
+
+
+def open_tiff(path: Path, dataset: str | None = None) -> Volume:
+    """Open a multi-page TIFF; the voxel size comes from OME or ImageJ metadata when these state a unit.
+
+    Raises:
+        DataError: If the file is truncated, is a single 2D image, or has colour channels.
+    """
+    import tifffile
+
+    complaints = _Complaints()
+    logger = logging.getLogger("tifffile")
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(complaints)
+    try:
+        file = tifffile.TiffFile(path)
+        pages = list(file.pages)
+        series = file.series[0]
+        keyframe = file.pages.first
+    except Exception as error:  # tifffile raises many kinds on damaged files
+        raise DataError(f"{path}: not a TIFF file, or truncated") from error
+    finally:
+        logger.removeHandler(complaints)
+        logger.propagate = propagate
+    if keyframe.samplesperpixel != 1:
+        raise DataError(f"{path}: a colour image ({keyframe.samplesperpixel} channels); convert it to grey first")
+    shape = tuple(n for n in series.shape if n != 1) if len(series.shape) > 3 else tuple(series.shape)
+    if complaints.texts:
+        raise DataError(f"{path}: truncated or damaged TIFF ({complaints.texts[0]})")
+    if len(shape) != 3:
+        raise DataError(f"{path}: a 2D image or an array of shape {tuple(series.shape)}; a volume is a stack of pages")
+    offset = series.dataoffset
+    contiguous = offset is not None and len(pages) < shape[0]  # ImageJ writes one page for a whole stack
+    size = path.stat().st_size
+    ends = [o + n for page in pages for o, n in zip(page.dataoffsets, page.databytecounts, strict=True)]
+    if contiguous and offset is not None:
+        ends = [offset + series.size * series.dtype.itemsize]
+    if not ends or max(ends) > size or (not contiguous and len(pages) < shape[0]):
+        raise DataError(f"{path}: truncated or damaged TIFF (the data of {shape[0]} sections do not fit into the file)")
+    if contiguous and offset is not None:
+        dtype = np.dtype(series.dtype).newbyteorder(file.byteorder)
+        return Volume(_Native(np.memmap(path, dtype, "r", offset, shape)), _voxel_size(file), path.name)
+    return Volume(_Pages(series.pages if len(series.pages) == shape[0] else pages, shape), _voxel_size(file), path.name)
+
+
+def write_tiff(
+    path: Path, volume: Volume, dtype: np.dtype[Any], intensity_range: tuple[float, float] | None = None
+) -> None:
+    """Write a volume as OME-TIFF, section by section, under a temporary name until it is complete.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    import tifffile
+
+    metadata: dict[str, Any] = {"axes": "ZYX"}
+    if volume.voxel_size is not None:
+        for axis, edge in zip("ZYX", volume.voxel_size, strict=True):
+            metadata |= {f"PhysicalSize{axis}": edge, f"PhysicalSize{axis}Unit": "nm"}
+
+    def sections() -> Iterator[NDArray[Any]]:
+        for slab in volume.slabs():
+            yield from quantise(volume.read(slab), dtype, intensity_range)
+
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=".ome.tif.part")
+        os.close(handle)
+    except OSError as error:
+        raise output_error(path, error) from error
+    temporary = Path(name)
+    try:
+        tifffile.imwrite(
+            temporary, sections(), shape=volume.shape, dtype=dtype, photometric="minisblack", compression="zlib",
+            metadata=metadata, ome=True, bigtiff=volume.whole.voxels * dtype.itemsize > 2**31,
+        )  # fmt: skip
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise output_error(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class _Pages:
+    """Pages as sections; the last ones read stay in memory, because tiles ask for the same pages again."""
+
+    def __init__(self, pages: Any, shape: tuple[int, ...]) -> None:
+        self.pages, self.shape = pages, shape
+        self.dtype = np.dtype(pages[0].dtype)
+        self.cache: OrderedDict[int, NDArray[Any]] = OrderedDict()
+        self.room = max(1, PAGE_CACHE_BYTES // (shape[1] * shape[2] * self.dtype.itemsize))
+
+    def __getitem__(self, index: tuple[slice, slice, slice]) -> NDArray[Any]:
+        return np.stack([self._page(z)[index[1:]] for z in range(self.shape[0])[index[0]]])
+
+    def _page(self, z: int) -> NDArray[Any]:
+        if z not in self.cache:
+            page = self.pages[z].asarray()
+            if page.shape != self.shape[1:]:
+                raise DataError(f"page {z} has shape {page.shape}, the first page {self.shape[1:]}")
+            self.cache[z] = page
+            if len(self.cache) > self.room:
+                self.cache.popitem(last=False)
+        self.cache.move_to_end(z)
+        return self.cache[z]
+
+
+class _Native:
+    """A memory map that hands out voxels in the byte order of the machine."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self.array, self.shape, self.dtype = array, array.shape, array.dtype.newbyteorder("=")
+
+    def __getitem__(self, index: tuple[slice, slice, slice]) -> NDArray[Any]:
+        return self.array[index].astype(self.dtype)
+
+
+class _Complaints(logging.Handler):
+    """Collects what tifffile only logs when it meets a damaged file."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
+
+
+def _voxel_size(file: Any) -> VoxelSize | None:
+    if file.is_ome and file.ome_metadata:
+        return _ome_voxel_size(file.ome_metadata)
+    if file.is_imagej and file.imagej_metadata:
+        meta = file.imagej_metadata
+        unit = NM_PER_UNIT.get(str(meta.get("unit", "")).lower())
+        tags = file.pages.first.tags
+        if unit and "spacing" in meta and "XResolution" in tags and "YResolution" in tags:
+            y, x = ((lambda r: r[1] / r[0])(tags[name].value) for name in ("YResolution", "XResolution"))
+            return VoxelSize(meta["spacing"] * unit, y * unit, x * unit)
+    return None
+
+
+def _ome_voxel_size(xml: str) -> VoxelSize | None:
+    from xml.etree import ElementTree
+
+    for pixels in ElementTree.fromstring(xml).iter():
+        if pixels.tag.endswith("}Pixels"):
+            edges = [pixels.get(f"PhysicalSize{axis}") for axis in "ZYX"]
+            units = [NM_PER_UNIT.get(pixels.get(f"PhysicalSize{axis}Unit", "µm").lower()) for axis in "ZYX"]
+            if all(edges) and all(units):
+                return VoxelSize(*(float(e or 0) * (u or 0) for e, u in zip(edges, units, strict=True)))
+    return None

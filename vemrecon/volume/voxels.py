@@ -1,0 +1,45 @@
+"""`VoxelSize`: the physical size of a voxel travels with every volume."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from vemrecon.errors import DataError
+
+
+@dataclass(frozen=True)
+class VoxelSize:
+    """Edge lengths of a voxel in nanometres, in z, y, x order.
+
+    >>> VoxelSize(40, 4, 4).anisotropy
+    10.0
+    """
+
+    z: float
+    y: float
+    x: float
+
+    def __post_init__(self) -> None:
+        for axis, edge in zip("zyx", self, strict=True):
+            object.__setattr__(self, axis, float(edge))
+        if not all(math.isfinite(edge) and edge > 0 for edge in self):
+            raise DataError(f"voxel size must be positive in every axis, got {tuple(self)} nm (z, y, x)")
+
+    def __iter__(self) -> Iterator[float]:
+        return iter((self.z, self.y, self.x))
+
+    def __str__(self) -> str:
+        return " x ".join(f"{edge:g}" for edge in self) + " nm"
+
+    @property
+    def anisotropy(self) -> float:
+        """Axial edge over the mean lateral edge; 1 means isotropic."""
+        return self.z / (0.5 * (self.y + self.x))
+
+    def scaled(self, axis: int, factor: float) -> VoxelSize:
+        """The voxel size with one edge multiplied by a factor (coarser for factors above 1)."""
+        edges = list(self)
+        edges[axis] *= factor
+        return VoxelSize(*edges)
