@@ -1,0 +1,89 @@
+"""The one interface of every method."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from vemrecon.methods.card import MethodCard
+from vemrecon.volume import Grid
+from vemrecon.volume.region import Triple
+
+
+@dataclass(frozen=True)
+class TileShape:
+    """Size of the tile that a method reconstructs at once, and the margin it needs, in observed voxels (z, y, x)."""
+
+    z: int
+    y: int
+    x: int
+    halo: Triple = (0, 0, 0)
+
+    @property
+    def core(self) -> Triple:
+        """Size without the halo."""
+        return self.z, self.y, self.x
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What `reconstruct` gets.
+
+    Attributes:
+        observed: Shape (1, 1, z, y, x), float32 in [0, 1].
+        scale: Axial voxels to make of each observed section.
+        grid: Where reconstructed voxels lie between the observed sections.
+        origin: Position of the tile's first voxel in the observed volume (z, y, x).
+    """
+
+    observed: Tensor
+    scale: float
+    grid: Grid
+    origin: Triple = (0, 0, 0)
+
+
+class Method(LightningModule, ABC):
+    """A reconstruction method. Only `reconstruct` is required.
+
+    A method of another package also states its `card` and, if it wants named settings, its `presets`; those of the
+    built-in methods stand in `benchmark/methods/`.
+    """
+
+    card: ClassVar[MethodCard | None] = None
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    tile: TileShape = TileShape(16, 128, 128, halo=(2, 16, 16))
+
+    def supports(self, scale: float, grid: Grid) -> str | None:
+        """Reason why this task is out of scope, or None."""
+        return None
+
+    @abstractmethod
+    def reconstruct(self, tile: Tile) -> Tensor:
+        """The isotropic tile, shape (1, 1, round(z * scale), y, x), in [0, 1]."""
+
+    def parameter_count(self) -> int:
+        """Number of learnable numbers."""
+        return sum(p.numel() for p in self.parameters())
+
+
+@torch.inference_mode()
+def reconstruct_tile(method: Method, tile: Tile) -> Tensor:
+    """Reconstruct one tile, clipped to [0, 1].
+
+    Raises:
+        ValueError: If the method returns another shape than promised, or values that are not finite.
+    """
+    z, y, x = tile.observed.shape[2:]
+    wanted = (1, 1, round(z * tile.scale), y, x)
+    result = method.reconstruct(tile)
+    if tuple(result.shape) != wanted:
+        raise ValueError(f"{type(method).__name__} returned shape {tuple(result.shape)}, expected {wanted}")
+    if not torch.isfinite(result).all():
+        raise ValueError(f"{type(method).__name__} returned NaN or infinite values")
+    return result.clamp(0, 1)

@@ -1,0 +1,129 @@
+"""Methods by name: the built-in ones of `benchmark/methods/`, those of other packages, and any class path.
+
+Listing loads no code of any method; a class is imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from vemrecon import protocol
+from vemrecon.errors import ConfigError, PluginError, unknown
+from vemrecon.methods.card import MethodCard
+
+if TYPE_CHECKING:
+    from vemrecon.methods.base import Method
+
+ENTRY_POINTS = "vemrecon.methods"
+PRESETS = ("smoke", "cpu", "gpu10", "paper")
+"""What every learned method offers. A training-free method has the one preset `default` in place of all of them."""
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """A method that can be asked for by name."""
+
+    name: str
+    class_path: str
+    """`package.module.Class`"""
+    package: str
+    """Who provides it: `vemrecon` for built-in methods."""
+    card: MethodCard | None = None
+    """Known before loading only for built-in methods."""
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def load(self) -> type[Method]:
+        """Import the class.
+
+        Raises:
+            PluginError: If it cannot be imported or is no Method.
+        """
+        from vemrecon.methods.base import Method
+
+        module, _, name = self.class_path.rpartition(".")
+        try:
+            found = getattr(importlib.import_module(module), name)
+        except Exception as error:  # a plugin may fail in any way while it is imported
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise PluginError(f"method '{self.name}' ({self.class_path}) cannot be loaded: {reason}") from error
+        if not (isinstance(found, type) and issubclass(found, Method)):
+            raise PluginError(f"method '{self.name}': {self.class_path} is not a subclass of vemrecon.methods.Method")
+        return found
+
+    def resolved(self) -> tuple[type[Method], MethodCard, Mapping[str, Mapping[str, Any]]]:
+        """Class, card and presets, wherever they stand.
+
+        Raises:
+            PluginError: If the class cannot be loaded or has no card.
+        """
+        found = self.load()
+        card = self.card or found.card
+        if card is None:
+            raise PluginError(f"method '{self.name}': {self.class_path} states no MethodCard as its `card`")
+        return found, card, self.presets or found.presets
+
+
+def built_in_methods() -> dict[str, MethodEntry]:
+    """Methods of this project."""
+    entries = {}
+    for name in protocol.names("methods"):
+        facts = protocol.load("methods", name)
+        entries[name] = MethodEntry(
+            name, facts["class_path"], "vemrecon", MethodCard(**facts["card"]), facts.get("presets", {})
+        )
+    return entries
+
+
+def plugin_methods() -> list[MethodEntry]:
+    """Methods that installed packages announce under the entry point group `vemrecon.methods`."""
+    return [
+        MethodEntry(point.name, point.value.replace(":", "."), point.dist.name if point.dist else "unknown package")
+        for point in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS))
+    ]
+
+
+def method_entry(name: str) -> MethodEntry:
+    """A method by name, or by class path (`package.module.Class` or `package.module:Class`).
+
+    Raises:
+        PluginError: If two packages claim the name.
+        ConfigError: If nobody does.
+    """
+    owners = [entry for entry in [*built_in_methods().values(), *plugin_methods()] if entry.name == name]
+    if len(owners) > 1:
+        packages = " and ".join(sorted(entry.package for entry in owners))
+        raise PluginError(f"method '{name}' is provided by {packages}; uninstall one, or give its class path instead")
+    if owners:
+        return owners[0]
+    if "." in name or ":" in name:
+        class_path = name.replace(":", ".")
+        return MethodEntry(class_path.rpartition(".")[2], class_path, class_path.partition(".")[0])
+    raise unknown("method", name, {*built_in_methods(), *(entry.name for entry in plugin_methods())})
+
+
+def choose_preset(name: str, preset: str, presets: Mapping[str, Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:
+    """Name and arguments of the preset that a method runs with.
+
+    Raises:
+        ConfigError: If the method has presets, but not this one.
+    """
+    if set(presets) <= {"default"}:
+        return "default", dict(presets.get("default", {}))
+    if preset not in presets:
+        raise ConfigError(f"method '{name}': {unknown('preset', preset, presets)}")
+    return preset, dict(presets[preset])
+
+
+def check_preset(preset: str) -> str:
+    """A preset name that at least one method may have.
+
+    Raises:
+        ConfigError: If it is not one of `PRESETS` or `default`.
+    """
+    if preset not in (*PRESETS, "default"):
+        raise unknown("preset", preset, (*PRESETS, "default"))
+    return preset
