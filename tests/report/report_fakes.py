@@ -1,0 +1,132 @@
+"""Fake runs: everything a worker would leave behind, without a worker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vemrecon.bench.result import RunResult
+from vemrecon.files import digest_of
+
+MakeRun = Callable[..., Path]
+SUBSAMPLE = {"name": "subsample", "arguments": {}}
+TASK = {"dataset": "fib25s", "split": "test", "kind": "reference", "axis": "z", "scale": 4.0, "degradation": SUBSAMPLE}
+CARD = {"paper": "10.1000/example", "citation": "A. Author", "licence": "MIT"}
+COSTS = {
+    "train_seconds": 0.0,
+    "reconstruct_seconds": 2.5,
+    "score_seconds": 1.0,
+    "peak_memory_bytes": 2**30,
+    "parameters": 0,
+    "output_voxels": 1000,
+}
+ENVIRONMENT = {
+    "vemrecon": "0.1.0",
+    "commit": "0123abcd4567",
+    "python": "3.12.1",
+    "torch": "2.6.0",
+    "platform": "Linux",
+    "cpu": "Processor 9000",
+    "device": "cpu",
+    "threads": 4,
+}
+
+
+def score(metric: str, variant: str, plane: str, value: float | None, **more: Any) -> dict[str, Any]:
+    row = {"metric": metric, "variant": variant, "plane": plane, "range": "all", "block": "all", "value": value}
+    unit = {"psnr": "dB", "fsc": "" if plane == "ratio" else "nm"}.get(metric, "")
+    return {**row, "unit": unit, "std": None, "count": None, "note": "", **more}
+
+
+def scores(psnr: float = 24.5, axial: float = 70.0, axial_note: str = "crossing") -> list[dict[str, Any]]:
+    rows = [score("psnr", "", plane, psnr + n / 10) for n, plane in enumerate(("volume", "xy", "xz", "yz", "mean"))]
+    rows += [
+        score("ssim", "gaussian11", p, psnr / 40 + n / 100) for n, p in enumerate(("xy", "xz", "yz", "mean", "volume"))
+    ]
+    rows += [score("fsc", "hann", "z", axial, note=axial_note), score("fsc", "hann", "lateral", 20.0)]
+    rows += [score("fsc", "hann", "ratio", axial / 20), score("psnr", "", "volume", psnr + 0.2, range="span")]
+    rows += [score("psnr", "", "volume", psnr - 0.3, block="b0"), score("ssim", "uniform7", "xy", psnr / 41)]
+    return [*rows, score("lpips", "vgg", "xy", None, note="weights are not available")]
+
+
+def sections(seed: int = 0, side: int = 40, scale: int = 4) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    volume = rng.random((side, side, side))
+    for axis in range(3):
+        for _ in range(4):
+            volume = (volume + np.roll(volume, 1, axis) + np.roll(volume, -1, axis)) / 3
+    volume = (volume - volume.min()) / np.ptp(volume) * 255
+    result = np.repeat(volume[::scale], scale, axis=0)
+    middle = side // 2
+    views = {"xy": np.s_[middle], "xz": np.s_[:, middle], "yz": np.s_[:, :, middle]}
+    found = {}
+    for plane, cut in views.items():
+        found[f"truth_{plane}"] = volume[cut]
+        found[f"observed_{plane}"] = volume[middle] if plane == "xy" else volume[::scale][cut]
+        found[f"reconstruction_{plane}"] = result[cut]
+    found = {name: np.rint(section).astype(np.uint8) for name, section in found.items()}
+    return {**found, "position": np.full(3, middle), "voxel_size": np.full(3, 10.0)}
+
+
+def curves(strength: float = 20.0) -> dict[str, Any]:
+    frequency = [0.0025 * n for n in range(1, 21)]
+    falling = {d: [float(np.exp(-((f * s) ** 2))) for f in frequency] for d, s in zip("zyx", (3, 1, 1), strict=True)}
+    found = {
+        d: {"frequency": frequency, "value": [None, *[v ** (strength / 2) for v in vs[1:]]]}
+        for d, vs in falling.items()
+    }
+    return {"fsc": {"all": found}, "something_else": 1}
+
+
+def maker(runs: Path) -> MakeRun:
+    """A function that writes one run folder below `runs` and returns the folder."""
+
+    def make(
+        method: str = "bicubic",
+        *,
+        task: Mapping[str, Any] = TASK,
+        regime: str = "none",
+        preset: str = "default",
+        seed: int = 0,
+        arguments: Mapping[str, Any] | None = None,
+        status: str = "done",
+        reason: str = "",
+        rows: list[dict[str, Any]] | None = None,
+        costs: Mapping[str, Any] | None = None,
+        environment: Mapping[str, Any] = ENVIRONMENT,
+        pictures: bool = True,
+        spec: Mapping[str, Any] | None = None,
+        card: Mapping[str, Any] | None = None,
+    ) -> Path:
+        run_id = digest_of(repr((method, preset, seed, arguments, task, status, spec)))[:12]
+        name = f"{task['dataset']}-{task['kind']}-{task['axis']}-x{task['scale']:g}"
+        folder = runs / name / f"{method.replace('/', '-').replace('<', '-')}-{run_id}"
+        folder.mkdir(parents=True, exist_ok=True)
+        artifacts = {}
+        if status == "done" and pictures:
+            np.savez(folder / "sections.npz", **sections())
+            (folder / "curves.json").write_text(json.dumps(curves()))
+            artifacts = {"sections": "sections.npz", "curves": "curves.json"}
+        RunResult(
+            run_id=run_id,
+            spec={
+                "task": dict(task),
+                "method": {"name": method, "version": "1", "class_path": "m.M", "arguments": dict(arguments or {})},
+                "preset": preset, "seed": seed, "precision": "32", "protocol": 1,
+                "dataset_digest": "d" * 64, "split_digest": "e" * 64, **(spec or {}),
+            },
+            status=status,
+            reason=reason,
+            card=card or {**CARD, "title": method.title(), "regime": regime},
+            scores=tuple(scores() if rows is None else rows) if status == "done" else (),
+            costs=costs if costs is not None else (COSTS if status == "done" else {}),
+            environment=environment,
+            artifacts=artifacts,
+        ).write(folder / "result.json")  # fmt: skip
+        return folder
+
+    return make

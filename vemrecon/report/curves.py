@@ -1,0 +1,132 @@
+"""Fourier shell correlation curves as inline SVG, axial and lateral side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from vemrecon.errors import DataError
+from vemrecon.files import read_json
+from vemrecon.report.frame import Frame, style_of, svg_text, ticks
+from vemrecon.report.load import number
+
+FLOOR = -0.05
+"""Correlations of noise scatter around zero; nothing is learnt from how far below."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Correlation against frequency in one direction; missing shells are None."""
+
+    frequency: tuple[float, ...]
+    """In 1/nm, rising."""
+    value: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Axial and lateral curve of one row."""
+
+    label: str
+    index: int
+    """Colour and dash of the method."""
+    axial: Curve | None
+    lateral: Curve | None
+
+
+def load_curves(path: Path, axis: str, name: str = "all") -> tuple[Curve | None, Curve | None]:
+    """Axial curve and mean of the two lateral ones, of one scored range.
+
+    Raises:
+        DataError: If the file is damaged.
+    """
+    try:
+        found = read_json(path)["fsc"][name]
+    except (KeyError, TypeError):
+        return None, None
+    if not isinstance(found, Mapping):
+        raise DataError(f"{path.name}: 'fsc' is not a mapping of directions")
+    lateral = [_curve(found.get(other)) for other in "zyx" if other != axis]
+    return _curve(found.get(axis)), _mean([curve for curve in lateral if curve])
+
+
+def _curve(data: Any) -> Curve | None:
+    if not isinstance(data, Mapping) or not all(isinstance(data.get(key), list) for key in ("frequency", "value")):
+        return None
+    pairs = [(number(f), number(v)) for f, v in zip(data["frequency"], data["value"], strict=False)]
+    known = sorted(((f, v) for f, v in pairs if f is not None and f > 0), key=lambda pair: pair[0])
+    return Curve(tuple(f for f, _ in known), tuple(v for _, v in known)) if known else None
+
+
+def _mean(curves: Sequence[Curve]) -> Curve | None:
+    """Mean over directions where all of them have a value, on shells that all of them share."""
+    if not curves or any(curve.frequency != curves[0].frequency for curve in curves):
+        return curves[0] if curves else None
+    values = []
+    for shell in zip(*(curve.value for curve in curves), strict=True):
+        known = [v for v in shell if v is not None]
+        values.append(sum(known) / len(known) if len(known) == len(shell) else None)
+    return Curve(curves[0].frequency, tuple(values))
+
+
+def curves_svg(rows: Sequence[Curves], part: str, title: str, limit_nm: float | None) -> str:
+    """One chart; `part` is axial or lateral, `limit_nm` the period that the observed sections can still hold.
+
+    Returns:
+        An SVG element, or an empty text if no row has such a curve.
+    """
+    known = [(row, curve) for row in rows if (curve := getattr(row, part))]
+    if not known:
+        return ""
+    frame = Frame((0.0, max(curve.frequency[-1] for _, curve in known)), (FLOOR, 1.0))
+    left, top, right, bottom = frame.box
+    parts = [frame.axes(_labels(ticks(*frame.x)), _labels(ticks(0, 1)), "spatial frequency (1/nm)", "correlation")]
+    parts += _resolutions(frame)
+    if limit_nm and 1 / limit_nm < frame.x[1]:
+        at = frame.px(1 / limit_nm)
+        parts.append(f'<path class="limit" d="M{at} {top}V{bottom}"/>')
+    parts.append(f'<path class="threshold" d="M{left} {frame.py(0.5)}H{right}"/>')
+    for row, curve in known:
+        path = frame.path(curve.frequency, curve.value)
+        parts.append(f'<path {style_of(row.index)} d="{path}"><title>{escape(row.label)}</title></path>')
+    parts.append(svg_text(right - 5, frame.py(0.5) - 5, "0.5", "note", "end"))
+    parts.append(f'<path class="cursor" d="M0 {top}V{bottom}" visibility="hidden"/>')
+    label = f"Fourier shell correlation, {title}, of {', '.join(row.label for row, _ in known)}"
+    return (
+        f'<svg class="chart" viewBox="0 0 {frame.width} {frame.height}" role="img" aria-label="{escape(label)}" '
+        f'data-box="{left:g} {right:g}" data-range="{frame.x[0]:g} {frame.x[1]!r}">{"".join(parts)}</svg>'
+    )
+
+
+def _labels(values: Sequence[float]) -> list[tuple[float, str]]:
+    return [(value, f"{value:g}") for value in values]
+
+
+def _resolutions(frame: Frame) -> list[str]:
+    """Top axis: round resolutions in nm that keep their distance."""
+    left, top, right, _ = frame.box
+    parts = [svg_text((left + right) / 2, 14, "resolution (nm)", "axis", "middle")]
+    last = right + 100.0
+    for period in sorted(m * 10.0**p for p in range(-1, 4) for m in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)):
+        at = frame.px(1 / period)
+        if left + 12 <= at <= right and last - at >= 38:
+            parts.append(f'<path class="rule" d="M{at} {top}v-4"/>')
+            parts.append(svg_text(at, top - 8, f"{period:g}", "tick", "middle"))
+            last = at
+    return parts
+
+
+def curves_data(rows: Sequence[Curves], part: str) -> list[dict[str, Any]]:
+    """What the pointer reads from a chart, rounded to what can be seen."""
+    return [
+        {
+            "label": row.label,
+            "f": [float(f"{f:.5g}") for f in curve.frequency],
+            "v": [None if v is None else round(v, 3) for v in curve.value],
+        }
+        for row in rows
+        if (curve := getattr(row, part))
+    ]

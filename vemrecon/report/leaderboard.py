@@ -1,0 +1,233 @@
+"""`Leaderboard`: results grouped into tables, seeds averaged, rows sorted, best values marked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from vemrecon.files import canonical_json
+from vemrecon.report.cells import Cell, cost_cell, score_cell
+from vemrecon.report.columns import Column, badness, main_columns, other_columns
+from vemrecon.report.load import Run
+
+REGIMES = ("none", "self", "isotropic", "external")
+MAIN_RANGE = "all"
+TIMES = "\N{MULTIPLICATION SIGN}"
+IDENTITY = ("dataset_digest", "split_digest", "protocol")
+"""Runs that differ in one of these were not measured alike and never share a table."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method variant on one task, all its seeds together; or the seeds that ended in the same other way."""
+
+    label: str
+    """Unique in the table."""
+    regime: str
+    status: str
+    reason: str
+    runs: tuple[Run, ...]
+    """Sorted by seed; the first one stands for the row where only one can be shown."""
+    cells: Mapping[str, Mapping[str, Cell]] = field(default_factory=dict)
+    """Cells by range and column key."""
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """Specification of the first run."""
+        return self.runs[0][1].spec
+
+    @property
+    def method(self) -> str:
+        """Name of the method."""
+        return str(self.spec["method"]["name"])
+
+    @property
+    def preset(self) -> str:
+        """Name of the preset."""
+        return str(self.spec.get("preset") or "")
+
+    @property
+    def seeds(self) -> str:
+        """Seeds and, if there are several, their number."""
+        seeds = [str(result.spec.get("seed", "")) for _, result in self.runs]
+        return ", ".join(seeds) + (f" (n = {len(seeds)})" if len(seeds) > 1 else "")
+
+
+@dataclass(frozen=True)
+class Table:
+    """One task with the rows that were measured alike."""
+
+    key: str
+    task: Mapping[str, Any]
+    identity: Mapping[str, Any]
+    columns: tuple[Column, ...]
+    ranges: tuple[str, ...]
+    rows: tuple[Row, ...]
+    best: frozenset[tuple[str, str, str]]
+    """(range, column key, row label) of the best values."""
+
+    @property
+    def title(self) -> str:
+        """What a reader calls the task."""
+        return " · ".join(task_words(self.task))
+
+    @property
+    def main(self) -> tuple[Column, ...]:
+        """The columns that every table has."""
+        return tuple(c for c in self.columns if c.group != "More")
+
+    @property
+    def done(self) -> tuple[Row, ...]:
+        """Rows with scores."""
+        return tuple(row for row in self.rows if row.status == "done")
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """All tables, and what could not be shown."""
+
+    tables: tuple[Table, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def task_words(task: Mapping[str, Any]) -> tuple[str, ...]:
+    """Dataset, split, axis, scale and degradation in words."""
+    degradation = task.get("degradation") or {}
+    words = [task["dataset"], task["split"], f"{task['axis']} {TIMES} {task['scale']:g}"]
+    if degradation:
+        arguments = degradation.get("arguments") or {}
+        given = ", ".join(f"{key}={value}" for key, value in sorted(arguments.items()))
+        words.append(f"{degradation.get('name', '')}{f' ({given})' if given else ''}")
+    if task["kind"] not in ("reference", "axial"):
+        words.insert(2, task["kind"])
+    return tuple(str(word) for word in words)
+
+
+def build(runs: Iterable[Run], warnings: Iterable[str] = ()) -> Leaderboard:
+    """Group results into tables, one per task, data and protocol version."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        spec = run[1].spec
+        groups.setdefault(canonical_json([spec["task"], [spec.get(k) for k in IDENTITY]]), []).append(run)
+    ordered = sorted(groups.items(), key=lambda item: (task_order(item[1][0][1].spec["task"]), item[0]))
+    tables: list[Table] = []
+    notes = list(warnings)
+    for _, members in ordered:
+        table = _table(members, {table.key for table in tables})
+        if tables and tables[-1].task == table.task:
+            notes.append(f"{table.title}: results of other data or another protocol are in a table of their own")
+        tables.append(table)
+    return Leaderboard(tuple(tables), tuple(notes))
+
+
+def task_order(task: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Sort key of a task: dataset, split, kind, axis, scale as a number, degradation."""
+    rest = canonical_json(task.get("degradation"))
+    return (task["dataset"], task["split"], task["kind"], task["axis"], float(task["scale"]), rest)
+
+
+def _table(members: Sequence[Run], taken: set[str]) -> Table:
+    spec = members[0][1].spec
+    main = main_columns(spec["task"]["axis"])
+    whole = [s for _, r in members if r.status == "done" for s in r.scores if s["block"] == "all"]
+    ranges = (MAIN_RANGE, *sorted({s["range"] for s in whole} - {MAIN_RANGE}))
+    columns = main + other_columns({(s["metric"], s["variant"], s["plane"]) for s in whole}, main)
+    rows = _rows(members, columns, ranges)
+    slug = "".join(c if c.isalnum() else "-" for c in "-".join(task_words(spec["task"])).lower())
+    slug = "-".join(part for part in slug.split("-") if part)
+    key = next(k for n in range(1, len(taken) + 2) if (k := slug if n == 1 else f"{slug}-{n}") not in taken)
+    identity = {name: spec.get(name) for name in IDENTITY}
+    return Table(key, spec["task"], identity, columns, ranges, rows, _best(columns, ranges, rows))
+
+
+def _rows(members: Sequence[Run], columns: Sequence[Column], ranges: Sequence[str]) -> tuple[Row, ...]:
+    variants: dict[str, list[Run]] = {}
+    for run in members:
+        spec = {k: v for k, v in run[1].spec.items() if k != "seed"}
+        variants.setdefault(canonical_json(spec), []).append(run)
+    labels = label_variants({key: runs[0][1].spec for key, runs in variants.items()})
+    rows = []
+    for key, runs in variants.items():
+        by_outcome: dict[tuple[str, str], list[Run]] = {}
+        for run in sorted(runs, key=lambda r: (str(r[1].spec.get("seed", "")).zfill(12), r[1].run_id)):
+            outcome = (run[1].status, "" if run[1].status == "done" else run[1].reason)
+            by_outcome.setdefault(outcome, []).append(run)
+        for (status, reason), same in by_outcome.items():
+            cells = _cells(same, columns, ranges) if status == "done" else {}
+            regime = str(same[0][1].card.get("regime") or "")
+            rows.append(Row(labels[key], regime, status, reason, tuple(same), cells))
+    return tuple(sorted(rows, key=_row_order))
+
+
+def _row_order(row: Row) -> tuple[Any, ...]:
+    regime = REGIMES.index(row.regime) if row.regime in REGIMES else len(REGIMES)
+    psnr = row.cells[MAIN_RANGE]["psnr/volume"].value if row.status == "done" else None
+    return (regime, row.status != "done", psnr is None, -(psnr or 0.0), row.label, row.status, row.reason)
+
+
+def _cells(runs: Sequence[Run], columns: Sequence[Column], ranges: Sequence[str]) -> dict[str, dict[str, Cell]]:
+    results = [result for _, result in runs]
+    return {
+        name: {c.key: cost_cell(results, c) if c.cost else score_cell(results, c, name) for c in columns}
+        for name in ranges
+    }
+
+
+def label_variants(specs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The shortest names that tell the variants of a table apart: method, then preset, then what else differs."""
+    labels: dict[str, str] = {}
+    for key, spec in specs.items():
+        same = [other for other in specs.values() if other["method"]["name"] == spec["method"]["name"]]
+        parts = [] if len({str(o.get("preset")) for o in same}) == 1 else [str(spec.get("preset"))]
+        same = [other for other in same if other.get("preset") == spec.get("preset")]
+        facts = [_facts(other) for other in same]
+        mine = _facts(spec)
+        parts += [f"{k}={v}" for k, v in sorted(mine.items()) if any(other.get(k) != v for other in facts)]
+        labels[key] = spec["method"]["name"] + (f" ({', '.join(parts)})" if parts else "")
+    doubles = {label for label in labels.values() if list(labels.values()).count(label) > 1}
+    number = {key: n for n, key in enumerate(sorted(specs), start=1)}
+    return {key: f"{label} #{number[key]}" if label in doubles else label for key, label in labels.items()}
+
+
+def _facts(spec: Mapping[str, Any]) -> dict[str, str]:
+    arguments = spec["method"].get("arguments") or {}
+    facts = {str(k): v if isinstance(v, str) else canonical_json(v) for k, v in arguments.items()}
+    return {**facts, "version": str(spec["method"].get("version")), "precision": str(spec.get("precision"))}
+
+
+def hardware(environment: Mapping[str, Any]) -> str:
+    """Device, or processor and threads, in words."""
+    device, cpu = str(environment.get("device") or ""), str(environment.get("cpu") or "")
+    threads = environment.get("threads")
+    accelerator = "" if device.lower() == "cpu" else device
+    words = [accelerator, cpu or ("" if accelerator else device), f"{threads} threads" if threads else ""]
+    return ", ".join(word for word in words if word) or "not recorded"
+
+
+def environments(table: Table) -> dict[str, tuple[str, ...]]:
+    """Distinct versions, commits and hardware behind the rows that have scores (or all, if none has), sorted."""
+    known = [result.environment for row in table.done or table.rows for _, result in row.runs]
+    return {
+        "vemrecon": tuple(sorted({str(e.get("vemrecon") or "not recorded") for e in known})),
+        "commit": tuple(sorted({str(e.get("commit") or "not recorded") for e in known})),
+        "hardware": tuple(sorted({hardware(e) for e in known})),
+    }
+
+
+def _best(columns: Sequence[Column], ranges: Sequence[str], rows: Sequence[Row]) -> frozenset[tuple[str, str, str]]:
+    done = [row for row in rows if row.status == "done"]
+    one_machine = len({hardware(result.environment) for row in done for _, result in row.runs}) < 2
+    marked = set()
+    for name in ranges:
+        for column in (c for c in columns if c.better and (one_machine or not c.cost)):
+            values = {row.label: row.cells[name][column.key] for row in done}
+            known = {label: v for label, c in values.items() if (v := c.value) is not None and c.comparable(column)}
+            if len(known) > 1:
+                winner = min(known.values(), key=lambda v: badness(column, v))
+                bounds = [cell.value for label, cell in values.items() if label not in known and cell.value is not None]
+                if any(badness(column, bound) <= badness(column, winner) for bound in bounds):
+                    continue  # a value that is only a bound may be the better one
+                same = {label for label, v in known.items() if column.text(v) == column.text(winner)}
+                marked |= {(name, column.key, label) for label in same}
+    return frozenset(marked)

@@ -1,0 +1,98 @@
+"""The leaderboard as Markdown, readable as plain text too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from vemrecon.report.columns import ARROWS, Column
+from vemrecon.report.footnotes import Footnotes
+from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Row, Table, environments
+
+LEGEND = (
+    "Rows are sorted by regime (none, self, isotropic, external: how much a method may see beyond the volume it "
+    "reconstructs), then by PSNR of the volume. Bold: best value of the column; costs only where every row ran on the "
+    "same hardware. ±: sample standard deviation over seeds. `<=`: the correlation never fell below its threshold, so "
+    "the resolution is at most this value. Blank cells carry the mark of their reason."
+)
+
+
+def markdown_text(board: Leaderboard) -> str:
+    """One table per task, with footnotes and provenance below each."""
+    parts = ["# Leaderboard", LEGEND if board.tables else "No results yet."]
+    if board.warnings:
+        parts.append("\n".join(["**Warnings**", "", *(f"- {escape(line)}" for line in board.warnings)]))
+    for table in board.tables:
+        parts += _table(table)
+    return "\n\n".join(parts) + "\n"
+
+
+def escape(text: str) -> str:
+    r"""Text from a file, on one line and without any meaning in Markdown or HTML.
+
+    >>> escape("a|b\n<b> *c* [d](e)")
+    'a\\|b &lt;b&gt; \\*c\\* \\[d\\](e)'
+    """
+    text = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|~#])", r"\\\1", text)
+
+
+def _table(table: Table) -> list[str]:
+    notes = Footnotes()
+    heads = ["method", "regime", *(_heading(c) for c in table.main), "preset", "seeds"]
+    lines = [_line(heads), _line(["---", "---", *["---:"] * len(table.main), "---", "---"])]
+    lines += [_line(_cells(table, row, notes)) for row in table.rows]
+    parts = [f"## {escape(table.title)}", "\n".join(lines)]
+    if notes.lines:
+        parts.append("  \n".join(f"<sup>{mark}</sup> {escape(reason)}" for mark, reason in notes.lines))
+    parts.append(escape(provenance(table)))
+    return parts
+
+
+def _heading(column: Column) -> str:
+    arrow = ARROWS[column.better]
+    return f"{column.heading} {arrow}".strip()
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cells(table: Table, row: Row, notes: Footnotes) -> list[str]:
+    last = [escape(row.preset), escape(row.seeds)]
+    if row.status != "done":
+        reason = escape(f"{row.status}: {row.reason or 'no reason recorded'}")
+        return [escape(row.label), escape(row.regime), f"*{reason}*", *[""] * (len(table.main) - 1), *last]
+    return [escape(row.label), escape(row.regime), *(_cell(table, row, column, notes) for column in table.main), *last]
+
+
+def _cell(table: Table, row: Row, column: Column, notes: Footnotes) -> str:
+    cell = row.cells[MAIN_RANGE][column.key]
+    text = escape(cell.text(column)).replace("&lt;=", "<=").replace("&gt;=", ">=")
+    if (MAIN_RANGE, column.key, row.label) in table.best:
+        text = f"**{text}**"
+    parts = [text, cell.spread(column)]
+    if cell.value is not None and cell.count != len(row.runs):
+        parts.append(f"(n = {cell.count})")
+    marks = ", ".join(notes.marks(cell.notes))
+    return " ".join(part for part in parts if part) + (f"<sup>{marks}</sup>" if marks else "")
+
+
+def provenance(table: Table) -> str:
+    """Versions, commit, hardware and protocol behind a table, on one line."""
+    known = environments(table)
+    identity = table.identity
+    words = [
+        f"protocol {identity['protocol']}",
+        f"vemrecon {', '.join(known['vemrecon']) or 'not recorded'}",
+        f"commit {', '.join(known['commit']) or 'not recorded'}",
+        f"hardware: {'; '.join(known['hardware']) or 'not recorded'}",
+        f"data {short(identity['dataset_digest'])}",
+        f"split {short(identity['split_digest'])}",
+    ]
+    return f"Provenance: {' · '.join(words)}"
+
+
+def short(digest: object) -> str:
+    """The first characters of a digest, enough to compare by eye."""
+    return str(digest)[:12] if digest else "not recorded"

@@ -1,0 +1,155 @@
+"""Sections of a volume as PNG pictures: grey values, signed errors, and the scale bar that belongs to them."""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vemrecon.errors import DataError
+
+Section = npt.NDArray[np.uint8]
+PLANES = {"xy": ("y", "x"), "xz": ("z", "x"), "yz": ("z", "y")}
+"""Row and column axis of the picture of a plane."""
+
+LARGEST = 320
+"""Voxels along a side of a picture: enough to judge membranes, small enough for one file with many methods."""
+
+LIMITS = (16, 24, 32, 48, 64, 96, 128, 255)
+"""Grey levels at which an error map may saturate."""
+
+DIVERGING = ((5, 48, 97), (67, 147, 195), (247, 247, 247), (214, 96, 77), (103, 0, 31))
+"""Blue, white, red; the ends are as dark as each other, so the map reads without colour vision for size, not sign."""
+
+
+@dataclass(frozen=True)
+class Sections:
+    """The central sections of one run, by role (truth, observed, reconstruction) and plane."""
+
+    pictures: Mapping[str, Mapping[str, Section]]
+    position: tuple[int, int, int] | None
+    voxel_size: tuple[float, float, float] | None
+    """Of the truth, in nanometres, z-y-x."""
+
+
+def load_sections(path: Path) -> Sections:
+    """Read the sections a run has kept.
+
+    Raises:
+        DataError: If the file is damaged or holds something else.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            data = {name: file[name] for name in file.files}
+        position, voxel_size = _triple(data.get("position")), _triple(data.get("voxel_size"))
+    except (OSError, ValueError, TypeError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path.name}: not readable ({error})") from error
+    pictures: dict[str, dict[str, Section]] = {}
+    for role in ("truth", "observed", "reconstruction"):
+        found = {plane: data[f"{role}_{plane}"] for plane in PLANES if f"{role}_{plane}" in data}
+        if any(section.ndim != 2 or section.dtype != np.uint8 or not section.size for section in found.values()):
+            raise DataError(f"{path.name}: the {role} sections are not two-dimensional uint8 arrays")
+        pictures[role] = found
+    return Sections(
+        pictures,
+        None if position is None else (int(position[0]), int(position[1]), int(position[2])),
+        voxel_size if voxel_size and min(voxel_size) > 0 else None,
+    )
+
+
+def _triple(values: npt.NDArray[np.generic] | None) -> tuple[float, float, float] | None:
+    """Three finite numbers, or None."""
+    if values is None or values.size != 3:
+        return None
+    z, y, x = (float(value) for value in values.ravel())
+    return (z, y, x) if math.isfinite(z) and math.isfinite(y) and math.isfinite(x) else None
+
+
+def stretch(observed: Section, shape: tuple[int, ...], scale: float, aligned: bool) -> Section:
+    """Repeat the coarse rows or columns of an observed section, so that it lies on the grid of the truth.
+
+    Args:
+        observed: Section, coarse along one axis or, seen along that axis, along none.
+        shape: Shape of the section of the truth.
+        scale: Axial over lateral voxel.
+        aligned: Section i lies at voxel i * scale (kept sections) instead of in the middle of its block (block means).
+
+    >>> stretch(np.array([[1], [2]], np.uint8), (4, 1), 2.0, aligned=False).ravel().tolist()
+    [1, 1, 2, 2]
+    >>> stretch(np.array([[1], [2]], np.uint8), (4, 1), 2.0, aligned=True).ravel().tolist()
+    [1, 2, 2, 2]
+    """
+    for axis, size in enumerate(shape):
+        if observed.shape[axis] != size:
+            where = (np.arange(size) + (0.0 if aligned else 0.5)) / scale + (0.5 if aligned else 0.0)
+            observed = observed.take(np.clip(where.astype(int), 0, observed.shape[axis] - 1), axis)
+    return observed
+
+
+def centre(section: Section, largest: int = LARGEST) -> Section:
+    """The middle of a section that is too large for a page, at full resolution."""
+    rows, columns = ((max(0, (size - largest) // 2), min(size, largest)) for size in section.shape)
+    return section[rows[0] : rows[0] + rows[1], columns[0] : columns[0] + columns[1]]
+
+
+def error_limit(errors: list[npt.NDArray[np.int16]]) -> int:
+    """Where the colours saturate: one limit for all methods of a task, above 98 % of all errors together."""
+    if not errors:
+        return LIMITS[0]
+    large = float(np.quantile(np.abs(np.concatenate([error.ravel() for error in errors])), 0.98))
+    return next(limit for limit in LIMITS if limit >= large)
+
+
+def grey_png(section: Section) -> bytes:
+    """A section as it is, one pixel per voxel."""
+    return _png(section, None)
+
+
+def error_png(error: npt.NDArray[np.int16], limit: int) -> bytes:
+    """A signed error in grey levels: blue too dark, white right, red too bright."""
+    index = np.rint(np.clip(error / limit, -1, 1) * 127 + 127).astype(np.uint8)
+    return _png(index, palette())
+
+
+def palette() -> bytes:
+    """255 colours with white in the middle, as red, green, blue bytes."""
+    stops = np.linspace(0, 254, len(DIVERGING))
+    colours = [np.interp(np.arange(255), stops, [colour[channel] for colour in DIVERGING]) for channel in range(3)]
+    return np.rint(np.stack(colours, axis=1)).astype(np.uint8).tobytes()
+
+
+def _png(section: Section, colours: bytes | None) -> bytes:
+    from PIL import Image
+
+    image = Image.fromarray(np.ascontiguousarray(section))
+    if colours is not None:
+        image.putpalette(colours)
+    stream = io.BytesIO()
+    image.save(stream, "PNG", compress_level=4)
+    return stream.getvalue()
+
+
+def scale_bar(width_nm: float) -> float:
+    """A round length (1, 2 or 5 times a power of ten) of at most a third of the picture.
+
+    >>> scale_bar(2500), scale_bar(700)
+    (500.0, 200.0)
+    """
+    power = 10.0 ** math.floor(math.log10(width_nm / 3))
+    return next(step * power for step in (5, 2, 1) if step * power <= width_nm / 3)
+
+
+def length_text(nanometres: float) -> str:
+    """A length with the unit that reads best.
+
+    >>> length_text(200), length_text(1250), length_text(7.5)
+    ('200 nm', '1.25 µm', '7.5 nm')
+    """
+    return f"{nanometres / 1000:.4g} µm" if nanometres >= 1000 else f"{nanometres:.4g} nm"

@@ -1,0 +1,84 @@
+"""The main table in the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Row, Table
+from vemrecon.report.markdown import provenance
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from vemrecon.report.write import Report
+
+GAP = 3
+"""Characters between two columns: padding on both sides and the divider."""
+
+FIRST = ("method", "regime", "seeds")
+PRIORITY = (
+    "psnr/volume", "ssim/mean", "fsc/axial", "fsc/ratio", "psnr/xy", "cost/reconstruct", "psnr/xz", "ssim/volume",
+    "cost/train", "fsc/lateral", "psnr/yz", "cost/memory", "cost/parameters", "ssim/xy", "ssim/xz", "ssim/yz",
+)  # fmt: skip
+"""Columns from the most to the least important; a narrow terminal shows the first ones that fit."""
+
+
+def print_table(report: Report | Leaderboard, console: Console | None = None) -> None:
+    """Print one table per task, with as many columns as the terminal is wide.
+
+    Args:
+        report: What `write_report` returned, or the leaderboard in it.
+        console: Where to print; the standard output if None.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    board = report if isinstance(report, Leaderboard) else report.board
+    console = console or Console()
+    for warning in board.warnings:
+        console.print(Text(f"warning: {warning}", style="yellow"))
+    for table in board.tables:
+        console.print()
+        console.print(Text(table.title, style="bold"))
+        if table.done:
+            console.print(_render(table, console.width))
+        for row in table.rows:
+            if row.status != "done":
+                line = Text("  ").append(row.label, style="bold").append(f" {row.status}", style="red")
+                console.print(line.append(f" (seed {row.seeds}): {row.reason or 'no reason recorded'}"))
+        console.print(Text(provenance(table), style="dim"))
+
+
+def _render(table: Table, width: int) -> Any:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    texts = {c.key: [_text(table, row, c.key) for row in table.done] for c in table.main}
+    heads = {c.key: f"{c.group.replace('Cost', '')}\n{c.label} {c.unit}".rstrip(" ") for c in table.main}
+    first = [(row.label, row.regime, str(len(row.runs))) for row in table.done]
+    room = width - 1 - sum(GAP + max(map(len, cells)) for cells in zip(FIRST, *first, strict=True))
+    shown = []
+    for key in PRIORITY:
+        needed = GAP + max(*map(len, heads[key].split("\n")), *(text.cell_len for text in texts[key]))
+        if needed <= room:
+            shown.append(key)
+            room -= needed
+    rich = RichTable(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for head in FIRST:
+        rich.add_column(f"\n{head}", no_wrap=True)
+    for column in (c for c in table.main if c.key in shown):
+        rich.add_column(heads[column.key], justify="right", no_wrap=True)
+    for n, words in enumerate(first):
+        rich.add_row(*map(Text, words), *(texts[c.key][n] for c in table.main if c.key in shown))
+    return rich
+
+
+def _text(table: Table, row: Row, key: str) -> Text:
+    from rich.text import Text
+
+    column = next(c for c in table.columns if c.key == key)
+    cell = row.cells[MAIN_RANGE][key]
+    text = " ".join(part for part in (cell.text(column), cell.spread(column)) if part)
+    return Text(text, style="bold green" if (MAIN_RANGE, key, row.label) in table.best else "")

@@ -1,0 +1,216 @@
+"""What the section viewer of the HTML page shows: one set of panels per plane of a task."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vemrecon.errors import DataError
+from vemrecon.report.columns import Column
+from vemrecon.report.leaderboard import MAIN_RANGE, TIMES, Row, Table
+from vemrecon.report.load import artifact
+from vemrecon.report.pictures import (
+    PLANES,
+    Section,
+    Sections,
+    centre,
+    error_limit,
+    error_png,
+    grey_png,
+    length_text,
+    load_sections,
+    stretch,
+)
+
+TARGET = 280
+"""Pixels on the page that a picture should be wide; small ones are enlarged by whole numbers only."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture with what stands below it."""
+
+    role: str
+    """truth, observed, reconstruction or error."""
+    label: str
+    alt: str
+    source: str
+    """PNG as a data address."""
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class PlaneView:
+    """All pictures of one plane, on one grid."""
+
+    plane: str
+    where: str
+    width: int
+    height: int
+    """Pixels on the page at magnification 1."""
+    voxels: tuple[int, int]
+    """Rows and columns of the pictures."""
+    width_nm: float | None
+    note: str
+    references: tuple[Panel, ...]
+    methods: tuple[tuple[Panel, Panel | None], ...]
+    """Reconstruction and error of each method."""
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """Planes with pictures, the common limit of the error colours, and what is missing."""
+
+    planes: tuple[PlaneView, ...] = ()
+    limit: int = 0
+    voxel_size: tuple[float, float, float] | None = None
+    missing: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass
+class _Found:
+    rows: list[tuple[Row, Sections]] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def build_viewer(table: Table) -> Viewer:
+    """Read the sections of the first run of every row, and make the pictures."""
+    found = _find(table)
+    if not found.rows:
+        return Viewer(missing=tuple(found.missing), warnings=tuple(found.warnings))
+    reference = found.rows[0][1]
+    errors: dict[tuple[str, str], npt.NDArray[np.int16]] = {}
+    for row, sections in found.rows:
+        for plane, section in sections.pictures["reconstruction"].items():
+            truth = reference.pictures["truth"].get(plane)
+            if truth is not None:
+                errors[plane, row.label] = centre(section).astype(np.int16) - centre(truth).astype(np.int16)
+    limit = error_limit(list(errors.values()))
+    planes = [view for plane in PLANES if (view := _plane(table, plane, found.rows, errors, limit))]
+    return Viewer(tuple(planes), limit, reference.voxel_size, tuple(found.missing), tuple(found.warnings))
+
+
+def _find(table: Table) -> _Found:
+    found = _Found()
+    for row in table.done:
+        folder, result = row.runs[0]
+        path = artifact(folder, result, "sections")
+        if path is None:
+            found.missing.append(row.label)
+            continue
+        try:
+            sections = load_sections(path)
+        except DataError as error:
+            found.warnings.append(f"{table.title}, {row.label}: {error}")
+            continue
+        if not _fits(sections):
+            found.warnings.append(f"{table.title}, {row.label}: reconstruction and truth differ in size; not drawn")
+            continue
+        if found.rows and not _same_truth(found.rows[0][1], sections):
+            found.warnings.append(f"{table.title}, {row.label}: its sections show another place or truth; not drawn")
+            continue
+        found.rows.append((row, sections))
+    return found
+
+
+def _fits(sections: Sections) -> bool:
+    truth, made = sections.pictures["truth"], sections.pictures["reconstruction"]
+    return all(truth[plane].shape == section.shape for plane, section in made.items() if plane in truth)
+
+
+def _same_truth(first: Sections, second: Sections) -> bool:
+    if first.position != second.position:
+        return False
+    truths = first.pictures["truth"], second.pictures["truth"]
+    return truths[0].keys() == truths[1].keys() and all(np.array_equal(truths[0][p], truths[1][p]) for p in truths[0])
+
+
+def _plane(
+    table: Table, plane: str, rows: Sequence[tuple[Row, Sections]], errors: dict[tuple[str, str], Any], limit: int
+) -> PlaneView | None:
+    shown = [(row, sections.pictures["reconstruction"][plane]) for row, sections in rows
+             if plane in sections.pictures["reconstruction"]]  # fmt: skip
+    if not shown:
+        return None
+    reference = rows[0][1]
+    shape = shown[0][1].shape
+    truth, observed = (reference.pictures[role].get(plane) for role in ("truth", "observed"))
+    where = _where(plane, reference)
+    panels, note = [], ""
+    if truth is not None:
+        panels.append(_panel("truth", "Truth", where, truth))
+    if observed is not None:
+        aligned = str((table.task.get("degradation") or {}).get("name")) == "subsample"
+        wide = stretch(observed, shape, float(table.task["scale"]), aligned)
+        caption = "recorded sections, each repeated" if observed.shape != shape else "nearest recorded section"
+        caption = f"{caption} ({_size(observed.shape)} voxels)"
+        panels.append(_panel("observed", "Observed", where, wide, caption))
+        if truth is not None and np.array_equal(observed, truth):
+            note = "This section was recorded as it is: methods that keep recorded sections have no error here."
+    methods = []
+    for row, section in shown:
+        if section.shape != shape:
+            continue
+        panel = _panel("reconstruction", row.label, where, section, _quality(table, row, plane))
+        error, below = errors.get((plane, row.label)), None
+        if error is not None:
+            alt = f"Error of {row.label}, {where}"
+            below = Panel("error", row.label, alt, _address(error_png(error, limit)))
+        methods.append((panel, below))
+    voxels = centre(shown[0][1]).shape
+    if voxels != shape:
+        note = f"The middle {_size(voxels)} of {_size(shape)} voxels. {note}".strip()
+    size = dict(zip("zyx", reference.voxel_size or (1.0, 1.0, 1.0), strict=True))
+    rows_nm, columns_nm = (size[axis] for axis in PLANES[plane])
+    zoom = max(1, TARGET // voxels[1])
+    return PlaneView(
+        plane=plane,
+        where=where,
+        width=voxels[1] * zoom,
+        height=round(voxels[0] * zoom * rows_nm / columns_nm),
+        voxels=(voxels[0], voxels[1]),
+        width_nm=voxels[1] * columns_nm if reference.voxel_size else None,
+        note=note,
+        references=tuple(panels),
+        methods=tuple(methods),
+    )
+
+
+def _panel(role: str, label: str, where: str, section: Section, caption: str = "") -> Panel:
+    return Panel(role, label, f"{label}, {where}", _address(grey_png(centre(section))), caption)
+
+
+def _size(shape: Sequence[int]) -> str:
+    return f" {TIMES} ".join(map(str, shape))
+
+
+def _where(plane: str, sections: Sections) -> str:
+    axis = next(axis for axis in "zyx" if axis not in PLANES[plane])
+    if sections.position is None:
+        return f"{plane} section"
+    at = sections.position["zyx".index(axis)]
+    if sections.voxel_size is None:
+        return f"{plane} section at {axis} = {at}"
+    return f"{plane} section at {axis} = {at} ({length_text(at * sections.voxel_size['zyx'.index(axis)])})"
+
+
+def _quality(table: Table, row: Row, plane: str) -> str:
+    """The scores of this plane, as the table has them."""
+    words = []
+    for key in (f"psnr/{plane}", f"ssim/{plane}"):
+        column: Column = next(c for c in table.columns if c.key == key)
+        text = row.cells[MAIN_RANGE][key].text(column)
+        if text:
+            words.append(f"{text} {column.unit}".strip() if column.unit else f"SSIM {text}")
+    return " · ".join(words)
+
+
+def _address(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
