@@ -1,0 +1,37 @@
+"""Small volumes for the tests of the metrics."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vemrecon.seeding import derive
+from vemrecon.volume.region import Region, Triple
+from vemrecon.volume.voxels import VoxelSize
+
+ODD: Triple = (17, 33, 29)
+
+
+class GreyVolume:
+    """An array of grey levels that is read like a volume."""
+
+    def __init__(self, grey: NDArray[np.uint8], voxel_size: VoxelSize | None = None) -> None:
+        self.grey = grey
+        self.voxel_size = voxel_size or VoxelSize(8, 8, 8)
+        self.shape: Triple = Region.whole(grey.shape).shape
+
+    def read(self, region: Region) -> NDArray[np.float32]:
+        return self.grey[region.slices].astype(np.float32) / np.float32(255)
+
+
+def textured(shape: Triple, seed: int = 0) -> NDArray[np.uint8]:
+    """Waves and noise."""
+    z, y, x = np.indices(shape)
+    waves = 128 + 50 * np.sin(0.3 * z + 0.2 * y) + 40 * np.cos(0.25 * x - 0.1 * z)
+    return np.clip(np.rint(waves + derive(seed, "textured").normal(0, 10, shape)), 0, 255).astype(np.uint8)
+
+
+def noisy(grey: NDArray[np.uint8], sigma: float = 12, seed: int = 1) -> NDArray[np.uint8]:
+    """The volume with Gaussian noise."""
+    noise = derive(seed, "noisy").normal(0, sigma, grey.shape)
+    return np.clip(np.rint(grey + noise), 0, 255).astype(np.uint8)

@@ -1,0 +1,113 @@
+"""Multi-scale structural similarity of sections, and of small volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vemrecon.errors import DataError, unknown
+from vemrecon.metrics.sections import PLANES, SectionMetric
+from vemrecon.metrics.ssim import C2, moment_maps, similarity, similarity_terms
+from vemrecon.metrics.windows import smooth
+from vemrecon.volume.region import Region
+
+WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the definitions in use."""
+
+    window: str
+    shortest: int
+    """Shortest side of a section, in voxels."""
+    mirrors: bool = False
+    """Mirrored borders at the last scale, and odd sizes lose their last voxel; else only windows inside, and odd sizes
+    get a zero in front."""
+    volumes: bool = False
+    """Whether the three-dimensional form is in use."""
+
+
+VARIANTS: dict[str, Variant] = {
+    "": Variant("gaussian11", shortest=176, mirrors=True),
+    "p11": Variant("gaussian11", shortest=161),
+    "p5": Variant("gaussian5", shortest=65, volumes=True),
+}
+"""The primary definition (that of torchmetrics) and two of pytorch_msssim; IsoVEM and VEMamba use `p5`."""
+
+
+def multiscale_similarity(a: Tensor, b: Tensor, variant: Variant) -> Tensor:
+    """MS-SSIM of a batch of images or volumes.
+
+    Args:
+        a: Grey levels, shape (n, y, x) or (n, z, y, x).
+        b: The same shape.
+        variant: Definition.
+
+    Returns:
+        One value per image, shape (n,).
+
+    Source: Wang et al. 2003, doi:10.1109/ACSSC.2003.1292216, equation 7; negative terms are set to 0.
+    """
+    axes = tuple(range(-1, -a.dim(), -1))
+    a, b = a.to(torch.float64), b.to(torch.float64)
+    pool = F.avg_pool2d if len(axes) == 2 else F.avg_pool3d
+    result = torch.ones(len(a), dtype=torch.float64)
+    for weight in WEIGHTS[:-1]:
+        means = smooth(moment_maps(a, b, C2), variant.window, axes)
+        _, _, contrast, variance = similarity_terms(means)
+        result *= (contrast / variance).flatten(1).mean(dim=1).relu_() ** weight
+        padding = [0 if variant.mirrors else n % 2 for n in a.shape[1:]]
+        a, b = pool(a, 2, padding=padding), pool(b, 2, padding=padding)
+    means = smooth(moment_maps(a, b, C2), variant.window, axes, reflect=variant.mirrors)
+    return result * similarity(means).flatten(1).mean(dim=1).relu_() ** WEIGHTS[-1]
+
+
+class MultiScaleStructuralSimilarity(SectionMetric):
+    """MS-SSIM of whole sections in three planes; each section is added once.
+
+    Args:
+        scopes: Regions to score.
+        variant: Empty for the primary definition, `p11` or `p5`.
+
+    Source: metrics.md, section 2.
+    """
+
+    def __init__(self, scopes: Sequence[Region], variant: str = "", **options: Any) -> None:
+        super().__init__(scopes, **options)
+        if variant not in VARIANTS:
+            raise unknown("MS-SSIM variant", variant, VARIANTS)
+        self.variant = VARIANTS[variant]
+
+    def defined(self, i: int, plane: str) -> bool:
+        """Whether the sections (or the volume) of a scope are large enough."""
+        sides = [n for axis, n in enumerate(self.scopes[i].shape) if axis != PLANES.get(plane)]
+        return min(sides) >= self.variant.shortest and (plane != "volume" or self.variant.volumes)
+
+    def update(self, i: int, plane: str, first: int, a: Tensor, b: Tensor) -> None:
+        """Add a run of sections, or a volume.
+
+        Args:
+            i: Index of the scope.
+            plane: xy, xz, yz or volume.
+            first: Index of the first section inside the scope.
+            a: Grey levels, shape (sections, rows, columns), or (1, z, y, x) for a volume.
+            b: The same shape.
+        """
+        sums = getattr(self, f"{plane}_{i}")
+        sums[0, first : first + len(a)] += multiscale_similarity(a, b, self.variant)
+        sums[1, first : first + len(a)] += 1
+
+    def means(self, i: int, plane: str) -> Tensor:
+        """Value per section (one number for `volume`); empty if a side is too short."""
+        sums, counts = getattr(self, f"{plane}_{i}")
+        if not self.defined(i, plane) or (plane == "volume" and not bool(counts.any())):
+            return torch.zeros(0, dtype=torch.float64)
+        if bool((counts != 1).any()):
+            raise DataError(f"{type(self).__name__}: the sections of {self.scopes[i]} were not added exactly once")
+        return sums / counts

@@ -1,0 +1,117 @@
+"""The three ways through a pair of volumes: tile by tile, section by section, and in blocks for Fourier transforms."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torchmetrics import Metric
+
+from vemrecon.metrics.fsc import FourierShellCorrelation
+from vemrecon.metrics.isotropy import PowerAnisotropy
+from vemrecon.metrics.ms_ssim import MultiScaleStructuralSimilarity
+from vemrecon.metrics.sections import PLANES
+from vemrecon.metrics.spectrum import folded_spectra
+from vemrecon.metrics.tiles import Readable, Tile, read_pair, tile_batches
+from vemrecon.volume.region import Region, triple
+
+SLAB_VOXELS = 2**21  # sections that are held at once; a float64 map of them is 16 MB
+MOST_VOXELS_3D = 2**23  # MS-SSIM of a volume holds a dozen float64 maps of it
+
+Done = Callable[[float], None]
+"""Called with the number of voxels that are finished."""
+
+
+def bounding_region(regions: Sequence[Region]) -> Region:
+    """The smallest region that contains all others."""
+    return Region(
+        triple([min(r.start[axis] for r in regions) for axis in range(3)]),
+        triple([max(r.stop[axis] for r in regions) for axis in range(3)]),
+    )
+
+
+def tile_pass(
+    truth: Readable,
+    reconstruction: Readable,
+    regions: Sequence[Region],
+    metrics: Sequence[Metric],
+    halo: int,
+    done: Done,
+) -> None:
+    """Show every tile that touches a region to all metrics.
+
+    Tiles are shared out among as many threads as torch may use. Each thread works alone on its tiles, with its own copies
+    of the metrics, so the many short operations never wait for another core. States are sums; the copies are added up at
+    the end. The share of a thread is fixed: the same number of threads gives the same bits.
+    """
+    threads = torch.get_num_threads()
+    crews = [list(metrics), *(copy.deepcopy(list(metrics)) for _ in range(threads - 1))]
+
+    def work(crew: Sequence[Metric], share: Sequence[Tile]) -> float:
+        for tile in share:
+            if any(region.overlaps(tile.core) for region in regions):
+                for metric in crew:
+                    metric.update(tile)
+        return float(sum(tile.core.voxels for tile in share))
+
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            running: Iterable[float] = ()
+            for batch in tile_batches(truth, reconstruction, bounding_region(regions), halo):
+                finished = sum(running)  # waits; the batch was read meanwhile
+                running = pool.map(work, crews, [batch[k::threads] for k in range(threads)])
+                done(finished)
+            done(sum(running))
+    finally:
+        torch.set_num_threads(threads)
+    for crew in crews[1:]:
+        for metric, other in zip(metrics, crew, strict=True):
+            metric.merge_state(other)
+
+
+def multiscale_pass(
+    truth: Readable, reconstruction: Readable, metric: MultiScaleStructuralSimilarity, done: Done
+) -> None:
+    """Show whole sections of every plane, a slab at a time; small volumes also as a whole."""
+    for i, region in enumerate(metric.scopes):
+        for plane, normal in PLANES.items():
+            if metric.defined(i, plane):
+                for slab in _slabs(region, normal):
+                    a, b = read_pair(truth, reconstruction, slab)
+                    first = slab.start[normal] - region.start[normal]
+                    metric.update(i, plane, first, a.movedim(normal, 0), b.movedim(normal, 0))
+            done(region.voxels)
+        if metric.defined(i, "volume") and region.voxels <= MOST_VOXELS_3D:
+            a, b = read_pair(truth, reconstruction, region)
+            metric.update(i, "volume", 0, a[None], b[None])
+
+
+def _slabs(region: Region, normal: int) -> Iterator[Region]:
+    area = region.voxels // region.shape[normal]
+    size = list(region.shape)
+    size[normal] = max(1, SLAB_VOXELS // area)
+    return region.blocks(size)
+
+
+def spectral_pass(
+    truth: Readable,
+    reconstruction: Readable,
+    blocks: Sequence[Region],
+    correlations: Sequence[FourierShellCorrelation],
+    anisotropy: PowerAnisotropy | None,
+    done: Done,
+) -> None:
+    """Transform every block once per taper that is needed, and show the spectra to all metrics."""
+    tapers = {metric.taper for metric in correlations} | ({"hann"} if anisotropy is not None else set())
+    for k, block in enumerate(blocks):
+        a, b = read_pair(truth, reconstruction, block)
+        for taper in sorted(tapers):
+            folded = folded_spectra(a, b, taper)
+            for metric in correlations:
+                if metric.taper == taper:
+                    metric.update(folded, k)
+            if anisotropy is not None and taper == "hann":
+                anisotropy.update(folded, k)
+        done(block.voxels)
