@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import scipy.ndimage
 import torch
-from small_volumes import textured
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_volumes import textured
 
 from vemrecon.methods.base import Tile, reconstruct_tile
 from vemrecon.methods.interpolation import REACH, Interpolation, interpolation_matrix

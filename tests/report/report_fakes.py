@@ -100,9 +100,10 @@ def maker(runs: Path) -> MakeRun:
         environment: Mapping[str, Any] = ENVIRONMENT,
         pictures: bool = True,
         spec: Mapping[str, Any] | None = None,
+        split_digest: str = "e" * 64,
         card: Mapping[str, Any] | None = None,
     ) -> Path:
-        run_id = digest_of(repr((method, preset, seed, arguments, task, status, spec)))[:12]
+        run_id = digest_of(repr((method, preset, seed, arguments, task, status, spec, split_digest)))[:12]
         name = f"{task['dataset']}-{task['kind']}-{task['axis']}-x{task['scale']:g}"
         folder = runs / name / f"{method.replace('/', '-').replace('<', '-')}-{run_id}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -114,10 +115,9 @@ def maker(runs: Path) -> MakeRun:
         RunResult(
             run_id=run_id,
             spec={
-                "task": dict(task),
+                "task": {**task, "dataset_digest": "d" * 64, "split_digest": split_digest},
                 "method": {"name": method, "version": "1", "class_path": "m.M", "arguments": dict(arguments or {})},
-                "preset": preset, "seed": seed, "precision": "32", "protocol": 1,
-                "dataset_digest": "d" * 64, "split_digest": "e" * 64, **(spec or {}),
+                "preset": preset, "seed": seed, "precision": "32", "protocol": 1, **(spec or {}),
             },
             status=status,
             reason=reason,

@@ -77,7 +77,7 @@ def test_variants_are_told_apart_by_what_differs(make_run, tmp_path: Path):
 
 def test_results_of_other_data_never_share_a_table(make_run, tmp_path: Path):
     make_run("linear")
-    make_run("bicubic", spec={"split_digest": "f" * 64})
+    make_run("bicubic", split_digest="f" * 64)
     make_run("nearest", spec={"protocol": 2})
 
     board = board_of(tmp_path)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from small_volumes import textured
 from PIL import Image
+from small_volumes import textured
 
 from vemrecon.errors import DataError
 from vemrecon.volume import Region, Volume, VoxelSize, open_volume, quantise, require_content
@@ -227,9 +227,7 @@ def test_axes_exchange_and_crop_stay_lazy_views(make_volume):
     for axis in (0, 1, 2):
         turned = volume.with_axis_first(axis)
         order = {0: (0, 1, 2), 1: (1, 0, 2), 2: (2, 1, 0)}[axis]
-        np.testing.assert_array_equal(
-            turned.read_raw(turned.whole), GREY[1:8, 2:19, 3:30].transpose(order)
-        )
+        np.testing.assert_array_equal(turned.read_raw(turned.whole), GREY[1:8, 2:19, 3:30].transpose(order))
         assert turned.with_axis_first(axis).shape == volume.shape
         assert tuple(turned.voxel_size) == tuple((40.0, 4.0, 5.0)[i] for i in order)
 

@@ -109,13 +109,13 @@ def build(runs: Iterable[Run], warnings: Iterable[str] = ()) -> Leaderboard:
     groups: dict[str, list[Run]] = {}
     for run in runs:
         spec = run[1].spec
-        groups.setdefault(canonical_json([spec["task"], [spec.get(k) for k in IDENTITY]]), []).append(run)
+        groups.setdefault(canonical_json([spec["task"], spec.get("protocol")]), []).append(run)
     ordered = sorted(groups.items(), key=lambda item: (task_order(item[1][0][1].spec["task"]), item[0]))
     tables: list[Table] = []
     notes = list(warnings)
     for _, members in ordered:
         table = _table(members, {table.key for table in tables})
-        if tables and tables[-1].task == table.task:
+        if tables and tables[-1].title == table.title:
             notes.append(f"{table.title}: results of other data or another protocol are in a table of their own")
         tables.append(table)
     return Leaderboard(tuple(tables), tuple(notes))
@@ -137,7 +137,7 @@ def _table(members: Sequence[Run], taken: set[str]) -> Table:
     slug = "".join(c if c.isalnum() else "-" for c in "-".join(task_words(spec["task"])).lower())
     slug = "-".join(part for part in slug.split("-") if part)
     key = next(k for n in range(1, len(taken) + 2) if (k := slug if n == 1 else f"{slug}-{n}") not in taken)
-    identity = {name: spec.get(name) for name in IDENTITY}
+    identity = {name: spec["task"].get(name, spec.get(name)) for name in IDENTITY}
     return Table(key, spec["task"], identity, columns, ranges, rows, _best(columns, ranges, rows))
 
 

@@ -1,0 +1,51 @@
+"""The doors between the rooms open only downwards."""
+
+import ast
+from pathlib import Path
+
+import vemrecon
+
+ROOT = Path(vemrecon.__file__).parent
+BASE = {"volume", "files", "seeding", "errors", "version", "protocol"}
+DOORS = {
+    "volume": BASE,
+    "degrade": BASE,
+    "data": BASE | {"degrade"},
+    "methods": BASE | {"degrade", "data"},
+    "infer": BASE | {"methods"},
+    "metrics": {"volume", "errors"},
+    "bench": BASE | {"infer", "metrics", "methods", "data", "degrade"},
+    "report": BASE | {"bench"},
+}
+REPORT_MAY_SEE = {"vemrecon.bench.result", "vemrecon.bench.spec"}
+
+
+def imports(file):
+    """Every vemrecon module that a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("vemrecon"))
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vemrecon"):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_rooms_import_only_downwards():
+    wrong = []
+    for room, allowed in DOORS.items():
+        for file in sorted((ROOT / room).rglob("*.py")):
+            for name in imports(file):
+                target = name.split(".")[1]
+                if target != room and target not in allowed:
+                    wrong.append(f"{file.relative_to(ROOT)} imports {name}")
+    assert not wrong, wrong
+
+
+def test_report_sees_only_results_of_the_bench():
+    for file in sorted((ROOT / "report").rglob("*.py")):
+        for name in imports(file):
+            assert not name.startswith("vemrecon.bench.") or any(name.startswith(n) for n in REPORT_MAY_SEE), file
+
+
+def test_every_room_is_covered():
+    rooms = {path.name for path in ROOT.iterdir() if (path / "__init__.py").exists() and path.name[0] != "_"}
+    assert rooms == set(DOORS)

@@ -1,0 +1,1 @@
+"""Plan runs, execute them, remember what they gave."""

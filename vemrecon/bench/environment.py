@@ -1,0 +1,59 @@
+"""What a number was made with: versions, commit, machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from vemrecon.version import __version__
+
+PACKAGES = ("torch", "lightning", "numpy", "scipy", "zarr")
+
+
+def environment() -> dict[str, Any]:
+    """Versions, commit and hardware, without loading any of the packages."""
+    facts: dict[str, Any] = {"vemrecon": __version__, "commit": commit(), "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            facts[name] = version(name)
+        except PackageNotFoundError:
+            facts[name] = ""
+    threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+    return facts | {
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cpu": cpu_name(),
+        "cores": os.cpu_count(),
+        "threads": threads,
+    }
+
+
+def commit() -> str:
+    """Commit of the checkout in use, with '+' if files are changed; empty for an installed package."""
+    folder = Path(__file__).parents[2]
+    if not (folder / ".git").exists():
+        return ""
+    try:
+        head = _git(folder, "rev-parse", "--short=12", "HEAD")
+        return head + ("+" if head and _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _git(folder: Path, *words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=False)
+    return done.stdout.strip()
+
+
+def cpu_name() -> str:
+    """Model of the processor, as the operating system calls it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

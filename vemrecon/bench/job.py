@@ -1,0 +1,72 @@
+"""`Job`: where a run finds its data and what it may use. Kept beside the specification, but no part of its identity."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vemrecon.data.card import Split
+from vemrecon.data.catalogue import Located, task_volume
+from vemrecon.errors import DataError
+from vemrecon.files import read_json, write_json
+from vemrecon.volume import Region, Volume, VoxelSize
+
+
+@dataclass(frozen=True)
+class Job:
+    """Paths and devices of one run."""
+
+    path: str
+    dataset: str | None
+    digest: str
+    voxel_size: tuple[float, float, float] | None
+    intensity_range: tuple[float, float] | None
+    split: str
+    region: tuple[tuple[int, int, int], tuple[int, int, int]] | None
+    device: str = "cpu"
+
+    @classmethod
+    def of(cls, located: Located, split: Split, device: str) -> Job:
+        """The job of a located volume and a split of it."""
+        region = split.region
+        return cls(
+            path=str(located.path),
+            dataset=located.dataset,
+            digest=located.digest,
+            voxel_size=tuple(located.voxel_size) if located.voxel_size else None,  # type: ignore[arg-type]
+            intensity_range=located.intensity_range,
+            split=split.name,
+            region=(region.start, region.stop) if region else None,
+            device=device,
+        )
+
+    @property
+    def voxels(self) -> int | None:
+        """Voxels of the region, where the split names one."""
+        return Region(*self.region).voxels if self.region else None
+
+    def write(self, path: Path) -> None:
+        """Write job.json."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def read(cls, path: Path) -> Job:
+        """Read job.json.
+
+        Raises:
+            DataError: If the file is damaged.
+        """
+        try:
+            data: dict[str, Any] = read_json(path)
+            return cls(**data)
+        except TypeError as error:
+            raise DataError(f"{path}: not a job ({error})") from error
+
+    def volume(self) -> Volume:
+        """The truth: the part of the dataset that the split names."""
+        size = VoxelSize(*self.voxel_size) if self.voxel_size else None
+        span = (self.intensity_range[0], self.intensity_range[1]) if self.intensity_range else None
+        located = Located(Path(self.path), self.dataset, self.digest, size, span)
+        region = Region(*self.region) if self.region else None
+        return task_volume(located, Split(self.split, "", region))

@@ -1,0 +1,95 @@
+"""`RunSpec`: the identity of a run. Whatever changes a number is in it, whatever does not is not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vemrecon.errors import DataError
+from vemrecon.files import digest_of, read_json
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked of every method: one split of a dataset, degraded in one way at one scale.
+
+    `kind` is `reference`: the truth of an isotropic volume is degraded along z and compared with the reconstruction.
+    """
+
+    dataset: str
+    split: str
+    scale: float
+    degradation: Mapping[str, Any]
+    """name and arguments"""
+    dataset_digest: str
+    split_digest: str
+    kind: str = "reference"
+    axis: str = "z"
+    degradation_seed: int = 0
+
+    @property
+    def slug(self) -> str:
+        """Folder name, such as fib25s-test-reference-z-subsample-x8."""
+        name = self.degradation["name"]
+        return slug(f"{self.dataset}-{self.split}-{self.kind}-{self.axis}-{name}-x{self.scale:g}")
+
+
+def slug(text: str) -> str:
+    """A name that every file system takes.
+
+    >>> slug("local:raw.h5[x=1]")
+    'local-raw.h5-x-1'
+    """
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-")
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Everything that decides the numbers of one run."""
+
+    task: Task
+    method: Mapping[str, Any]
+    """name (with changed arguments), entry (name or class path to load it by), class_path, version and arguments"""
+    preset: str
+    seed: int
+    protocol: int
+    metrics: tuple[str, ...] = field(default=())
+    precision: str = "32"
+
+    @property
+    def run_id(self) -> str:
+        """12 digits of the sha256 of the specification without its metrics: a new metric trains nothing anew."""
+        return digest_of({k: v for k, v in self.as_dict().items() if k != "metrics"})[:12]
+
+    @property
+    def task_id(self) -> str:
+        """Identity of the observed volume, which all methods of a task share."""
+        return digest_of(asdict(self.task))[:12]
+
+    def folder(self, runs: Path) -> Path:
+        """Where the run lives."""
+        return runs / self.task.slug / f"{slug(self.method['name'])}-{self.run_id}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {**asdict(self), "metrics": list(self.metrics)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> RunSpec:
+        """The specification of plain values."""
+        return cls(**{**data, "task": Task(**data["task"]), "metrics": tuple(data["metrics"])})
+
+    @classmethod
+    def read(cls, path: Path) -> RunSpec:
+        """Read spec.json.
+
+        Raises:
+            DataError: If the file is damaged.
+        """
+        try:
+            return cls.from_dict(read_json(path))
+        except (TypeError, KeyError) as error:
+            raise DataError(f"{path}: not a run specification ({error})") from error

@@ -1,0 +1,117 @@
+"""One run in one process: `python -m vemrecon.bench.worker RUN_FOLDER`.
+
+Talks to the runner by one JSON object per line on standard output; everything else goes to log.txt in the run folder.
+Ends at once when the runner is gone (its end of standard input closes), so that a new runner finds a free folder.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from vemrecon.bench.environment import environment
+from vemrecon.bench.job import Job
+from vemrecon.bench.store import RunFolder, exclusive
+from vemrecon.errors import ConfigError, OutputError, VemreconError, unknown
+
+OK, FAILED, STOPPED = 0, 1, 2
+
+
+def run(folder: RunFolder, tell: Any) -> None:
+    """Bring a run to its end: observe, reconstruct, score, write result.json."""
+    from vemrecon.bench import phases
+    from vemrecon.methods.registry import method_entry
+
+    spec = folder.spec
+    job = Job.read(folder.path / "job.json")
+    tell("load", 0.0)
+    kind, card, _ = method_entry(spec.method["entry"]).resolved()
+    facts: dict[str, Any] = {"card": vars(card), "environment": environment() | {"device": job.device}}
+    if spec.task.split == "whole" and card.regime != "none":
+        reason = "split 'whole' would score what it learned from; only training-free methods run on it"
+        folder.write_result("declined", reason=reason, **facts)
+        return
+    method = build(kind, spec.method["arguments"], spec.method["name"])
+    tell("degrade", 0.0)
+    truth, observed = phases.observe(folder, job)
+    if reason := method.supports(spec.task.scale, observed.grid):
+        folder.write_result("declined", reason=reason, **facts)
+        return
+    phases.reconstruct(folder, job, method.eval().to(job.device), truth, observed, tell)
+    clock = time.perf_counter()
+    scores = phases.score(folder, truth, observed, tell)
+    costs = phases.phase_costs(folder) | {
+        "score_seconds": time.perf_counter() - clock,
+        "output_voxels": truth.whole.voxels,
+    }
+    artifacts = {"reconstruction": "reconstruction.zarr", "sections": "sections.npz", "curves": "curves.json"}
+    folder.write_result("done", scores=tuple(scores), costs=costs, artifacts=artifacts, **facts)
+
+
+def build(kind: type, arguments: dict[str, Any], name: str) -> Any:
+    """An instance of a method.
+
+    Raises:
+        ConfigError: If an argument is unknown or not accepted.
+    """
+    known = [p for p in inspect.signature(kind.__init__).parameters if p != "self"]  # type: ignore[misc]
+    for argument in arguments:
+        if argument not in known:
+            raise unknown(f"argument of {name}", argument, known)
+    try:
+        return kind(**arguments)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"method '{name}' does not accept {arguments}: {error}") from error
+
+
+def main(path: Path) -> int:
+    """Run one folder and leave a result, whatever happens short of a kill."""
+    threading.Thread(target=_end_with_runner, daemon=True).start()
+    messages = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
+
+    def tell(phase: str, share: float) -> None:
+        messages.write(json.dumps({"phase": phase, "share": share}) + "\n")
+
+    try:
+        with (
+            exclusive(path / "lease", f"run {path.name}", patience=10),
+            (path / "log.txt").open("a", buffering=1, encoding="utf-8") as log,
+        ):
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+            return _recorded(RunFolder.open(path), tell)
+    except (OutputError, ConfigError, OSError) as error:
+        # the disk or another runner, not the run, is at fault: nothing is recorded, and a new start goes on
+        messages.write(json.dumps({"error": str(error)}) + "\n")
+        return STOPPED
+
+
+def _recorded(folder: RunFolder, tell: Any) -> int:
+    """Run, and record a failure: it is a row with its reason and never stops the others."""
+    try:
+        run(folder, tell)
+    except OutputError:
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        reason = str(error) if isinstance(error, VemreconError) else f"{type(error).__name__}: {error}"
+        folder.write_result("failed", reason=" ".join(reason.split()), environment=environment())
+        return FAILED
+    return OK
+
+
+def _end_with_runner() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(3)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

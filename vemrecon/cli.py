@@ -1,0 +1,165 @@
+"""The command line. Parses, then calls one function per command; heavy imports happen inside the commands."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
+
+from vemrecon import __version__
+from vemrecon.errors import VemreconError
+
+ABOUT = """Fair benchmarks of isotropic reconstruction for volume electron microscopy.
+
+Volumes are (z, y, x); voxel sizes are in nm in the same order; the scale is the anisotropy factor."""
+
+
+class HelpFormatter(DefaultHelpFormatter):
+    """Help without `(default: null)`: options that default to nothing say in words what that means."""
+
+    def _get_help_string(self, action: Any) -> str:
+        quiet = action.help and action.default in (None, [], False)
+        return action.help if quiet else super()._get_help_string(action)
+
+
+def parser() -> ArgumentParser:
+    """The parser with all subcommands."""
+    top = ArgumentParser(
+        prog="vemrecon", description=ABOUT, version=__version__, exit_on_error=False, formatter_class=HelpFormatter
+    )
+    commands = top.add_subcommands(dest="command", required=True, title="commands")
+    for name, (add, text) in COMMANDS.items():
+        sub = ArgumentParser(description=text, exit_on_error=False, formatter_class=HelpFormatter)
+        add(sub)
+        commands.add_subcommand(name, sub, help=text.partition("\n")[0])
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; give 0, or 1 if a run failed, 2 for bad input, 130 after Ctrl-C."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        config = parser().parse_args(words)
+        from vemrecon import commands
+
+        function: Callable[[Namespace], int] = getattr(commands, config.command.replace("-", "_"))
+        return function(config[config.command])
+    except VemreconError as error:
+        return _refuse(words, str(error))
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where this one ended", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `vemrecon methods | head`
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        if type(error).__name__ != "ArgumentError":
+            raise
+        return _refuse(words, str(error))
+
+
+def _refuse(words: Sequence[str], text: str) -> int:
+    command = next((word for word in words if word in COMMANDS), "")
+    print(f"vemrecon{' ' + command if command else ''}: error: {' '.join(text.split())}", file=sys.stderr)
+    return 2
+
+
+def _bench_options(sub: Any) -> None:
+    sub.add_argument("--config", action="config", help="YAML file with any of these options")
+    sub.add_argument("--suite", default="default", help="named suite or YAML file that fills in what is not given here")
+    sub.add_argument("--dataset", nargs="+", help="dataset, or local:PATH[:DATASET] for a file of your own")
+    sub.add_argument("--split", help="named region of the dataset (default: that of its card; 'whole' for local files)")
+    sub.add_argument("--scale", nargs="+", help="anisotropy factors, such as 4 8 10")
+    sub.add_argument("--degradation", nargs="+", help="average, subsample, realistic or realistic_released")
+    sub.add_argument("--methods", nargs="+", help="names (see `vemrecon methods`) or class paths")
+    sub.add_argument("--seeds", nargs="+", help="seeds for methods that learn; training-free ones run once")
+    sub.add_argument("--preset", help="smoke (seconds), cpu (minutes), gpu10 or paper, for methods that learn")
+    sub.add_argument("--metrics", nargs="+", help="metrics to score (default: those of the protocol)")
+    sub.add_argument("--set", nargs="+", default=[], help="METHOD.ARGUMENT=VALUE makes a variant with its own row")
+    sub.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs and the report")
+    _data_options(sub)
+    sub.add_argument("--data-root", type=Path, help="folder of dataset files (default: $VEMRECON_DATA, then a cache)")
+
+
+def _data_options(sub: Any) -> None:
+    sub.add_argument("--voxel-size", nargs=3, metavar=("Z", "Y", "X"), help="nm, where a file does not say it")
+    sub.add_argument(
+        "--intensity-range", nargs=2, metavar=("LOW", "HIGH"), help="grey values that mean black and white"
+    )
+
+
+def _bench(sub: Any) -> None:
+    _bench_options(sub)
+    sub.add_argument(
+        "--jobs", help="runs at once (default: one per GPU; on a CPU one per core, but trainings one by one)"
+    )
+    sub.add_argument("--devices", nargs="+", default=["cpu"], help="cpu, cuda, cuda:1, ... or a number of GPUs")
+    sub.add_argument("--retry", choices=["failed"], help="repeat runs that failed before")
+    sub.add_argument("--dry-run", action="store_true", help="show the plan and stop")
+
+
+def _run(sub: Any) -> None:
+    sub.add_argument("folder", type=Path, help="run folder, as `vemrecon status` lists it")
+
+
+def _runs(sub: Any) -> None:
+    sub.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs")
+
+
+def _report(sub: Any) -> None:
+    _runs(sub)
+    sub.add_argument("--out", type=Path, help="folder of the report (default: RUNS/report)")
+
+
+def _name(sub: Any) -> None:
+    sub.add_argument("name", nargs="?", help="show everything about this one")
+
+
+def _degrade(sub: Any) -> None:
+    sub.add_argument(
+        "input", type=Path, help="isotropic volume: OME-Zarr, zarr, HDF5, TIFF, .npy or a folder of sections"
+    )
+    sub.add_argument("output", type=Path, help="anisotropic volume to write: .zarr or .tif")
+    sub.add_argument("--scale", required=True, help="anisotropy factor")
+    sub.add_argument("--degradation", default="average", help="average, subsample, realistic or realistic_released")
+    sub.add_argument("--axis", default="z", help="axis to degrade: z, y or x")
+    sub.add_argument("--seed", default="0", help="seed of the noise of realistic degradations")
+    sub.add_argument("--set", nargs="+", default=[], help="ARGUMENT=VALUE of the degradation, such as offset=2")
+    sub.add_argument("--dtype", help="uint8, uint16, int16 or float32 (default: that of the input)")
+    sub.add_argument("--dataset", help="name inside an HDF5 file or zarr group")
+    _data_options(sub)
+
+
+def _evaluate(sub: Any) -> None:
+    sub.add_argument("truth", type=Path, help="isotropic truth, any readable format")
+    sub.add_argument("reconstruction", type=Path, help="volume of the same shape (or shorter in z, with --trim)")
+    sub.add_argument("--metrics", nargs="+", help="metrics to score (default: those of the protocol)")
+    sub.add_argument("--scale", help="anisotropy factor of the input, for layering measures and the scored ranges")
+    sub.add_argument("--degradation", help="subsample: leave kept sections out of xy means, and score the span too")
+    sub.add_argument(
+        "--trim", action="store_true", help="score the first sections only when the reconstruction is shorter"
+    )
+    sub.add_argument("--truth-dataset", help="name inside an HDF5 file or zarr group")
+    sub.add_argument("--reconstruction-dataset", help="name inside an HDF5 file or zarr group")
+    sub.add_argument("--json", type=Path, help="also write all scores and curves to this file")
+    _data_options(sub)
+
+
+COMMANDS: dict[str, tuple[Callable[[Any], None], str]] = {
+    "bench": (_bench, "Run methods on datasets and write the leaderboard.\n\nFinished runs are never repeated."),
+    "plan": (_bench_options, "Show the runs that `bench` would do, and stop."),
+    "run": (_run, "Do one planned run again or go on with it, in this process."),
+    "status": (_runs, "Show every run and where it stands."),
+    "report": (_report, "Write leaderboard.csv, leaderboard.json, README.md and index.html from finished runs."),
+    "methods": (_name, "List the methods, built in and installed, or show one."),
+    "datasets": (_name, "List the datasets and their splits, or show one."),
+    "degrade": (_degrade, "Make an anisotropic volume from an isotropic one."),
+    "evaluate": (_evaluate, "Score any reconstruction file against any truth file."),
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

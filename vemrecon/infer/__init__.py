@@ -1,0 +1,1 @@
+"""Reconstruction of volumes tile by tile."""

@@ -1,0 +1,136 @@
+"""Reconstruct a volume tile by tile into a zarr array, block by block, going on where an earlier attempt stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vemrecon.files import output_error
+from vemrecon.methods.base import Method, Tile, TileShape, reconstruct_tile
+from vemrecon.volume import Region, Volume, quantise
+from vemrecon.volume.ome_zarr import create_zarr
+from vemrecon.volume.region import Triple, triple
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of the reconstruction that one writer writes: the observed core, the tile around it, and the output."""
+
+    core: Region
+    tile: Region
+    output: Region
+
+
+def axial_step(scale: float) -> int:
+    """Smallest number of observed sections whose output is a whole number of sections.
+
+    Tiles start only at multiples of it, otherwise they do not register with each other: 2 for a scale of 2.5.
+    """
+    return Fraction(scale).limit_denominator(1000).denominator
+
+
+def blocks(shape: Triple, scale: float, tile: TileShape) -> Iterator[Block]:
+    """Blocks that cover a reconstruction without overlap, in z, y, x order.
+
+    Args:
+        shape: Of the observed volume.
+        scale: Output sections per observed section.
+        tile: Core size and halo in observed voxels.
+    """
+    step = axial_step(scale)
+    depth = max(step, tile.z // step * step)
+    whole = Region.whole(shape)
+    sections = round(shape[0] * scale)
+    halo = (-(-tile.halo[0] // step) * step, tile.halo[1], tile.halo[2])
+    for core in whole.blocks((depth, tile.y, tile.x)):
+        start = triple([round(core.start[0] * scale), *core.start[1:]])
+        end = sections if core.stop[0] == shape[0] else round(core.stop[0] * scale)
+        yield Block(core, core.expanded(halo, whole), Region(start, triple([end, *core.stop[1:]])))
+
+
+def reconstruct_volume(
+    method: Method,
+    observed: Volume,
+    scale: float,
+    path: Path,
+    *,
+    like: Volume,
+    device: str = "cpu",
+    progress: Callable[[float], None] = lambda share: None,
+) -> None:
+    """Reconstruct an observed volume into an OME-Zarr folder.
+
+    Blocks that an interrupted attempt has finished are kept; every chunk of the output has one writer.
+
+    Args:
+        method: In evaluation mode.
+        observed: Shape (z, y, x).
+        scale: Output sections per observed section.
+        path: The zarr folder; `blocks.log` beside it lists what is finished.
+        like: Gives dtype and intensity range of the voxels written; values are rounded half to even.
+        device: Where the method runs.
+        progress: Told the finished share.
+
+    Raises:
+        OutputError: If the output cannot be written.
+    """
+    todo = list(blocks(observed.shape, scale, method.tile))
+    log = path.with_name("blocks.log")
+    try:
+        finished = _finished(path, log)
+        array = _reopen(path) if finished else _create(path, observed, scale, like.dtype, todo[0].output.shape)
+        with log.open("a", encoding="utf-8") as record:
+            for number, block in enumerate(todo):
+                if number not in finished:
+                    voxels = _reconstruct(method, observed, scale, block, device)
+                    array[block.output.slices] = quantise(voxels, like.dtype, like.intensity_range)
+                    record.write(json.dumps(number) + "\n")
+                    record.flush()
+                    os.fsync(record.fileno())
+                progress((number + 1) / len(todo))
+    except OSError as error:
+        raise output_error(path, error) from error
+
+
+def _reconstruct(method: Method, observed: Volume, scale: float, block: Block, device: str) -> np.ndarray:
+    voxels = torch.from_numpy(observed.read(block.tile))[None, None].to(device)
+    result = reconstruct_tile(method, Tile(voxels, scale, observed.grid, block.tile.start))[0, 0]
+    origin = (round(block.tile.start[0] * scale), *block.tile.start[1:])
+    output: np.ndarray = result[block.output.relative_to(origin).slices].cpu().numpy()
+    return output
+
+
+def _finished(path: Path, log: Path) -> set[int]:
+    """Numbers of finished blocks; a last line cut off by a kill does not count."""
+    if not (path / "0" / "zarr.json").exists():
+        log.unlink(missing_ok=True)
+        return set()
+    text = log.read_text(encoding="utf-8") if log.exists() else ""
+    if text and not text.endswith("\n"):
+        text = text[: text.rfind("\n") + 1]
+        log.write_text(text, encoding="utf-8")
+    return {int(line) for line in text.split()}
+
+
+def _create(path: Path, observed: Volume, scale: float, dtype: np.dtype[Any], block: Triple) -> Any:
+    shutil.rmtree(path, ignore_errors=True)
+    sections = round(observed.shape[0] * scale)
+    size = observed.voxel_size and observed.voxel_size.scaled(0, 1 / scale)
+    # chunks are whole parts of a block, so that no two blocks share one
+    chunks = triple([block[0], *(min(64, n) if n % min(64, n) == 0 else n for n in block[1:])])
+    return create_zarr(path, (sections, *observed.shape[1:]), dtype, size, chunks=chunks)
+
+
+def _reopen(path: Path) -> Any:
+    import zarr
+
+    return zarr.open_array(path / "0", mode="r+")
