@@ -42,9 +42,9 @@ def tile_pass(
 ) -> None:
     """Show every tile that touches a region to all metrics.
 
-    Tiles are shared out among as many threads as torch may use. Each thread works alone on its tiles, with its own copies
-    of the metrics, so the many short operations never wait for another core. States are sums; the copies are added up at
-    the end. The share of a thread is fixed: the same number of threads gives the same bits.
+    Tiles are shared out among as many threads as torch may use. Each thread works alone on its tiles, with its own
+    copies of the metrics, so the many short operations never wait for another core. States are sums; the copies are
+    added up at the end. The share of a thread is fixed: the same number of threads gives the same bits.
     """
     threads = torch.get_num_threads()
     crews = [list(metrics), *(copy.deepcopy(list(metrics)) for _ in range(threads - 1))]

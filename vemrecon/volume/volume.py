@@ -48,7 +48,11 @@ def quantise(
     """Values in [0, 1] in a dtype for a file: clipped, spread over the intensity range, rounded half to even."""
     low, high = intensity_range or intensity_range_of(dtype)
     scaled = np.clip(values.astype(np.float64), 0, 1) * (high - low) + low
-    return np.rint(scaled).astype(dtype) if np.issubdtype(dtype, np.integer) else scaled.astype(dtype)
+    if not np.issubdtype(dtype, np.integer):
+        return scaled.astype(dtype)
+    if high - low <= 255:
+        scaled = np.round(scaled, 3)  # float32 puts ties of grey levels 1e-5 off; they round to even too
+    return np.rint(scaled).astype(dtype)
 
 
 @dataclass(frozen=True)
