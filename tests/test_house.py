@@ -11,10 +11,12 @@ DOORS = {
     "volume": BASE,
     "degrade": BASE,
     "data": BASE | {"degrade"},
-    "methods": BASE | {"degrade", "data"},
+    "nets": BASE,
+    "methods": BASE | {"nets", "degrade", "data"},
+    "fit": BASE | {"methods", "data"},
     "infer": BASE | {"methods"},
     "metrics": {"volume", "errors"},
-    "bench": BASE | {"infer", "metrics", "methods", "data", "degrade"},
+    "bench": BASE | {"fit", "infer", "metrics", "methods", "data", "degrade"},
     "report": BASE | {"bench"},
 }
 REPORT_MAY_SEE = {"vemrecon.bench.result", "vemrecon.bench.spec"}

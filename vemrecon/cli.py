@@ -77,6 +77,7 @@ def _bench_options(sub: Any) -> None:
     sub.add_argument("--methods", nargs="+", help="names (see `vemrecon methods`) or class paths")
     sub.add_argument("--seeds", nargs="+", help="seeds for methods that learn; training-free ones run once")
     sub.add_argument("--preset", help="smoke (seconds), cpu (minutes), gpu10 or paper, for methods that learn")
+    sub.add_argument("--mode", help="inductive: learn on the training split; transductive: on the observed test volume")
     sub.add_argument("--metrics", nargs="+", help="metrics to score (default: those of the protocol)")
     sub.add_argument("--set", nargs="+", default=[], help="METHOD.ARGUMENT=VALUE makes a variant with its own row")
     sub.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs and the report")
@@ -97,6 +98,7 @@ def _bench(sub: Any) -> None:
         "--jobs", help="runs at once (default: one per GPU; on a CPU one per core, but trainings one by one)"
     )
     sub.add_argument("--devices", nargs="+", default=["cpu"], help="cpu, cuda, cuda:1, ... or a number of GPUs")
+    sub.add_argument("--processes", default="1", help="processes (GPUs) that share the training of one run")
     sub.add_argument("--retry", choices=["failed"], help="repeat runs that failed before")
     sub.add_argument("--dry-run", action="store_true", help="show the plan and stop")
 

@@ -63,7 +63,7 @@ def plan(options: Any) -> int:
             spec = folder.spec
             table.add_row(escape(spec.method["name"]), spec.preset, str(spec.seed), spec.run_id, folder.state())
         console.print(table)
-    disk = sum(run.job.voxels or 0 for run in runs) / 1e9
+    disk = sum(run.job.truth.voxels or 0 for run in runs) / 1e9
     todo = sum(run.folder.state() in ("planned", "interrupted") for run in runs)
     console.print(
         f"{len(runs)} runs, {todo} to do; at most {disk:.2g} GB of reconstructions at 8 bit before compression"
@@ -305,6 +305,7 @@ def _request(options: Any) -> Request:
         seeds=tuple(_integer("--seeds", s) for s in _words(options.seeds)) or tuple(suite.get("seeds", [0])),
         preset=options.preset or suite.get("preset", "cpu"),
         metrics=_words(options.metrics) or tuple(suite.get("metrics", [])),
+        mode=options.mode or suite.get("mode", "inductive"),
         overrides=parse_overrides(options.set),
     )
 
@@ -320,6 +321,7 @@ def _place(options: Any) -> Place:
         voxel_size=_voxel_size(options.voxel_size),
         intensity_range=_intensity_range(options.intensity_range),
         devices=_devices(getattr(options, "devices", ["cpu"])),
+        processes=_positive("--processes", getattr(options, "processes", "1")),
     )
 
 
@@ -343,6 +345,12 @@ def _integer(option: str, text: str) -> int:
         return int(text)
     except ValueError as error:
         raise ConfigError(f"{option} {text}: must be a whole number") from error
+
+
+def _positive(option: str, text: str) -> int:
+    if (value := _integer(option, text)) < 1:
+        raise ConfigError(f"{option} {value}: must be at least 1")
+    return value
 
 
 def _voxel_size(texts: Sequence[str] | None) -> VoxelSize | None:
@@ -385,9 +393,7 @@ def _devices(texts: Sequence[str]) -> tuple[str, ...]:
 def _jobs(text: str | None, runs: Sequence[PlannedRun], devices: Sequence[str]) -> int:
     """Runs at once: as told, or one per GPU, or one per core while nothing learns; trainings on a CPU go one by one."""
     if text is not None:
-        if (jobs := _integer("--jobs", text)) < 1:
-            raise ConfigError(f"--jobs {jobs}: must be at least 1")
-        return jobs
+        return _positive("--jobs", text)
     if devices[0] != "cpu":
         return len(devices)
     return 1 if any(run.learns for run in runs) else os.cpu_count() or 1

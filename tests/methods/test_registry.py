@@ -1,5 +1,6 @@
 """Methods of other packages: found, refused, never a crash."""
 
+import inspect
 import sys
 
 import pytest
@@ -38,8 +39,12 @@ def install(tmp_path, monkeypatch):
 def test_every_built_in_method_loads_and_has_a_card():
     for name, entry in built_in_methods().items():
         kind, card, presets = entry.resolved()
-        for arguments in presets.values():
-            assert kind(**arguments).parameter_count() >= 0, name
+        task = {"scale": 4.0, "grid": "centred"}
+        for preset, arguments in presets.items():
+            known = inspect.signature(kind.__init__).parameters
+            assert set(arguments) <= set(known), (name, preset)
+            method = kind(**{key: value for key, value in task.items() if key in known}, **arguments)
+            assert (method.parameter_count() > 0) == bool(method.stages()) == (card.regime != "none"), name
         assert card.title
 
 

@@ -6,16 +6,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vemrecon.data.card import Split
-from vemrecon.data.catalogue import Located, task_volume
+from vemrecon.data import Located, Split, task_volume
 from vemrecon.errors import DataError
 from vemrecon.files import read_json, write_json
 from vemrecon.volume import Region, Volume, VoxelSize
 
 
 @dataclass(frozen=True)
-class Job:
-    """Paths and devices of one run."""
+class VolumeAt:
+    """A part of a volume on this machine."""
 
     path: str
     dataset: str | None
@@ -24,11 +23,10 @@ class Job:
     intensity_range: tuple[float, float] | None
     split: str
     region: tuple[tuple[int, int, int], tuple[int, int, int]] | None
-    device: str = "cpu"
 
     @classmethod
-    def of(cls, located: Located, split: Split, device: str) -> Job:
-        """The job of a located volume and a split of it."""
+    def of(cls, located: Located, split: Split) -> VolumeAt:
+        """A split of a located volume."""
         region = split.region
         return cls(
             path=str(located.path),
@@ -38,13 +36,33 @@ class Job:
             intensity_range=located.intensity_range,
             split=split.name,
             region=(region.start, region.stop) if region else None,
-            device=device,
         )
 
     @property
     def voxels(self) -> int | None:
         """Voxels of the region, where the split names one."""
         return Region(*self.region).voxels if self.region else None
+
+    def open(self) -> Volume:
+        """The part of the volume that the split names."""
+        size = VoxelSize(*self.voxel_size) if self.voxel_size else None
+        span = (self.intensity_range[0], self.intensity_range[1]) if self.intensity_range else None
+        located = Located(Path(self.path), self.dataset, self.digest, size, span)
+        return task_volume(located, Split(self.split, "", Region(*self.region) if self.region else None))
+
+
+@dataclass(frozen=True)
+class Job:
+    """Data and devices of one run."""
+
+    truth: VolumeAt
+    training: VolumeAt | None = None
+    """Isotropic volume whose degraded version (or, where the regime allows it, truth) is learned from; None to learn
+    from the observed test volume itself."""
+    validation: VolumeAt | None = None
+    device: str = "cpu"
+    processes: int = 1
+    """Processes (GPUs, or CPU processes) that share the batches of one training."""
 
     def write(self, path: Path) -> None:
         """Write job.json."""
@@ -59,14 +77,7 @@ class Job:
         """
         try:
             data: dict[str, Any] = read_json(path)
-            return cls(**data)
-        except TypeError as error:
+            parts = {k: VolumeAt(**data[k]) for k in ("truth", "training", "validation") if data[k] is not None}
+            return cls(**{**data, **parts})
+        except (TypeError, KeyError) as error:
             raise DataError(f"{path}: not a job ({error})") from error
-
-    def volume(self) -> Volume:
-        """The truth: the part of the dataset that the split names."""
-        size = VoxelSize(*self.voxel_size) if self.voxel_size else None
-        span = (self.intensity_range[0], self.intensity_range[1]) if self.intensity_range else None
-        located = Located(Path(self.path), self.dataset, self.digest, size, span)
-        region = Region(*self.region) if self.region else None
-        return task_volume(located, Split(self.split, "", region))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 import resource
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -13,10 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vemrecon import protocol
-from vemrecon.bench.job import Job
+from vemrecon.bench.job import Job, VolumeAt
 from vemrecon.bench.store import RunFolder, exclusive
+from vemrecon.data.source import Source
 from vemrecon.degrade import Degradation, degrade, make_degradation, reconstructed_sections, trimmed
+from vemrecon.errors import ConfigError, unknown
 from vemrecon.files import atomic_write, digest_of, read_json, write_json
+from vemrecon.methods.registry import method_entry
+from vemrecon.seeding import derive_seed
 from vemrecon.volume import Region, Volume, open_volume, quantise
 from vemrecon.volume.ome_zarr import copy_to_zarr
 
@@ -40,7 +47,7 @@ def observe(folder: RunFolder, job: Job) -> tuple[Volume, Volume]:
         The truth, cut to the sections that a reconstruction has, and the observed volume.
     """
     task = folder.spec.task
-    region = trimmed(job.volume(), task.scale)
+    region = trimmed(job.truth.open(), task.scale)
     with exclusive(folder.observed.with_suffix(".lock"), f"{folder.observed}", patience=3600):
         if not folder.observed.exists():
             observed = degrade(region, task_degradation(folder), seed=task.degradation_seed)
@@ -49,6 +56,83 @@ def observe(folder: RunFolder, job: Job) -> tuple[Volume, Volume]:
     sections = reconstructed_sections(observed.shape[0], task.scale)
     truth = region.crop(Region((0, 0, 0), (sections, *region.shape[1:])))
     return truth, replace(observed, name=f"{region.name} observed")
+
+
+def build_method(folder: RunFolder) -> Method:
+    """The method of a run, with weights that depend on its seed alone.
+
+    A constructor argument named `scale` or `grid` gets that of the task.
+
+    Raises:
+        ConfigError: If an argument is unknown or not accepted.
+    """
+    from vemrecon.fit.stages import initialise
+
+    spec = folder.spec
+    kind = method_entry(spec.method["entry"]).load()
+    name, arguments = spec.method["name"], dict(spec.method["arguments"])
+    known = [p for p in inspect.signature(kind.__init__).parameters if p != "self"]
+    for argument in arguments:
+        if argument not in known:
+            raise unknown(f"argument of {name}", argument, known)
+    task = {"scale": spec.task.scale, "grid": task_degradation(folder).grid}
+    arguments |= {key: value for key, value in task.items() if key in known and key not in arguments}
+    try:
+        return initialise(lambda: kind(**arguments), spec.seed)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"method '{name}' does not accept {arguments}: {error}") from error
+
+
+def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Progress) -> None:
+    """Train all stages, or load what an earlier attempt has finished. Training-free methods return at once."""
+    from vemrecon.fit.stages import train
+
+    if not method.stages():
+        return
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if job.processes > 1 and world == 1 and not trained(folder, method):
+        _learn_together(folder, job)
+    source = learning_source(folder, job, regime)
+    place = folder.path / "train"
+    train(
+        method,
+        source,
+        place,
+        identity=folder.spec.run_id,
+        seed=folder.spec.seed,
+        device=job.device,
+        devices=world,
+        workers=0 if job.device == "cpu" else 4,
+        progress=progress,
+    )
+
+
+def trained(folder: RunFolder, method: Method) -> bool:
+    """Whether every stage has left its finished mark."""
+    return all((folder.path / "train" / stage.name / "stage.json").exists() for stage in method.stages())
+
+
+def _learn_together(folder: RunFolder, job: Job) -> None:
+    """Train in several processes that share every batch; they leave the finished stages in the run folder."""
+    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={job.processes}"]
+    done = subprocess.run([*words, "-m", "vemrecon.bench.together", str(folder.path)], check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"training in {job.processes} processes failed; the reason is in {folder.path / 'log.txt'}")
+
+
+def learning_source(folder: RunFolder, job: Job, regime: str) -> Source:
+    """What the run may learn from: the training split (inductive), or the observed test volume (transductive)."""
+    task, degradation = folder.spec.task, task_degradation(folder)
+
+    def observed(part: VolumeAt) -> tuple[Volume, Volume]:
+        truth = trimmed(part.open(), task.scale)
+        return truth, degrade(truth, degradation, seed=derive_seed(task.degradation_seed, "split", part.split))
+
+    validation = [observed(job.validation)[1]] if job.validation else []
+    if job.training is None:
+        return Source.of([observed(job.truth)[1]], degradation, regime, validation=validation)
+    truth, sections = observed(job.training)
+    return Source.of([sections], degradation, regime, truth=[truth], validation=validation)
 
 
 def reconstruct(
@@ -103,9 +187,19 @@ def score(folder: RunFolder, truth: Volume, observed: Volume, progress: Progress
         scale=task.scale,
         progress=lambda share: progress("score", share),
     )
-    write_json(folder.path / "curves.json", evaluation.curves)
+    write_json(folder.path / "curves.json", evaluation.curves | {"training": training_curves(folder)})
     write_sections(folder.path / "sections.npz", truth, observed, reconstruction, task.scale)
     return [asdict(row) for row in evaluation.scores]
+
+
+def training_curves(folder: RunFolder) -> dict[str, Any]:
+    """Loss and validation numbers of every stage: stage -> name -> {batch, value}."""
+    from vemrecon.fit.callbacks import read_log
+
+    return {
+        log.parent.name: {name: {"batch": b, "value": v} for name, (b, v) in read_log(log).items()}
+        for log in sorted(folder.path.glob("train/*/loss.csv"))
+    }
 
 
 def scored_ranges(truth: Volume, degradation: Degradation, observed: int) -> tuple[dict[str, Region], list[int]]:
@@ -175,8 +269,9 @@ def peak_memory() -> int:
 def phase_costs(folder: RunFolder) -> dict[str, Any]:
     """Costs that the finished marks of the phases tell."""
     mark = read_json(folder.path / "reconstruction.json")
+    stages = [read_json(path)["seconds"] for path in sorted(folder.path.glob("train/*/stage.json"))]
     return {
-        "train_seconds": None,
+        "train_seconds": sum(stages) if stages else None,
         "reconstruct_seconds": mark["seconds"],
         "peak_memory_bytes": mark["peak_memory_bytes"],
         "parameters": mark["parameters"],

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from vemrecon import protocol
-from vemrecon.bench.job import Job
+from vemrecon.bench.job import Job, VolumeAt
 from vemrecon.bench.spec import RunSpec, Task
 from vemrecon.bench.store import RunFolder
-from vemrecon.data.catalogue import dataset_card, locate, task_volume
+from vemrecon.data import DatasetCard, Located, Split, dataset_card, locate, require_apart, task_volume
 from vemrecon.degrade import make_degradation, trimmed
 from vemrecon.errors import ConfigError, unknown
 from vemrecon.methods.registry import check_preset, choose_preset, method_entry
@@ -21,6 +21,7 @@ from vemrecon.metrics.names import METRICS
 from vemrecon.volume import VoxelSize, require_content
 
 Say = Callable[[str], None]
+MODES = ("inductive", "transductive")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Request:
     seeds: tuple[int, ...] = (0,)
     preset: str = "cpu"
     metrics: tuple[str, ...] = ()
+    mode: str = "inductive"
+    """What methods learn from: the training split (inductive), or the observed test volume itself (transductive)."""
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Arguments of a method that replace those of its preset, by method name."""
 
@@ -57,6 +60,7 @@ class Place:
     voxel_size: VoxelSize | None = None
     intensity_range: tuple[float, float] | None = None
     devices: tuple[str, ...] = ("cpu",)
+    processes: int = 1
 
     @property
     def scratch(self) -> Path:
@@ -139,23 +143,46 @@ def make_plan(request: Request, place: Place, *, fetch: bool, say: Say = lambda 
         if metric not in METRICS:
             raise unknown("metric", metric, METRICS)
     check_preset(request.preset)
+    if request.mode not in MODES:
+        raise unknown("mode", request.mode, MODES)
     methods = [_method(name, request) for name in request.methods]
     for name in request.overrides:
         if name not in request.methods:
             raise unknown("method in --set", name, request.methods)
     planned: dict[str, PlannedRun] = {}
-    for task, job in _tasks(request.tasks, place, fetch, say):
-        for facts, preset, learned in methods:
-            for seed in request.seeds if learned else request.seeds[:1]:
+    for task, job, learning in _tasks(request, place, fetch, say, any(regime != "none" for *_, regime in methods)):
+        for facts, preset, regime in methods:
+            learns = regime != "none"
+            if learns:
+                _check_regime(facts["name"], regime, request.mode, learning, task)
+            for seed in request.seeds if learns else request.seeds[:1]:
                 spec = RunSpec(
-                    task, facts, preset, seed, protocol.protocol()["version"], metrics, protocol.protocol()["precision"]
+                    task,
+                    facts,
+                    preset,
+                    seed,
+                    protocol.protocol()["version"],
+                    metrics,
+                    protocol.protocol()["precision"],
+                    learning if learns else None,
                 )
-                planned.setdefault(spec.run_id, PlannedRun(RunFolder.of(spec, place.runs), job, learned))
+                planned.setdefault(spec.run_id, PlannedRun(RunFolder.of(spec, place.runs), job, learns))
     return list(planned.values())
 
 
-def _method(asked: str, request: Request) -> tuple[dict[str, Any], str, bool]:
-    """Identity of a method, the preset it runs with, and whether it learns (so that seeds matter)."""
+def _check_regime(name: str, regime: str, mode: str, learning: Mapping[str, Any] | None, task: Task) -> None:
+    """Refuse what could only be done by learning from what is scored."""
+    if mode == "transductive" and regime != "self":
+        raise ConfigError(f"method '{name}' learns from isotropic truth, so it has no transductive mode")
+    if learning is None:
+        raise ConfigError(
+            f"method '{name}' learns, but {task.dataset} has no training split; add --mode transductive to let it "
+            f"learn from the observed sections of the test volume, or use training-free methods"
+        )
+
+
+def _method(asked: str, request: Request) -> tuple[dict[str, Any], str, str]:
+    """Identity of a method, the preset it runs with, and its regime."""
     entry = method_entry(asked)
     card, presets = entry.card, entry.presets
     if card is None:
@@ -171,44 +198,76 @@ def _method(asked: str, request: Request) -> tuple[dict[str, Any], str, bool]:
         "version": card.version,
         "arguments": arguments,
     }
-    return facts, preset, card.regime != "none"
+    return facts, preset, card.regime
 
 
-def _tasks(requests: Sequence[TaskRequest], place: Place, fetch: bool, say: Say) -> list[tuple[Task, Job]]:
+def _tasks(
+    request: Request, place: Place, fetch: bool, say: Say, learns: bool
+) -> list[tuple[Task, Job, dict[str, Any] | None]]:
+    """Tasks, the jobs that do them, and what methods that learn may learn from."""
     tasks = []
-    for request in requests:
-        card = dataset_card(request.dataset)
-        split = card.split(request.split)
-        for scale in request.scales:
-            for name in request.degradations:
-                make_degradation(name, scale, request.arguments.get(name))  # refuses what cannot be used
-        located = locate(
-            card,
-            split.file,
-            data_root=place.data_root,
-            scratch=place.scratch,
-            voxel_size=place.voxel_size,
-            intensity_range=place.intensity_range,
-            fetch=fetch,
-            say=say,
-        )
-        job = Job.of(located, split, "cpu")
+    for wanted in request.tasks:
+        card = dataset_card(wanted.dataset)
+        split = card.split(wanted.split)
+        for scale in wanted.scales:
+            for name in wanted.degradations:
+                make_degradation(name, scale, wanted.arguments.get(name))  # refuses what cannot be used
+        located = _locate(card, split, place, fetch, say)
+        job, learning = Job(VolumeAt.of(located, split), processes=place.processes), None
+        if learns:
+            job, learning = _learning(card, split, job, request.mode, place, fetch, say)
         if fetch:
             volume = task_volume(located, split)
             volume.require_voxel_size()
-            for scale in request.scales:
+            for scale in wanted.scales:
                 trimmed(volume, float(scale))
             require_content(volume)
-        for scale in request.scales:
-            for name in request.degradations:
+        for scale in wanted.scales:
+            for name in wanted.degradations:
                 task = Task(
                     dataset=card.name,
                     split=split.name,
                     scale=float(scale),
-                    degradation={"name": name, "arguments": dict(request.arguments.get(name, {}))},
+                    degradation={"name": name, "arguments": dict(wanted.arguments.get(name, {}))},
                     dataset_digest=located.digest,
                     split_digest=split.digest,
                     degradation_seed=protocol.protocol()["degradation_seed"],
                 )
-                tasks.append((task, job))
+                tasks.append((task, job, learning))
     return tasks
+
+
+def _learning(
+    card: DatasetCard, split: Split, job: Job, mode: str, place: Place, fetch: bool, say: Say
+) -> tuple[Job, dict[str, Any] | None]:
+    """Job and identity of what is learned from; None where the dataset has no training split."""
+    if mode == "transductive":
+        return job, {"mode": mode}
+    if "train" not in card.splits:
+        return job, None
+    train = card.splits["train"]
+    require_apart(train, split)
+    located = _locate(card, train, place, fetch, say)
+    job = replace(job, training=VolumeAt.of(located, train))
+    if "val" in card.splits:
+        validation = card.splits["val"]
+        job = replace(job, validation=VolumeAt.of(_locate(card, validation, place, fetch, say), validation))
+    return job, {
+        "mode": mode,
+        "split": train.name,
+        "dataset_digest": located.digest,
+        "split_digest": train.digest,
+    }
+
+
+def _locate(card: DatasetCard, split: Split, place: Place, fetch: bool, say: Say) -> Located:
+    return locate(
+        card,
+        split.file,
+        data_root=place.data_root,
+        scratch=place.scratch,
+        voxel_size=place.voxel_size,
+        intensity_range=place.intensity_range,
+        fetch=fetch,
+        say=say,
+    )

@@ -58,6 +58,8 @@ class RunSpec:
     protocol: int
     metrics: tuple[str, ...] = field(default=())
     precision: str = "32"
+    training: Mapping[str, Any] | None = None
+    """What a method that learns may learn from: mode, split and digests; None for training-free methods"""
 
     @property
     def run_id(self) -> str:

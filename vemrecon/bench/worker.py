@@ -6,7 +6,6 @@ Ends at once when the runner is gone (its end of standard input closes), so that
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import sys
@@ -19,31 +18,28 @@ from typing import Any
 from vemrecon.bench.environment import environment
 from vemrecon.bench.job import Job
 from vemrecon.bench.store import RunFolder, exclusive
-from vemrecon.errors import ConfigError, OutputError, VemreconError, unknown
+from vemrecon.errors import ConfigError, OutputError, VemreconError
 
 OK, FAILED, STOPPED = 0, 1, 2
 
 
 def run(folder: RunFolder, tell: Any) -> None:
-    """Bring a run to its end: observe, reconstruct, score, write result.json."""
+    """Bring a run to its end: observe, train, reconstruct, score, write result.json."""
     from vemrecon.bench import phases
     from vemrecon.methods.registry import method_entry
 
     spec = folder.spec
     job = Job.read(folder.path / "job.json")
     tell("load", 0.0)
-    kind, card, _ = method_entry(spec.method["entry"]).resolved()
+    _, card, _ = method_entry(spec.method["entry"]).resolved()
     facts: dict[str, Any] = {"card": vars(card), "environment": environment() | {"device": job.device}}
-    if spec.task.split == "whole" and card.regime != "none":
-        reason = "split 'whole' would score what it learned from; only training-free methods run on it"
-        folder.write_result("declined", reason=reason, **facts)
-        return
-    method = build(kind, spec.method["arguments"], spec.method["name"])
+    method = phases.build_method(folder)
     tell("degrade", 0.0)
     truth, observed = phases.observe(folder, job)
     if reason := method.supports(spec.task.scale, observed.grid):
         folder.write_result("declined", reason=reason, **facts)
         return
+    phases.learn(folder, job, method, card.regime, tell)
     phases.reconstruct(folder, job, method.eval().to(job.device), truth, observed, tell)
     clock = time.perf_counter()
     scores = phases.score(folder, truth, observed, tell)
@@ -53,22 +49,6 @@ def run(folder: RunFolder, tell: Any) -> None:
     }
     artifacts = {"reconstruction": "reconstruction.zarr", "sections": "sections.npz", "curves": "curves.json"}
     folder.write_result("done", scores=tuple(scores), costs=costs, artifacts=artifacts, **facts)
-
-
-def build(kind: type, arguments: dict[str, Any], name: str) -> Any:
-    """An instance of a method.
-
-    Raises:
-        ConfigError: If an argument is unknown or not accepted.
-    """
-    known = [p for p in inspect.signature(kind.__init__).parameters if p != "self"]  # type: ignore[misc]
-    for argument in arguments:
-        if argument not in known:
-            raise unknown(f"argument of {name}", argument, known)
-    try:
-        return kind(**arguments)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"method '{name}' does not accept {arguments}: {error}") from error
 
 
 def main(path: Path) -> int:

@@ -1,6 +1,6 @@
 """Datasets: cards, splits, and the volumes behind them."""
 
-from vemrecon.data.card import DatasetCard, DatasetFile, Split
+from vemrecon.data.card import DatasetCard, DatasetFile, Split, require_apart
 from vemrecon.data.catalogue import Located, dataset_card, dataset_names, locate, task_volume
 
 __all__ = [
@@ -11,5 +11,6 @@ __all__ = [
     "dataset_card",
     "dataset_names",
     "locate",
+    "require_apart",
     "task_volume",
 ]

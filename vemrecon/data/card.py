@@ -94,3 +94,15 @@ def card_from(name: str, facts: Mapping[str, Any], splits: Mapping[str, Any]) ->
 def _split(name: str, facts: Mapping[str, Any]) -> Split:
     start, stop = zip(*facts["region"], strict=True)
     return Split(name, facts["file"], Region(start, stop), facts.get("use", ""))
+
+
+def require_apart(train: Split, test: Split) -> None:
+    """Refuse a training region that shares voxels with the scored one.
+
+    Raises:
+        ConfigError: If they overlap, or are the same file without regions.
+    """
+    if train.file != test.file:
+        return
+    if train.region is None or test.region is None or train.region.overlaps(test.region):
+        raise ConfigError(f"split '{test.name}' overlaps the training split; scores would be of what was learned")

@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
+from vemrecon.data.source import Source
 from vemrecon.methods.card import MethodCard
+from vemrecon.methods.stage import Stage
 from vemrecon.volume import Grid
 from vemrecon.volume.region import Triple
 
@@ -58,10 +61,31 @@ class Method(LightningModule, ABC):
     card: ClassVar[MethodCard | None] = None
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     tile: TileShape = TileShape(16, 128, 128, halo=(2, 16, 16))
+    stage: Stage
+    """The stage at work; set by the runner before each one."""
+    source: Source
+    """What the stage learns from; set by the runner. Asking it for more than the regime allows raises `LeakError`."""
 
     def supports(self, scale: float, grid: Grid) -> str | None:
         """Reason why this task is out of scope, or None."""
         return None
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Training stages in order; none for a training-free method."""
+        return ()
+
+    def prepare(self, stage: Stage, source: Source, scratch: Path) -> Source:
+        """Turn what the method may see into what this stage learns from."""
+        return source
+
+    def validate(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Numbers that tell how the stage goes on, from held-out patches; by default the PSNR of `restore`."""
+        error = (self.restore(batch["observed"]).clamp(0, 1) - batch["target"]).square().mean()
+        return {"psnr": -10 * torch.log10(error.clamp_min(1e-10))}
+
+    def restore(self, observed: Tensor) -> Tensor:
+        """Network output for a batch of observed patches, where the method has one network to watch."""
+        raise TypeError(f"{type(self).__name__} has stages but neither restore() nor validate()")
 
     @abstractmethod
     def reconstruct(self, tile: Tile) -> Tensor:

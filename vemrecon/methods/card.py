@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
+from vemrecon.data.regime import REGIMES, Regime
 from vemrecon.errors import ConfigError
-
-Regime = Literal["none", "self", "isotropic", "external"]
-"""What a method may learn from, in rising order of help: nothing, the anisotropic volumes, isotropic truth of the
-training region, other data."""
-REGIMES: tuple[str, ...] = get_args(Regime)
 
 
 @dataclass(frozen=True)

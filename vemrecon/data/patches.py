@@ -1,0 +1,144 @@
+"""Training patches. Patch i is a function of (seed, stage, i) alone: the same after a restart, with any number of
+workers, and on one or several devices.
+
+Self-supervised pairs come from the observed sections alone: a lateral axis is degraded as the axial one was, and the
+recorded section is the target (IsoVEM, VEMamba: lateral degradation).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vemrecon.data.source import Source
+from vemrecon.degrade import Degradation
+from vemrecon.errors import DataError
+from vemrecon.seeding import derive, derive_seed
+
+Float32 = NDArray[np.float32]
+
+
+class Patches(ABC):
+    """Draws one training example from a source."""
+
+    @abstractmethod
+    def draw(self, source: Source, rng: np.random.Generator, *, validation: bool = False) -> Mapping[str, Tensor]:
+        """One example, without a batch axis; from the validation volumes if asked for."""
+
+
+@dataclass(frozen=True)
+class LateralSections(Patches):
+    """Pairs from single xy sections: `observed` (1, size / scale, width) and `target` (1, size, width).
+
+    Either lateral axis plays the axial one; the patch is turned and mirrored before it is degraded.
+    """
+
+    size: int = 64
+    """Extent along the axis that is degraded, cut to a multiple of the scale."""
+    width: int = 64
+
+    def draw(self, source: Source, rng: np.random.Generator, *, validation: bool = False) -> Mapping[str, Tensor]:
+        """A random pair."""
+        volume = _choose(source.validation_sections if validation else source.sections, rng)
+        section = volume[rng.integers(volume.shape[0])]
+        section = _dihedral(section, int(rng.integers(8)))
+        size = fitting(self.size, section.shape[0], source.scale)
+        target = _crop(section, (size, self.width), rng)
+        observed = degrade_axis(target[:, None], source.degradation, derive_seed(int(rng.integers(2**31))))[:, 0]
+        return {"observed": torch.from_numpy(observed)[None], "target": torch.from_numpy(target)[None]}
+
+
+@dataclass(frozen=True)
+class LateralPairs(Patches):
+    """Pairs from blocks of sections: `observed` (1, z, y / scale, x) and `target` (1, z, y, x), with y degraded.
+
+    Source: IsoVEM and VEMamba; one of the eight rotations that keep the z axis is applied first.
+    """
+
+    size: tuple[int, int, int] = (16, 128, 128)
+    """Of the target (z, y, x) in observed voxels; cut where the volume is smaller."""
+
+    def draw(self, source: Source, rng: np.random.Generator, *, validation: bool = False) -> Mapping[str, Tensor]:
+        """A random pair."""
+        volume = _choose(source.validation_sections if validation else source.sections, rng)
+        turn = int(rng.integers(8))
+        lateral = fitting(self.size[1], min(volume.shape[1:]), source.scale)
+        block = _crop(volume, (min(self.size[0], volume.shape[0]), lateral, lateral), rng)
+        target = np.ascontiguousarray(rotate8(block, turn))
+        along_y = np.ascontiguousarray(target.transpose(1, 0, 2))
+        observed = degrade_axis(along_y, source.degradation, derive_seed(int(rng.integers(2**31)))).transpose(1, 0, 2)
+        return {
+            "observed": torch.from_numpy(np.ascontiguousarray(observed))[None],
+            "target": torch.from_numpy(target)[None],
+        }
+
+
+def rotate8(block: Float32, turn: int) -> Float32:
+    """One of the eight proper rotations that keep the z axis: a half turn in (z, x) for turn >= 4, then turn % 4
+    quarter turns in (y, x), which exchange y and x if odd.
+
+    Source: IsoVEM code; index 4 f + k.
+    """
+    block = np.rot90(block, 2, axes=(0, 2)) if turn >= 4 else block
+    return np.rot90(block, turn % 4, axes=(1, 2))
+
+
+def degrade_axis(truth: Float32, degradation: Degradation, seed: int) -> Float32:
+    """Degrade axis 0 of an array of shape (n, a, b) whose length is a whole number of slabs."""
+    n = truth.shape[0]
+    count = round(n / degradation.scale)
+    start, stop = degradation.support(0, count, n)
+    return np.ascontiguousarray(degradation.apply(truth[start:stop], start, 0, count, n, seed))
+
+
+def fitting(wanted: int, available: int, scale: float) -> int:
+    """The largest whole number of slabs within the wanted and the available extent.
+
+    Raises:
+        DataError: If not even two slabs fit.
+    """
+    slabs = int(min(wanted, available) / scale + 1e-9)
+    if slabs < 2 or slabs * scale % 1:
+        slabs -= slabs % 2
+    if slabs < 2:
+        raise DataError(f"sections of {available} voxels are too small to learn from at scale {scale:g}")
+    return round(slabs * scale)
+
+
+def _choose(volumes: Sequence[Float32], rng: np.random.Generator) -> Float32:
+    """A volume, drawn in proportion to its voxels."""
+    if len(volumes) == 1:
+        return volumes[0]
+    sizes = np.array([volume.size for volume in volumes], dtype=np.float64)
+    return volumes[int(rng.choice(len(volumes), p=sizes / sizes.sum()))]
+
+
+def _crop(array: Float32, size: Sequence[int], rng: np.random.Generator) -> Float32:
+    extent = [min(s, n) for s, n in zip(size, array.shape, strict=True)]
+    start = [int(rng.integers(n - s + 1)) for s, n in zip(extent, array.shape, strict=True)]
+    return np.ascontiguousarray(array[tuple(slice(a, a + s) for a, s in zip(start, extent, strict=True))])
+
+
+def _dihedral(section: Float32, index: int) -> Float32:
+    section = section.T if index & 4 else section
+    section = section[::-1] if index & 2 else section
+    return section[:, ::-1] if index & 1 else section
+
+
+class PatchStream(torch.utils.data.Dataset[Mapping[str, Tensor]]):
+    """Examples by number, for a data loader."""
+
+    def __init__(self, source: Source, patches: Patches, seed: int, stage: str, length: int) -> None:
+        self.source, self.patches, self.seed, self.stage, self.length = source, patches, seed, stage, length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Mapping[str, Tensor]:
+        return self.patches.draw(self.source, derive(self.seed, "patches", self.stage, index))

@@ -1,0 +1,132 @@
+"""What happens between batches: randomness by position, the loss log, validation, checkpoints, the end on NaN."""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from vemrecon.data.patches import PatchStream
+from vemrecon.errors import VemreconError
+from vemrecon.files import atomic_write
+from vemrecon.methods.base import Method
+from vemrecon.methods.stage import Stage
+from vemrecon.seeding import derive, derive_seed
+
+FIELDS = ("batch", "name", "value")
+
+
+class DivergedError(VemreconError):
+    """A loss that is no number any more."""
+
+
+class StageCallback(Callback):
+    """Serves one stage of one method."""
+
+    def __init__(
+        self, stage: Stage, folder: Path, seed: int, held_out: PatchStream | None, progress: Callable[[float], None]
+    ) -> None:
+        self.stage, self.folder, self.seed, self.held_out, self.progress = stage, folder, seed, held_out, progress
+        self.rows: list[tuple[int, str, float]] = []
+        self.total, self.count = 0.0, 0
+        self.seconds, self.clock = 0.0, time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Put resting submodules into evaluation mode."""
+        rest_others(module, self.stage)
+
+    def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, index: int) -> None:
+        """Dropout and the like depend on the position in the training, not on what ran before."""
+        number = trainer.current_epoch * self.stage.batches_per_epoch + index
+        torch.manual_seed(derive_seed(self.seed, "batch", self.stage.name, number, trainer.global_rank))
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        """Collect the loss; stop when it is no number."""
+        loss = float(outputs["loss"] if isinstance(outputs, Mapping) else outputs)
+        if not math.isfinite(loss):
+            done = trainer.current_epoch * self.stage.batches_per_epoch
+            raise DivergedError(
+                f"stage '{self.stage.name}': the loss became {loss} at batch {done + index}; the weights after batch "
+                f"{done} are kept in {self.folder / 'last.ckpt'}; try a smaller learning rate"
+            )
+        self.total, self.count = self.total + loss, self.count + 1
+        if trainer.is_global_zero:
+            self.progress((trainer.current_epoch + (index + 1) / self.stage.batches_per_epoch) / self.stage.epochs)
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Log, validate, and save a checkpoint that appears whole or not at all."""
+        batch = (trainer.current_epoch + 1) * self.stage.batches_per_epoch
+        self.rows.append((batch, "loss", self.total / max(1, self.count)))
+        self.total, self.count = 0.0, 0
+        now = time.perf_counter()
+        self.seconds, self.clock = self.seconds + now - self.clock, now
+        for name, value in self._validate(module).items():
+            self.rows.append((batch, name, value))
+        part = self.folder / "last.ckpt.part"
+        trainer.save_checkpoint(part)  # every rank takes part; rank 0 writes
+        if trainer.is_global_zero:
+            write_log(self.folder / "loss.csv", self.rows)
+            part.replace(self.folder / "last.ckpt")
+        trainer.strategy.barrier()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Log and seconds travel with the checkpoint, so that they always agree with it."""
+        return {"rows": [list(row) for row in self.rows], "seconds": self.seconds}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with the log of the checkpoint."""
+        self.rows = [(int(batch), str(name), float(value)) for batch, name, value in state["rows"]]
+        self.seconds = float(state["seconds"])
+
+    def _validate(self, module: LightningModule) -> dict[str, float]:
+        if self.held_out is None or not isinstance(module, Method):
+            return {}
+        modes = {name: m.training for name, m in module.named_modules()}
+        module.eval()
+        found: dict[str, list[float]] = {}
+        with torch.no_grad():
+            for index in range(len(self.held_out)):
+                example = self.held_out.patches.draw(
+                    self.held_out.source, derive(self.seed, "validation", self.stage.name, index), validation=True
+                )
+                batch = {key: value[None].to(module.device) for key, value in example.items()}
+                for name, value in module.validate(batch).items():
+                    found.setdefault(f"validation {name}", []).append(float(value))
+        for name, m in module.named_modules():
+            m.training = modes[name]
+        return {name: sum(values) / len(values) for name, values in found.items()}
+
+
+def rest_others(module: LightningModule, stage: Stage) -> None:
+    """Freeze what does not learn in this stage, and put it into evaluation mode."""
+    for name, child in module.named_children():
+        learns = name in stage.trains
+        child.requires_grad_(learns)
+        child.train(learns)
+
+
+def write_log(path: Path, rows: list[tuple[int, str, float]]) -> None:
+    """Write loss.csv: one row per epoch and number."""
+    with atomic_write(path) as file:
+        writer = csv.writer(file)
+        writer.writerow(FIELDS)
+        writer.writerows(rows)
+
+
+def read_log(path: Path) -> dict[str, tuple[list[int], list[float]]]:
+    """Batches and values of every number in a loss.csv."""
+    curves: dict[str, tuple[list[int], list[float]]] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            batches, values = curves.setdefault(row["name"], ([], []))
+            batches.append(int(row["batch"]))
+            values.append(float(row["value"]))
+    return curves

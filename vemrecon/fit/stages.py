@@ -1,0 +1,156 @@
+"""Train a method stage by stage: load what is finished, go on where a killed training stopped, export weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from vemrecon.data.patches import PatchStream
+from vemrecon.data.source import Source
+from vemrecon.errors import DataError
+from vemrecon.files import digest_of, output_error, read_json, write_json
+from vemrecon.fit.callbacks import StageCallback, rest_others
+from vemrecon.fit.sampler import StridedSampler
+from vemrecon.methods.base import Method
+from vemrecon.methods.stage import Stage
+from vemrecon.seeding import derive_seed
+
+
+def train(
+    method: Method,
+    source: Source,
+    folder: Path,
+    *,
+    identity: str,
+    seed: int,
+    device: str = "cpu",
+    devices: int = 1,
+    workers: int = 0,
+    progress: Callable[[str, float], None] = lambda stage, share: None,
+) -> None:
+    """Train all stages of a method.
+
+    Args:
+        method: Freshly built; its weights are set from the seed before the first stage.
+        source: What it may learn from.
+        folder: One folder per stage is made in it.
+        identity: Of the run; finished stages of another identity are trained anew.
+        seed: Decides initial weights, patches and dropout.
+        device: `cpu` or a CUDA device.
+        devices: Processes that share every batch.
+        workers: Processes that prepare patches.
+        progress: Told stage and finished share.
+
+    Raises:
+        DivergedError: If the loss becomes NaN or infinite; the last good checkpoint is kept.
+        DataError: If the source holds nothing to learn from.
+    """
+    for number, stage in enumerate(method.stages()):
+        place = folder / stage.name
+        key = digest_of({"run": identity, "stage": number, "name": stage.name, "budget": stage.budget})
+        mark = place / "stage.json"
+        if mark.exists() and read_json(mark).get("key") == key:
+            load_weights(method, place / "stage.safetensors", stage.trains)
+            continue
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise output_error(place, error) from error
+        method.stage, method.source = stage, method.prepare(stage, source, place)
+        seconds = fit_stage(method, stage, place, seed, device, devices, workers, partial(progress, stage.name))
+        if method.global_rank == 0:
+            save_weights(method, place / "stage.safetensors", stage.trains)
+            write_json(mark, {"key": key, "seconds": seconds, "batches": stage.epochs * stage.batches_per_epoch})
+
+
+def fit_stage(
+    method: Method,
+    stage: Stage,
+    place: Path,
+    seed: int,
+    device: str,
+    devices: int,
+    workers: int,
+    progress: Callable[[float], None],
+) -> float:
+    """Run one stage, from its last checkpoint if there is one; gives its seconds over all attempts."""
+    from lightning.pytorch import Trainer
+
+    checkpoint = place / "last.ckpt"
+    held_out = None
+    if stage.validation and method.source.validation:
+        held_out = PatchStream(method.source, stage.patches, seed, stage.name, stage.validation)
+    callback = StageCallback(stage, place, seed, held_out, progress)
+    rest_others(method, stage)
+    cuda = device.startswith("cuda")
+    trainer = Trainer(
+        accelerator="gpu" if cuda else "cpu",
+        devices=([int(device.partition(":")[2] or 0)] if cuda and devices == 1 else devices),
+        strategy="ddp" if devices > 1 else "auto",
+        max_epochs=stage.epochs,
+        callbacks=[callback],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        default_root_dir=place,
+    )
+    sampler = StridedSampler(stage.batches_per_epoch, stage.batch, trainer.global_rank, devices)
+    stream = PatchStream(method.source, stage.patches, seed, stage.name, stage.epochs * len(sampler) * devices)
+    loader: DataLoader[Any] = DataLoader(
+        stream,
+        batch_size=stage.batch // devices,
+        sampler=sampler,
+        num_workers=workers,
+        pin_memory=cuda,
+        persistent_workers=workers > 0,
+    )
+    trainer.fit(method, loader, ckpt_path=checkpoint if checkpoint.exists() else None)
+    return callback.seconds
+
+
+def initialise(build: Callable[[], Method], seed: int) -> Method:
+    """Build a method with weights that depend on the seed alone, leaving the global random state as it was."""
+    with torch.random.fork_rng():
+        torch.manual_seed(derive_seed(seed, "weights"))
+        return build()
+
+
+def save_weights(method: Method, path: Path, parts: tuple[str, ...]) -> None:
+    """Write the weights of some submodules as safetensors, whole or not at all."""
+    state = {name: value.detach().cpu().contiguous() for name, value in _state(method, parts).items()}
+    part = path.with_suffix(".part")
+    try:
+        save_file(state, part)
+        part.replace(path)
+    except OSError as error:
+        raise output_error(path, error) from error
+
+
+def load_weights(method: Method, path: Path, parts: tuple[str, ...]) -> None:
+    """Read the weights of some submodules.
+
+    Raises:
+        DataError: If the file is damaged, or a tensor is missing, left over or of another shape.
+    """
+    try:
+        found = load_file(path)
+    except Exception as error:  # safetensors has its own exception for damaged files
+        raise DataError(f"{path}: not a weights file, or damaged ({error})") from error
+    wanted = _state(method, parts)
+    if found.keys() != wanted.keys() or any(found[n].shape != wanted[n].shape for n in wanted):
+        odd = sorted(set(found) ^ set(wanted)) or [n for n in wanted if found[n].shape != wanted[n].shape]
+        raise DataError(f"{path}: weights of another network (first difference: {odd[0]})")
+    method.load_state_dict({**method.state_dict(), **found})
+
+
+def _state(method: Method, parts: tuple[str, ...]) -> dict[str, Tensor]:
+    return {name: value for name, value in method.state_dict().items() if name.partition(".")[0] in parts}

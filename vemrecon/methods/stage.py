@@ -1,0 +1,42 @@
+"""`Stage`: one training stage of a method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vemrecon.data.patches import Patches
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What learns, from what, and for how long.
+
+    Attributes:
+        name: Folder of the stage, such as `fit`.
+        trains: Names of the submodules that learn; all others rest in evaluation mode.
+        patches: What is learned from.
+        budget: Number of batches.
+        batch: Examples per batch over all devices.
+        epoch: Batches between checkpoints and validations; a kill loses at most one epoch.
+        validation: Patches that are scored after every epoch, or 0.
+    """
+
+    name: str
+    trains: tuple[str, ...]
+    patches: Patches
+    budget: int
+    batch: int
+    epoch: int = 100
+    validation: int = 32
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs; the budget is cut into equal ones."""
+        return max(1, round(self.budget / self.epoch))
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Batches in each of the equal epochs."""
+        return max(1, round(self.budget / self.epochs))
