@@ -1,0 +1,202 @@
+"""Training: the same weights after a kill, on one or two processes; no look at forbidden data; no silent NaN."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from small_volumes import textured
+
+from vemrecon.data.patches import LateralPairs, LateralSections, PatchStream, fitting, rotate8
+from vemrecon.data.source import Source
+from vemrecon.degrade import degrade, make_degradation
+from vemrecon.errors import DataError, LeakError
+from vemrecon.fit.callbacks import DivergedError, read_log
+from vemrecon.fit.sampler import StridedSampler
+from vemrecon.fit.stages import initialise, load_weights, train
+from vemrecon.methods.base import Tile, reconstruct_tile
+from vemrecon.methods.lateral_cnn import LateralCNN
+from vemrecon.volume import Volume, VoxelSize
+
+
+def source(kind="subsample", regime="self", scale=4):
+    degradation = make_degradation(kind, scale)
+    truth = [Volume(textured((24, 48, 48), seed), VoxelSize(8, 8, 8), "truth") for seed in (1, 2)]
+    observed = [degrade(volume, degradation) for volume in truth]
+    return Source.of(observed[:1], degradation, regime, truth=truth[:1], validation=observed[1:])
+
+
+def small(seed=0, **more):
+    settings = {"width": 8, "blocks": 1, "patch": 32, "batch": 4, "budget": 40} | more
+    return initialise(lambda: LateralCNN(4.0, "aligned", **settings), seed)
+
+
+def weights(method):
+    return torch.cat([p.detach().flatten() for p in method.parameters()])
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
+    found = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        torch.manual_seed(hash(name) % 1000)  # the global state must not matter
+        method = small(seed)
+        train(method, source(), tmp_path / name, identity="x", seed=seed)
+        found.append(weights(method))
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+
+
+def test_learning_lowers_the_loss_and_beats_linear_interpolation(tmp_path):
+    method = small(budget=200, width=16)
+    train(method, source(), tmp_path, identity="x", seed=0)
+    curves = read_log(tmp_path / "fit" / "loss.csv")
+    losses, psnr = curves["loss"][1], curves["validation psnr"][1]
+    assert np.mean(losses[-3:]) < np.mean(losses[:3])
+    assert psnr[-1] > psnr[0]
+
+
+def test_a_finished_stage_is_loaded_and_not_trained_again(tmp_path):
+    first, second = small(), small(seed=5)
+    train(first, source(), tmp_path, identity="x", seed=0)
+    stamp = (tmp_path / "fit" / "stage.safetensors").stat().st_mtime_ns
+    train(second, source(), tmp_path, identity="x", seed=0)
+    assert torch.equal(weights(first), weights(second))
+    assert (tmp_path / "fit" / "stage.safetensors").stat().st_mtime_ns == stamp
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    train(small(), source(), tmp_path, identity="x", seed=0)
+    with pytest.raises(DataError, match="another network"):
+        load_weights(small(width=4), tmp_path / "fit" / "stage.safetensors", ("net",))
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes((tmp_path / "fit" / "stage.safetensors").read_bytes()[:100])
+    with pytest.raises(DataError, match="damaged"):
+        load_weights(small(), damaged, ("net",))
+
+
+def test_a_loss_that_is_no_number_stops_with_one_clear_line(tmp_path):
+    class Exploding(LateralCNN):
+        def training_step(self, batch, index):
+            loss = super().training_step(batch, index)
+            return loss * float("nan") if self.trainer.current_epoch == 3 else loss
+
+    method = Exploding(4.0, "aligned", width=4, blocks=1, patch=32, batch=4, budget=40)
+    with pytest.raises(DivergedError, match="batch 6; the weights after batch 6 are kept"):
+        train(method, source(), tmp_path, identity="x", seed=0)
+    assert (tmp_path / "fit" / "last.ckpt").exists()
+
+
+def test_a_method_cannot_read_ground_truth_that_its_regime_forbids():
+    for regime in ("none", "self"):
+        with pytest.raises(LeakError, match="forbids"):
+            _ = source(regime=regime).truth
+    assert source(regime="isotropic").truth[0].shape == (24, 48, 48)
+
+
+@pytest.mark.parametrize("kind", ["average", "subsample", "realistic"])
+def test_patches_are_a_function_of_their_number(kind):
+    for patches in (LateralSections(32, 32), LateralPairs((6, 32, 32))):
+        stream = [PatchStream(source(kind), patches, 7, "fit", 10) for _ in range(2)]
+        for index in (0, 3, 9):
+            one, two = stream[0][index], stream[1][index]
+            assert all(torch.equal(one[key], two[key]) for key in one)
+        assert not torch.equal(stream[0][0]["target"], stream[0][1]["target"])
+
+
+@pytest.mark.parametrize("scale", [2.5, 4])
+def test_lateral_pairs_are_degraded_along_y_only(scale):
+    made = source("average", scale=scale)
+    pair = LateralPairs((6, 30, 30)).draw(made, np.random.default_rng(0))
+    z, y, x = pair["target"].shape[1:]
+    assert pair["observed"].shape == (1, z, round(y / scale), x)
+    assert y == fitting(30, 48, scale)
+
+
+def test_the_eight_rotations_differ_and_keep_the_number_of_sections():
+    block = textured((4, 6, 6)).astype(np.float32)
+    turned = [rotate8(block, turn) for turn in range(8)]
+    assert all(t.shape == block.shape for t in turned)
+    assert len({t.tobytes() for t in map(np.ascontiguousarray, turned)}) == 8
+
+
+def test_two_devices_see_the_same_batches():
+    alone = list(StridedSampler(3, 4))
+    shared = [list(StridedSampler(3, 4, rank, 2)) for rank in (0, 1)]
+    for number in range(3):
+        both = sorted(shared[0][2 * number : 2 * number + 2] + shared[1][2 * number : 2 * number + 2])
+        assert both == alone[4 * number : 4 * number + 4]
+    with pytest.raises(ValueError, match="cannot be shared"):
+        StridedSampler(3, 4, 0, 3)
+
+
+def test_tiles_of_lateral_cnn_do_not_depend_on_the_cut():
+    method = small().eval()
+    torch.nn.init.normal_(method.net.tail.weight, std=0.1)
+    observed = torch.rand(1, 1, 6, 40, 40)
+    whole = reconstruct_tile(method, Tile(observed, 4.0, "aligned"))
+    part = reconstruct_tile(method, Tile(observed[..., 4:36, 6:38], 4.0, "aligned"))
+    torch.testing.assert_close(part[..., 4:-4, 4:-4], whole[..., 8:32, 10:34], atol=1e-6, rtol=0)
+
+
+def bench(runs, *more):
+    words = ["bench", "--dataset", "phantom", "--split", "smoke", "--scale", "4", "--degradation", "subsample"]
+    words += ["--methods", "lateral-cnn", "--preset", "smoke", "--metrics", "psnr", "--runs", str(runs)]
+    words += ["--set", "lateral-cnn.budget=200", *more]
+    return [sys.executable, "-m", "vemrecon.cli", *words]
+
+
+def finished(runs):
+    (path,) = runs.glob("*/*/train/fit/stage.safetensors")
+    return torch.cat([value.flatten() for _, value in sorted(load_file(path).items())])
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    runs = tmp_path_factory.mktemp("calm") / "runs"
+    subprocess.run(bench(runs), check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    return finished(runs)
+
+
+def test_training_killed_three_times_ends_with_the_same_weights(undisturbed, tmp_path):
+    runs = tmp_path / "runs"
+    moments = random.Random(os.getpid())
+    pause = threading.Event()
+    for _ in range(3):
+        process = subprocess.Popen(bench(runs), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(6000):  # wait until this attempt has come to the training
+            pause.wait(0.01)
+            owners = list(runs.glob("*/*/lease.owner"))
+            logs = list(runs.glob("*/*/train/fit/last.ckpt"))
+            if process.poll() is not None or (owners and logs):
+                break
+        pause.wait(moments.uniform(0, 3))
+        with contextlib.suppress(IndexError, FileNotFoundError, ProcessLookupError):
+            os.kill(int(owners[0].read_text().split()[1]), signal.SIGKILL)
+        process.kill()
+        process.wait()
+    subprocess.run(bench(runs), check=True, capture_output=True)
+    assert torch.equal(finished(runs), undisturbed)
+
+
+def test_two_processes_give_the_same_weights_as_one(tmp_path):
+    """A short training: Adam turns the last bit of a gradient near zero into a whole step, so bits drift apart later."""
+    found = []
+    for processes in ("1", "2"):
+        runs = tmp_path / processes
+        words = [*bench(runs, "--processes", processes), "--set", "lateral-cnn.budget=20"]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
+        logs = "".join(path.read_text() for path in runs.glob("*/*/log.txt"))
+        assert done.returncode == 0, done.stdout + done.stderr + logs
+        found.append(finished(runs))
+    torch.testing.assert_close(found[1], found[0], atol=1e-5, rtol=0)
+    (result,) = runs.glob("*/*/result.json")
+    assert json.loads(result.read_text())["costs"]["train_seconds"] > 0
