@@ -135,6 +135,21 @@ def _degrade(sub: Any) -> None:
     _data_options(sub)
 
 
+def _reconstruct(sub: Any) -> None:
+    sub.add_argument("input", type=Path, help="anisotropic volume, any readable format")
+    sub.add_argument("output", type=Path, help="isotropic volume to write: .zarr or .tif")
+    sub.add_argument("--method", default="bicubic", help="name (see `vemrecon methods`) or class path")
+    sub.add_argument("--scale", help="sections to make of one (default: the anisotropy of the voxels)")
+    sub.add_argument("--weights", type=Path, help="weights.safetensors of a run, or of `vemrecon import-weights`")
+    sub.add_argument("--train", help="train on this volume first, with this preset: smoke, cpu, gpu10 or paper")
+    sub.add_argument("--grid", help="centred (thick sections) or aligned (kept thin ones); default: as the file says")
+    sub.add_argument("--seed", default="0", help="seed of the training")
+    sub.add_argument("--set", nargs="+", default=[], help="ARGUMENT=VALUE of the method")
+    sub.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+    sub.add_argument("--dataset", help="name inside an HDF5 file or zarr group")
+    _data_options(sub)
+
+
 def _evaluate(sub: Any) -> None:
     sub.add_argument("truth", type=Path, help="isotropic truth, any readable format")
     sub.add_argument("reconstruction", type=Path, help="volume of the same shape (or shorter in z, with --trim)")
@@ -158,6 +173,7 @@ COMMANDS: dict[str, tuple[Callable[[Any], None], str]] = {
     "report": (_report, "Write leaderboard.csv, leaderboard.json, README.md and index.html from finished runs."),
     "methods": (_name, "List the methods, built in and installed, or show one."),
     "datasets": (_name, "List the datasets and their splits, or show one."),
+    "reconstruct": (_reconstruct, "Make an anisotropic volume isotropic."),
     "degrade": (_degrade, "Make an anisotropic volume from an isotropic one."),
     "evaluate": (_evaluate, "Score any reconstruction file against any truth file."),
 }

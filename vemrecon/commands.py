@@ -171,10 +171,45 @@ def datasets(options: Any) -> int:
     return 0
 
 
+def reconstruct(options: Any) -> int:
+    """Make one volume isotropic."""
+    from vemrecon.bench import single
+    from vemrecon.progress import PhaseBar
+    from vemrecon.volume import output_format
+
+    if options.weights and options.train:
+        raise ConfigError("give --weights or --train, not both")
+    kind = output_format(options.output)
+    (device,) = _devices([options.device])
+    volume = single.open_anisotropic(
+        options.input,
+        options.dataset,
+        options.grid,
+        voxel_size=_voxel_size(options.voxel_size),
+        intensity_range=_intensity_range(options.intensity_range),
+    )
+    scale, work = single.scale_of(volume, options.scale), single.work_folder(options.output)
+    with PhaseBar() as bar:
+        method = single.prepare_method(
+            options.method,
+            volume,
+            scale,
+            train=options.train,
+            weights=options.weights,
+            scratch=work / "train",
+            seed=_integer("--seed", options.seed),
+            overrides=_settings(options.set),
+            device=device,
+            progress=bar.progress,
+        )
+        result = single.reconstruct_file(work, options.output, kind, volume, scale, method, device, bar.progress)
+    print(f"{options.output}: {' x '.join(map(str, result.shape))} voxels of {result.voxel_size or 'unknown size'}")
+    return 0
+
+
 def degrade(options: Any) -> int:
     """Write an anisotropic volume."""
     import numpy as np
-    import yaml
 
     from vemrecon.degrade import degrade as degraded
     from vemrecon.degrade import make_degradation
@@ -187,13 +222,7 @@ def degrade(options: Any) -> int:
         raise unknown("axis", options.axis, "zyx")
     if options.dtype is not None and options.dtype not in GREY_DTYPES:
         raise unknown("dtype", options.dtype, GREY_DTYPES)
-    arguments = {}
-    for text in options.set:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {text}: must read ARGUMENT=VALUE, such as offset=2")
-        arguments[name] = yaml.safe_load(value)
-    degradation = make_degradation(options.degradation, options.scale, arguments)
+    degradation = make_degradation(options.degradation, options.scale, _settings(options.set))
     size, span = _voxel_size(options.voxel_size), _intensity_range(options.intensity_range)
     volume = open_volume(options.input, options.dataset, voxel_size=size, intensity_range=span)
     kind = output_format(options.output)
@@ -329,6 +358,18 @@ def _results(runs: Sequence[PlannedRun]) -> list[Any]:
     return [(run.folder.path, result) for run in runs if (result := run.folder.result()) is not None]
 
 
+def _settings(texts: Sequence[str]) -> dict[str, Any]:
+    import yaml
+
+    settings = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {text}: must read ARGUMENT=VALUE")
+        settings[name] = yaml.safe_load(value)
+    return settings
+
+
 def _words(texts: Sequence[str] | None) -> tuple[str, ...]:
     """Words separated by spaces or commas, as they come from a shell or from make."""
     return tuple(word for text in texts or [] for word in text.replace(",", " ").split())
@@ -404,4 +445,4 @@ def _require_runs(runs: Path) -> None:
         raise DataError(f"{runs}: no such folder of runs; `vemrecon bench` makes one, or name it with --runs")
 
 
-__all__ = ["bench", "datasets", "degrade", "evaluate", "methods", "plan", "report", "run", "status"]
+__all__ = ["bench", "datasets", "degrade", "evaluate", "methods", "plan", "reconstruct", "report", "run", "status"]

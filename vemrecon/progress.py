@@ -59,3 +59,26 @@ class Bars:
     @staticmethod
     def _name(run: RunFolder) -> str:
         return f"{run.spec.task.slug}  {run.spec.method['name']}"
+
+
+class PhaseBar:
+    """One bar for the phases of one job; silent where there is no terminal."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=28), TimeElapsedColumn())
+        self.bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self.task = self.bars.add_task("starting", total=1)
+
+    def __enter__(self) -> PhaseBar:
+        self.bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bars.stop()
+
+    def progress(self, phase: str, share: float) -> None:
+        """Show a phase and its finished share."""
+        self.bars.update(self.task, description=phase, completed=share)

@@ -21,8 +21,9 @@ from vemrecon.degrade import degrade, make_degradation
 from vemrecon.errors import DataError, LeakError
 from vemrecon.fit.callbacks import DivergedError, read_log
 from vemrecon.fit.sampler import StridedSampler
-from vemrecon.fit.stages import initialise, load_weights, train
+from vemrecon.fit.stages import load_weights, train
 from vemrecon.methods.base import Tile, reconstruct_tile
+from vemrecon.methods.build import initialise
 from vemrecon.methods.lateral_cnn import LateralCNN
 from vemrecon.volume import Volume, VoxelSize
 
@@ -187,7 +188,7 @@ def test_training_killed_three_times_ends_with_the_same_weights(undisturbed, tmp
 
 
 def test_two_processes_give_the_same_weights_as_one(tmp_path):
-    """A short training: Adam turns the last bit of a gradient near zero into a whole step, so bits drift apart later."""
+    """Short, because Adam turns the last bit of a gradient near zero into a whole step, and weights drift apart."""
     found = []
     for processes in ("1", "2"):
         runs = tmp_path / processes

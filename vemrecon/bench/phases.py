@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import resource
 import subprocess
@@ -20,7 +19,6 @@ from vemrecon.bench.job import Job, VolumeAt
 from vemrecon.bench.store import RunFolder, exclusive
 from vemrecon.data.source import Source
 from vemrecon.degrade import Degradation, degrade, make_degradation, reconstructed_sections, trimmed
-from vemrecon.errors import ConfigError, unknown
 from vemrecon.files import atomic_write, digest_of, read_json, write_json
 from vemrecon.methods.registry import method_entry
 from vemrecon.seeding import derive_seed
@@ -58,34 +56,20 @@ def observe(folder: RunFolder, job: Job) -> tuple[Volume, Volume]:
     return truth, replace(observed, name=f"{region.name} observed")
 
 
-def build_method(folder: RunFolder) -> Method:
-    """The method of a run, with weights that depend on its seed alone.
-
-    A constructor argument named `scale` or `grid` gets that of the task.
-
-    Raises:
-        ConfigError: If an argument is unknown or not accepted.
-    """
-    from vemrecon.fit.stages import initialise
+def method_of(folder: RunFolder) -> Method:
+    """The method of a run, as it is before training."""
+    from vemrecon.methods.build import build_method
 
     spec = folder.spec
     kind = method_entry(spec.method["entry"]).load()
-    name, arguments = spec.method["name"], dict(spec.method["arguments"])
-    known = [p for p in inspect.signature(kind.__init__).parameters if p != "self"]
-    for argument in arguments:
-        if argument not in known:
-            raise unknown(f"argument of {name}", argument, known)
-    task = {"scale": spec.task.scale, "grid": task_degradation(folder).grid}
-    arguments |= {key: value for key, value in task.items() if key in known and key not in arguments}
-    try:
-        return initialise(lambda: kind(**arguments), spec.seed)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"method '{name}' does not accept {arguments}: {error}") from error
+    grid = task_degradation(folder).grid
+    name, arguments = spec.method["name"], spec.method["arguments"]
+    return build_method(kind, name, arguments, scale=spec.task.scale, grid=grid, seed=spec.seed)
 
 
 def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Progress) -> None:
     """Train all stages, or load what an earlier attempt has finished. Training-free methods return at once."""
-    from vemrecon.fit.stages import train
+    from vemrecon.fit.stages import save_weights, train, trained_parts
 
     if not method.stages():
         return
@@ -105,6 +89,8 @@ def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Pr
         workers=0 if job.device == "cpu" else 4,
         progress=progress,
     )
+    if int(os.environ.get("RANK", "0")) == 0:
+        save_weights(method, folder.path / "weights.safetensors", trained_parts(method))
 
 
 def trained(folder: RunFolder, method: Method) -> bool:

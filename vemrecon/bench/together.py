@@ -19,7 +19,7 @@ def main(path: Path) -> None:
     folder = RunFolder.open(path)
     job = Job.read(path / "job.json")
     _, card, _ = method_entry(folder.spec.method["entry"]).resolved()
-    phases.learn(folder, job, phases.build_method(folder), card.regime, lambda stage, share: None)
+    phases.learn(folder, job, phases.method_of(folder), card.regime, lambda stage, share: None)
 
 
 if __name__ == "__main__":

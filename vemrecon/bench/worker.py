@@ -33,7 +33,7 @@ def run(folder: RunFolder, tell: Any) -> None:
     tell("load", 0.0)
     _, card, _ = method_entry(spec.method["entry"]).resolved()
     facts: dict[str, Any] = {"card": vars(card), "environment": environment() | {"device": job.device}}
-    method = phases.build_method(folder)
+    method = phases.method_of(folder)
     tell("degrade", 0.0)
     truth, observed = phases.observe(folder, job)
     if reason := method.supports(spec.task.scale, observed.grid):

@@ -71,7 +71,7 @@ class StageCallback(Callback):
         for name, value in self._validate(module).items():
             self.rows.append((batch, name, value))
         part = self.folder / "last.ckpt.part"
-        trainer.save_checkpoint(part)  # every rank takes part; rank 0 writes
+        trainer.save_checkpoint(part, weights_only=False)  # every rank takes part; rank 0 writes
         if trainer.is_global_zero:
             write_log(self.folder / "loss.csv", self.rows)
             part.replace(self.folder / "last.ckpt")

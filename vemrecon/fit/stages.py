@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -20,7 +20,6 @@ from vemrecon.fit.callbacks import StageCallback, rest_others
 from vemrecon.fit.sampler import StridedSampler
 from vemrecon.methods.base import Method
 from vemrecon.methods.stage import Stage
-from vemrecon.seeding import derive_seed
 
 
 def train(
@@ -83,6 +82,7 @@ def fit_stage(
     """Run one stage, from its last checkpoint if there is one; gives its seconds over all attempts."""
     from lightning.pytorch import Trainer
 
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its advertisements are no log of ours
     checkpoint = place / "last.ckpt"
     held_out = None
     if stage.validation and method.source.validation:
@@ -117,13 +117,6 @@ def fit_stage(
     return callback.seconds
 
 
-def initialise(build: Callable[[], Method], seed: int) -> Method:
-    """Build a method with weights that depend on the seed alone, leaving the global random state as it was."""
-    with torch.random.fork_rng():
-        torch.manual_seed(derive_seed(seed, "weights"))
-        return build()
-
-
 def save_weights(method: Method, path: Path, parts: tuple[str, ...]) -> None:
     """Write the weights of some submodules as safetensors, whole or not at all."""
     state = {name: value.detach().cpu().contiguous() for name, value in _state(method, parts).items()}
@@ -141,6 +134,8 @@ def load_weights(method: Method, path: Path, parts: tuple[str, ...]) -> None:
     Raises:
         DataError: If the file is damaged, or a tensor is missing, left over or of another shape.
     """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
     try:
         found = load_file(path)
     except Exception as error:  # safetensors has its own exception for damaged files
@@ -150,6 +145,11 @@ def load_weights(method: Method, path: Path, parts: tuple[str, ...]) -> None:
         odd = sorted(set(found) ^ set(wanted)) or [n for n in wanted if found[n].shape != wanted[n].shape]
         raise DataError(f"{path}: weights of another network (first difference: {odd[0]})")
     method.load_state_dict({**method.state_dict(), **found})
+
+
+def trained_parts(method: Method) -> tuple[str, ...]:
+    """Names of all submodules that some stage trains."""
+    return tuple(dict.fromkeys(part for stage in method.stages() for part in stage.trains))
 
 
 def _state(method: Method, parts: tuple[str, ...]) -> dict[str, Tensor]:

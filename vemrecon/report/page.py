@@ -14,6 +14,7 @@ from vemrecon.report.curves import Curves, curves_data, curves_svg, load_curves
 from vemrecon.report.footnotes import Footnotes
 from vemrecon.report.frame import swatch
 from vemrecon.report.leaderboard import REGIMES, TIMES, Leaderboard, Row, Table, environments, hardware
+from vemrecon.report.learning import learning_svg
 from vemrecon.report.load import artifact, number
 from vemrecon.report.markdown import short
 from vemrecon.report.pictures import length_text, scale_bar
@@ -96,6 +97,7 @@ def _task(table: Table, indices: Mapping[str, int]) -> dict[str, Any]:
         "charts": charts,
         "legend": legend,
         "scatter": markupsafe.Markup(scatter_svg(table, indices)),
+        "learning": markupsafe.Markup(learning_svg(table, indices)),
         "mixed": len(environments(table)["hardware"]) > 1,
         "facts": _facts(table, viewer),
         "runs": _runs(table),

@@ -1,0 +1,143 @@
+"""Reconstruct one anisotropic volume, outside any benchmark."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from vemrecon.data.source import Source
+from vemrecon.degrade import Degradation, make_degradation
+from vemrecon.degrade.degradation import check_scale
+from vemrecon.errors import ConfigError, DataError
+from vemrecon.files import digest_of
+from vemrecon.methods.base import Method
+from vemrecon.methods.registry import check_preset, choose_preset, method_entry
+from vemrecon.volume import Grid, Volume, open_volume, require_content
+from vemrecon.volume.ome_zarr import copy_to_zarr
+from vemrecon.volume.tiff import write_tiff
+
+Progress = Callable[[str, float], None]
+GRIDS: dict[str, Grid] = {"centred": "centred", "aligned": "aligned"}
+
+
+def scale_of(volume: Volume, scale: str | None) -> float:
+    """The scale that makes a volume isotropic, unless another one is asked for.
+
+    Raises:
+        ConfigError: If neither the voxel size nor the user says it.
+    """
+    if scale is not None:
+        return check_scale(scale)
+    if volume.voxel_size is None:
+        raise ConfigError(f"{volume.name}: the file does not say its voxel size; give --scale or --voxel-size Z Y X")
+    anisotropy = volume.voxel_size.anisotropy
+    if anisotropy < 1.2:
+        raise ConfigError(f"{volume.name}: voxels of {volume.voxel_size} are isotropic already; give --scale to insist")
+    return check_scale(round(anisotropy) if abs(anisotropy - round(anisotropy)) < 0.05 else anisotropy)
+
+
+def learning_degradation(volume: Volume, scale: float) -> Degradation:
+    """How a lateral axis is degraded for training: as the volume's sections came about."""
+    return make_degradation("average" if volume.grid == "centred" else "subsample", scale)
+
+
+def prepare_method(
+    name: str,
+    volume: Volume,
+    scale: float,
+    *,
+    train: str | None,
+    weights: Path | None,
+    scratch: Path,
+    seed: int,
+    overrides: Mapping[str, Any],
+    device: str,
+    progress: Progress,
+) -> Method:
+    """A method that is ready to reconstruct: training-free, with given weights, or trained on the volume itself.
+
+    Raises:
+        ConfigError: If a method that learns gets neither weights nor a training preset, or declines the scale.
+        DataError: If weights do not fit.
+    """
+    from vemrecon.fit.stages import load_weights, trained_parts
+    from vemrecon.fit.stages import train as fit
+    from vemrecon.methods.build import build_method
+
+    kind, card, presets = method_entry(name).resolved()
+    preset, arguments = choose_preset(name, check_preset(train or "cpu"), presets)
+    arguments = arguments | dict(overrides)
+    method = build_method(kind, name, arguments, scale=scale, grid=volume.grid, seed=seed)
+    if reason := method.supports(scale, volume.grid):
+        raise ConfigError(f"method '{name}' cannot do this volume: {reason}")
+    if weights is not None:
+        load_weights(method, weights, trained_parts(method))
+    elif method.stages():
+        if train is None:
+            raise ConfigError(f"method '{name}' learns: give --weights FILE, or --train cpu to train it on this volume")
+        if card.regime != "self":
+            raise ConfigError(f"method '{name}' needs isotropic truth to learn from; give --weights FILE")
+        source = Source.of([volume], learning_degradation(volume, scale), card.regime)
+        identity = digest_of([name, card.version, preset, arguments, seed, list(volume.shape), volume.name])
+        fit(method, source, scratch, identity=identity, seed=seed, device=device, progress=progress)
+    return method.eval().to(device)
+
+
+def reconstruct_file(
+    path: Path, out: Path, kind: str, volume: Volume, scale: float, method: Method, device: str, progress: Progress
+) -> Volume:
+    """Write the isotropic volume; an interrupted reconstruction goes on where it stopped.
+
+    Args:
+        path: Working folder; removed at the end.
+        out: Output that does not exist yet.
+        kind: `zarr` or `tiff`.
+        volume: The anisotropic volume.
+        scale: Axial voxels to make of one section.
+        method: Ready to reconstruct.
+        device: Where it runs.
+        progress: Told phase and finished share.
+
+    Returns:
+        The reconstruction as written.
+    """
+    from vemrecon.infer.reconstruct import reconstruct_volume
+
+    path.mkdir(parents=True, exist_ok=True)
+    work = path / "reconstruction.zarr"
+    reconstruct_volume(
+        method, volume, scale, work, like=volume, device=device, progress=lambda share: progress("reconstruct", share)
+    )
+    result = open_volume(work, intensity_range=volume.intensity_range)
+    result = replace(result, voxel_size=volume.voxel_size and volume.voxel_size.scaled(0, 1 / scale))
+    if kind == "zarr":
+        copy_to_zarr(out, result, volume.dtype, volume.intensity_range)
+    else:
+        write_tiff(out, result, volume.dtype, volume.intensity_range)
+    shutil.rmtree(path, ignore_errors=True)
+    return result
+
+
+def open_anisotropic(path: Path, dataset: str | None, grid: str | None, **options: Any) -> Volume:
+    """Open and check the volume to reconstruct.
+
+    Raises:
+        DataError: If it cannot be used.
+    """
+    volume = open_volume(path, dataset, **options)
+    require_content(volume)
+    if volume.shape[0] < 2:
+        raise DataError(f"{volume.name}: a single section cannot be reconstructed")
+    if grid is None:
+        return volume
+    if grid not in GRIDS:
+        raise ConfigError(f"--grid {grid}: must be centred (thick sections) or aligned (kept sections of thin ones)")
+    return replace(volume, grid=GRIDS[grid])
+
+
+def work_folder(out: Path) -> Path:
+    """Where training and reconstruction are kept until the output is whole."""
+    return out.with_name(f".{out.name}.work")

@@ -1,0 +1,40 @@
+"""Instances of methods: checked arguments, the task's scale and grid, and weights that depend on the seed alone."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from vemrecon.errors import ConfigError, unknown
+from vemrecon.methods.base import Method
+from vemrecon.seeding import derive_seed
+from vemrecon.volume import Grid
+
+
+def build_method(
+    kind: type[Method], name: str, arguments: Mapping[str, Any], *, scale: float, grid: Grid, seed: int
+) -> Method:
+    """A method for one task. A constructor argument named `scale` or `grid` gets that of the task.
+
+    Raises:
+        ConfigError: If an argument is unknown or not accepted.
+    """
+    known = [name for name in inspect.signature(kind.__init__).parameters if name != "self"]
+    for argument in arguments:
+        if argument not in known:
+            raise unknown(f"argument of {name}", argument, known)
+    task = {key: value for key, value in (("scale", scale), ("grid", grid)) if key in known}
+    try:
+        return initialise(lambda: kind(**{**task, **arguments}), seed)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"method '{name}' does not accept {dict(arguments)}: {error}") from error
+
+
+def initialise(build: Callable[[], Method], seed: int) -> Method:
+    """Build with weights that depend on the seed alone, leaving the global random state as it was."""
+    with torch.random.fork_rng():
+        torch.manual_seed(derive_seed(seed, "weights"))
+        return build()
