@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -170,7 +171,11 @@ def _download(card: DatasetCard, file: DatasetFile, path: Path, say: Say) -> Non
     say(f"downloading {file.url}")
     try:
         pooch.retrieve(
-            file.url, known_hash=f"sha256:{file.sha256}", fname=path.name, path=path.parent, progressbar=False
+            file.url,
+            known_hash=f"sha256:{file.sha256}",
+            fname=path.name,
+            path=path.parent,
+            progressbar=sys.stderr.isatty(),
         )
     except Exception as error:  # requests, urllib and pooch each have their own
         reason = " ".join(str(error).split())[:200]
