@@ -1,0 +1,128 @@
+"""Identity of runs, plans, and what a new start does with what is there."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vemrecon.bench.plan import Place, Request, TaskRequest, make_plan
+from vemrecon.bench.result import RunResult
+from vemrecon.bench.runner import to_do
+from vemrecon.bench.spec import RunSpec, Task
+from vemrecon.bench.store import RunFolder
+from vemrecon.cli import main
+from vemrecon.data import Split, require_apart
+from vemrecon.errors import ConfigError, DataError
+from vemrecon.volume import Region
+
+TASK = Task("d", "test", 8.0, {"name": "average", "arguments": {}}, "0" * 64, "1" * 12)
+METHOD = {"name": "m", "entry": "m", "class_path": "p.M", "version": "1", "arguments": {"a": 1}}
+SPEC = RunSpec(TASK, METHOD, "default", 0, 1, ("psnr",))
+
+
+def test_the_same_specification_has_the_same_run_id_on_every_platform():
+    assert SPEC.run_id == "c9c519866f71"  # computed once; a change would orphan every run ever made
+
+
+def test_the_run_id_depends_on_what_changes_a_number_and_not_on_metrics():
+    changed = [
+        replace(SPEC, seed=1),
+        replace(SPEC, preset="cpu"),
+        replace(SPEC, protocol=2),
+        replace(SPEC, method={**METHOD, "version": "2"}),
+        replace(SPEC, method={**METHOD, "arguments": {"a": 2}}),
+        replace(SPEC, task=replace(TASK, scale=4.0)),
+        replace(SPEC, task=replace(TASK, dataset_digest="2" * 64)),
+        replace(SPEC, training={"mode": "inductive"}),
+    ]
+    ids = {spec.run_id for spec in [SPEC, *changed]}
+    assert len(ids) == len(changed) + 1
+    assert replace(SPEC, metrics=("psnr", "ssim")).run_id == SPEC.run_id
+
+
+def test_a_specification_survives_its_file(tmp_path):
+    folder = RunFolder.of(SPEC, tmp_path)
+    folder.create()
+    assert RunFolder.open(folder.path).spec == SPEC
+    assert RunFolder.open(folder.path).spec.run_id == SPEC.run_id
+
+
+def request(**more):
+    tasks = (TaskRequest("phantom", scales=(4, 8), degradations=("average",)),)
+    return Request(**{"tasks": tasks, "methods": ("linear", "lateral-cnn"), "seeds": (0, 1), **more})
+
+
+def test_seeds_matter_only_to_methods_that_learn_and_nothing_is_planned_twice(tmp_path):
+    plan = make_plan(request(methods=("linear", "lateral-cnn", "linear")), Place(tmp_path), fetch=False)
+    names = [(run.folder.spec.method["name"], run.folder.spec.seed) for run in plan]
+    assert names == [("linear", 0), ("lateral-cnn", 0), ("lateral-cnn", 1)] * 2
+    assert [run.learns for run in plan] == [False, True, True] * 2
+
+
+def test_changed_arguments_make_a_variant_with_its_own_name(tmp_path):
+    plan = make_plan(request(overrides={"lateral-cnn": {"width": 8}}), Place(tmp_path), fetch=False)
+    names = {run.folder.spec.method["name"] for run in plan}
+    assert names == {"linear", "lateral-cnn[width=8]"}
+    plain = make_plan(request(), Place(tmp_path), fetch=False)
+    assert {run.folder.spec.run_id for run in plan if run.learns}.isdisjoint(r.folder.spec.run_id for r in plain)
+
+
+def test_states_decide_what_is_done(tmp_path):
+    plan = make_plan(request(seeds=(0,)), Place(tmp_path), fetch=False)
+    for run, status in zip(plan, ("done", "failed", "interrupted", "declined"), strict=True):
+        run.folder.create()
+        run.folder.write_result(status, reason="" if status == "done" else "why")
+    assert [run.folder.state() for run in plan] == ["done", "failed", "interrupted", "declined"]
+    assert to_do(plan, retry_failed=False) == [plan[2]]
+    assert to_do(plan, retry_failed=True) == [plan[1], plan[2]]
+    more = make_plan(request(seeds=(0,), metrics=("psnr", "fsc_none")), Place(tmp_path), fetch=False)
+    assert more[0] in to_do(more, retry_failed=False), "a metric that is not there yet is scored anew"
+
+
+def test_a_result_that_cannot_be_read_counts_as_not_done(tmp_path):
+    folder = RunFolder.of(SPEC, tmp_path)
+    folder.create()
+    for text in ("{", "[]", json.dumps({"schema": 99})):
+        (folder.path / "result.json").write_text(text)
+        assert folder.state() == "interrupted"
+    with pytest.raises(DataError, match="newer"):
+        RunResult.read(folder.path / "result.json")
+
+
+BOX = st.tuples(*[st.integers(0, 20)] * 3)
+
+
+@given(BOX, BOX, st.tuples(*[st.integers(1, 20)] * 3), st.tuples(*[st.integers(1, 20)] * 3))
+@settings(deadline=None)
+def test_train_and_test_regions_never_overlap(a, b, size_a, size_b):
+    regions = [
+        Region(start, tuple(s + n for s, n in zip(start, size, strict=True)))
+        for start, size in ((a, size_a), (b, size_b))
+    ]
+    shared = all(max(p, q) < min(p + m, q + n) for p, q, m, n in zip(a, b, size_a, size_b, strict=True))
+    train, test = (Split(name, "file", region) for name, region in zip(("train", "test"), regions, strict=True))
+    if shared:
+        with pytest.raises(ConfigError, match="overlaps"):
+            require_apart(train, test)
+    else:
+        require_apart(train, test)
+    require_apart(replace(train, file="other"), test)
+
+
+def test_scoring_on_the_training_split_is_refused(tmp_path, capsys):
+    words = ["plan", "--dataset", "fib25s", "--split", "train", "--methods", "lateral-cnn", "--runs", str(tmp_path)]
+    assert main(words) == 2
+    assert "overlaps the training split" in capsys.readouterr().err
+
+
+def test_a_file_of_your_own_has_no_training_split(tmp_path, capsys):
+    import numpy as np
+    from small_volumes import textured
+
+    np.save(tmp_path / "v.npy", textured((16, 32, 32)))
+    words = ["plan", "--dataset", f"local:{tmp_path / 'v.npy'}", "--methods", "lateral-cnn", "--runs", str(tmp_path)]
+    assert main(words) == 2
+    assert "--mode transductive" in capsys.readouterr().err
+    assert main([*words, "--mode", "transductive"]) == 0
