@@ -150,6 +150,13 @@ def _reconstruct(sub: Any) -> None:
     _data_options(sub)
 
 
+def _import_weights(sub: Any) -> None:
+    sub.add_argument("method", help="vemamba or isovem")
+    sub.add_argument("file", type=Path, help="the authors' state dict: a torch or safetensors file")
+    sub.add_argument("output", type=Path, help="weights.safetensors to write, for `reconstruct --weights`")
+    sub.add_argument("--encoder", type=Path, help="state dict of VEMamba's degradation encoder")
+
+
 def _evaluate(sub: Any) -> None:
     sub.add_argument("truth", type=Path, help="isotropic truth, any readable format")
     sub.add_argument("reconstruction", type=Path, help="volume of the same shape (or shorter in z, with --trim)")
@@ -174,6 +181,7 @@ COMMANDS: dict[str, tuple[Callable[[Any], None], str]] = {
     "methods": (_name, "List the methods, built in and installed, or show one."),
     "datasets": (_name, "List the datasets and their splits, or show one."),
     "reconstruct": (_reconstruct, "Make an anisotropic volume isotropic."),
+    "import-weights": (_import_weights, "Convert weights that the authors of a method have released."),
     "degrade": (_degrade, "Make an anisotropic volume from an isotropic one."),
     "evaluate": (_evaluate, "Score any reconstruction file against any truth file."),
 }

@@ -207,6 +207,20 @@ def reconstruct(options: Any) -> int:
     return 0
 
 
+def import_weights(options: Any) -> int:
+    """Convert an authors' checkpoint."""
+    from vemrecon.fit.stages import save_tensors
+    from vemrecon.methods.importers import import_weights as read
+
+    if options.output.exists():
+        raise ConfigError(f"{options.output}: already exists; remove it or choose another name")
+    arguments, tensors = read(options.method, options.file, options.encoder)
+    save_tensors(options.output, tensors, {"method": options.method, "arguments": arguments})
+    count = sum(tensor.numel() for tensor in tensors.values())
+    print(f"{options.output}: {len(tensors)} tensors, {count} numbers, arguments {arguments}")
+    return 0
+
+
 def degrade(options: Any) -> int:
     """Write an anisotropic volume."""
     import numpy as np
@@ -443,6 +457,3 @@ def _jobs(text: str | None, runs: Sequence[PlannedRun], devices: Sequence[str]) 
 def _require_runs(runs: Path) -> None:
     if not runs.is_dir():
         raise DataError(f"{runs}: no such folder of runs; `vemrecon bench` makes one, or name it with --runs")
-
-
-__all__ = ["bench", "datasets", "degrade", "evaluate", "methods", "plan", "reconstruct", "report", "run", "status"]

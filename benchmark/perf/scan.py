@@ -3,10 +3,10 @@
     python benchmark/perf/scan.py [--lengths 4096 16384 65536] [--channels 48] [--groups 1] [--state 16] [--batch 1]
                                   [--threads 2] [--device cpu] [--kinds chunked steps textbook compiled]
 
-`chunked` is the default of this package; `steps` is the definition, one step after the other; `textbook` makes the decays,
-the additions and the states of all steps as tensors of batch x channels x length x state; `compiled` is the kernel of
-mamba-ssm (CUDA only). Every measurement runs in a fresh process. Memory is the growth of the peak during the first forward
-and backward pass, with results and gradients, without inputs.
+`chunked` is the default of this package; `steps` is the definition, one step after the other; `textbook` makes the
+decays, the additions and the states of all steps as tensors of batch x channels x length x state; `compiled` is the
+kernel of mamba-ssm (CUDA only). Every measurement runs in a fresh process. Memory is the growth of the peak during the
+first forward and backward pass, with results and gradients, without inputs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import resource
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 KINDS = ("chunked", "steps", "textbook", "compiled")
 
 
-def textbook(
-    u: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor, skip: Tensor, bias: Tensor
-) -> Tensor:  # groups are not needed here
+def textbook(u: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor, skip: Tensor, bias: Tensor) -> Tensor:
     """The recurrence with tensors (b, d, l, n) of decays, additions and states."""
     import torch
     import torch.nn.functional as F
@@ -45,15 +43,16 @@ def textbook(
     return (torch.stack(states, dim=2) * c).sum(-1) + skip[:, None] * u
 
 
-def scan_function(kind: str) -> Callable[..., Any]:
+def scan_function(kind: str) -> Callable[..., Tensor]:
     """The way to scan, with arguments u, delta, a, b, c, skip, bias."""
     from vemrecon.nets.selective_scan import selective_scan, selective_scan_reference
 
-    if kind == "textbook":
-        return textbook
-    if kind == "steps":
-        return lambda *x: selective_scan_reference(*x[:6], delta_bias=x[6], softplus=True)[0]
-    return lambda *x: selective_scan(*x[:6], delta_bias=x[6], softplus=True, kernel=kind)[0]
+    def ours(u: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor, skip: Tensor, bias: Tensor) -> Tensor:
+        if kind == "steps":
+            return selective_scan_reference(u, delta, a, b, c, skip, None, bias, softplus=True)[0]
+        return selective_scan(u, delta, a, b, c, skip, None, bias, softplus=True, kernel=kind)[0]
+
+    return textbook if kind == "textbook" else ours
 
 
 def inputs(batch: int, channels: int, groups: int, state: int, length: int, device: str) -> list[Tensor]:

@@ -90,7 +90,13 @@ def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Pr
         progress=progress,
     )
     if int(os.environ.get("RANK", "0")) == 0:
-        save_weights(method, folder.path / "weights.safetensors", trained_parts(method))
+        facts = {
+            "method": folder.spec.method["entry"],
+            "arguments": folder.spec.method["arguments"],
+            "scale": folder.spec.task.scale,
+            "grid": task_degradation(folder).grid,
+        }
+        save_weights(method, folder.path / "weights.safetensors", trained_parts(method), facts)
 
 
 def trained(folder: RunFolder, method: Method) -> bool:

@@ -69,6 +69,8 @@ def prepare_method(
 
     kind, card, presets = method_entry(name).resolved()
     preset, arguments = choose_preset(name, check_preset(train or "cpu"), presets)
+    if weights is not None:
+        arguments = _fitting_arguments(name, weights, volume)
     arguments = arguments | dict(overrides)
     method = build_method(kind, name, arguments, scale=scale, grid=volume.grid, seed=seed)
     if reason := method.supports(scale, volume.grid):
@@ -84,6 +86,25 @@ def prepare_method(
         identity = digest_of([name, card.version, preset, arguments, seed, list(volume.shape), volume.name])
         fit(method, source, scratch, identity=identity, seed=seed, device=device, progress=progress)
     return method.eval().to(device)
+
+
+def _fitting_arguments(name: str, weights: Path, volume: Volume) -> dict[str, Any]:
+    """Arguments that a weights file was made with.
+
+    Raises:
+        ConfigError: If it belongs to another method or another kind of sections.
+    """
+    from vemrecon.fit.stages import weights_facts
+
+    facts = weights_facts(weights)
+    if facts.get("method") not in (None, name):
+        raise ConfigError(f"{weights}: weights of method '{facts['method']}', not of '{name}'")
+    if facts.get("grid") not in (None, volume.grid):
+        raise ConfigError(
+            f"{weights}: learned on {facts['grid']} sections, but those of {volume.name} are {volume.grid}; "
+            f"if that is wrong, give --grid {facts['grid']}"
+        )
+    return dict(facts.get("arguments", {}))
 
 
 def reconstruct_file(

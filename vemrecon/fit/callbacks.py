@@ -30,16 +30,23 @@ class StageCallback(Callback):
     """Serves one stage of one method."""
 
     def __init__(
-        self, stage: Stage, folder: Path, seed: int, held_out: PatchStream | None, progress: Callable[[float], None]
+        self,
+        stage: Stage,
+        folder: Path,
+        seed: int,
+        held_out: PatchStream | None,
+        progress: Callable[[float], None],
+        fixed: frozenset[str],
     ) -> None:
         self.stage, self.folder, self.seed, self.held_out, self.progress = stage, folder, seed, held_out, progress
+        self.fixed = fixed
         self.rows: list[tuple[int, str, float]] = []
         self.total, self.count = 0.0, 0
         self.seconds, self.clock = 0.0, time.perf_counter()
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Put resting submodules into evaluation mode."""
-        rest_others(module, self.stage)
+        rest_others(module, self.stage, self.fixed)
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, index: int) -> None:
         """Dropout and the like depend on the position in the training, not on what ran before."""
@@ -105,12 +112,18 @@ class StageCallback(Callback):
         return {name: sum(values) / len(values) for name, values in found.items()}
 
 
-def rest_others(module: LightningModule, stage: Stage) -> None:
-    """Freeze what does not learn in this stage, and put it into evaluation mode."""
+def rest_others(module: LightningModule, stage: Stage, fixed: frozenset[str]) -> None:
+    """Freeze what does not learn in this stage, and put it into evaluation mode.
+
+    Args:
+        module: The method.
+        stage: Names what learns.
+        fixed: Names of parameters that never learn, such as a momentum encoder's.
+    """
     for name, child in module.named_children():
-        learns = name in stage.trains
-        child.requires_grad_(learns)
-        child.train(learns)
+        child.train(name in stage.trains)
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(name.partition(".")[0] in stage.trains and name not in fixed)
 
 
 def write_log(path: Path, rows: list[tuple[int, str, float]]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -15,7 +17,7 @@ from torch.utils.data import DataLoader
 from vemrecon.data.patches import PatchStream
 from vemrecon.data.source import Source
 from vemrecon.errors import DataError
-from vemrecon.files import digest_of, output_error, read_json, write_json
+from vemrecon.files import canonical_json, digest_of, output_error, read_json, write_json
 from vemrecon.fit.callbacks import StageCallback, rest_others
 from vemrecon.fit.sampler import StridedSampler
 from vemrecon.methods.base import Method
@@ -51,6 +53,7 @@ def train(
         DivergedError: If the loss becomes NaN or infinite; the last good checkpoint is kept.
         DataError: If the source holds nothing to learn from.
     """
+    fixed = frozenset(name for name, p in method.named_parameters() if not p.requires_grad)
     for number, stage in enumerate(method.stages()):
         place = folder / stage.name
         key = digest_of({"run": identity, "stage": number, "name": stage.name, "budget": stage.budget})
@@ -63,7 +66,7 @@ def train(
         except OSError as error:
             raise output_error(place, error) from error
         method.stage, method.source = stage, method.prepare(stage, source, place)
-        seconds = fit_stage(method, stage, place, seed, device, devices, workers, partial(progress, stage.name))
+        seconds = fit_stage(method, stage, place, fixed, seed, device, devices, workers, partial(progress, stage.name))
         if method.global_rank == 0:
             save_weights(method, place / "stage.safetensors", stage.trains)
             write_json(mark, {"key": key, "seconds": seconds, "batches": stage.epochs * stage.batches_per_epoch})
@@ -73,6 +76,7 @@ def fit_stage(
     method: Method,
     stage: Stage,
     place: Path,
+    fixed: frozenset[str],
     seed: int,
     device: str,
     devices: int,
@@ -87,8 +91,8 @@ def fit_stage(
     held_out = None
     if stage.validation and method.source.validation:
         held_out = PatchStream(method.source, stage.patches, seed, stage.name, stage.validation)
-    callback = StageCallback(stage, place, seed, held_out, progress)
-    rest_others(method, stage)
+    callback = StageCallback(stage, place, seed, held_out, progress, fixed)
+    rest_others(method, stage, fixed)
     cuda = device.startswith("cuda")
     trainer = Trainer(
         accelerator="gpu" if cuda else "cpu",
@@ -101,6 +105,7 @@ def fit_stage(
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
+        sync_batchnorm=cuda and devices > 1,
         default_root_dir=place,
     )
     sampler = StridedSampler(stage.batches_per_epoch, stage.batch, trainer.global_rank, devices)
@@ -117,15 +122,47 @@ def fit_stage(
     return callback.seconds
 
 
-def save_weights(method: Method, path: Path, parts: tuple[str, ...]) -> None:
-    """Write the weights of some submodules as safetensors, whole or not at all."""
-    state = {name: value.detach().cpu().contiguous() for name, value in _state(method, parts).items()}
+def save_weights(method: Method, path: Path, parts: tuple[str, ...], facts: Mapping[str, Any] | None = None) -> None:
+    """Write the weights of some submodules as safetensors, whole or not at all.
+
+    Args:
+        method: Whose weights.
+        path: The file.
+        parts: Names of submodules.
+        facts: Kept in the file: method, arguments and grid, so that it can be used on its own.
+    """
+    save_tensors(path, _state(method, parts), facts)
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> None:
+    """Write tensors and facts as safetensors, whole or not at all.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    state = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     part = path.with_suffix(".part")
     try:
-        save_file(state, part)
+        save_file(state, part, metadata={"vemrecon": canonical_json(facts or {})})
         part.replace(path)
     except OSError as error:
         raise output_error(path, error) from error
+
+
+def weights_facts(path: Path) -> dict[str, Any]:
+    """What a weights file says about itself: method, arguments, grid.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            found: dict[str, Any] = json.loads((file.metadata() or {}).get("vemrecon", "{}"))
+            return found
+    except Exception as error:  # safetensors has its own exception for damaged files
+        raise DataError(f"{path}: not a weights file, or damaged ({error})") from error
 
 
 def load_weights(method: Method, path: Path, parts: tuple[str, ...]) -> None:
@@ -134,12 +171,8 @@ def load_weights(method: Method, path: Path, parts: tuple[str, ...]) -> None:
     Raises:
         DataError: If the file is damaged, or a tensor is missing, left over or of another shape.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        found = load_file(path)
-    except Exception as error:  # safetensors has its own exception for damaged files
-        raise DataError(f"{path}: not a weights file, or damaged ({error})") from error
+    weights_facts(path)
+    found = load_file(path)
     wanted = _state(method, parts)
     if found.keys() != wanted.keys() or any(found[n].shape != wanted[n].shape for n in wanted):
         odd = sorted(set(found) ^ set(wanted)) or [n for n in wanted if found[n].shape != wanted[n].shape]

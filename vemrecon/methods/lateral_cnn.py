@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vemrecon.data.patches import LateralSections
 from vemrecon.methods.base import Method, Tile, TileShape
 from vemrecon.methods.interpolation import interpolation_matrix
-from vemrecon.methods.stage import Stage
+from vemrecon.methods.stage import Stage, epoch_of, known_rows
 from vemrecon.volume import Grid
 
 
@@ -78,7 +78,7 @@ class LateralCNN(Method):
     def stages(self) -> tuple[Stage, ...]:
         """One stage on single sections."""
         patches = LateralSections(self.patch, self.patch)
-        return (Stage("fit", ("net",), patches, self.budget, self.batch, epoch=max(1, self.budget // 20)),)
+        return (Stage("fit", ("net",), patches, self.budget, self.batch, epoch=epoch_of(self.budget)),)
 
     def configure_optimizers(self) -> dict[str, object]:  # type: ignore[override]  # Lightning takes this form too
         """Adam with a cosine to zero."""
@@ -89,7 +89,7 @@ class LateralCNN(Method):
 
     def training_step(self, batch: Mapping[str, Tensor], index: int) -> Tensor:
         """L1, without the rows behind the last kept one: those are guesses."""
-        rows = self.known_rows(batch["observed"].shape[2])
+        rows = known_rows(batch["observed"].shape[2], self.scale, self.grid)
         return F.l1_loss(self.restore(batch["observed"])[:, :, :rows], batch["target"][:, :, :rows])
 
     def restore(self, observed: Tensor) -> Tensor:
@@ -97,10 +97,6 @@ class LateralCNN(Method):
         weights = interpolation_matrix("linear", observed.shape[2], self.scale, self.grid)
         linear = torch.from_numpy(weights).to(observed) @ observed
         return linear + self.net(observed)
-
-    def known_rows(self, observed: int) -> int:
-        """Rows that are not extrapolated."""
-        return round((observed - 1) * self.scale) + 1 if self.grid == "aligned" else round(observed * self.scale)
 
     def reconstruct(self, tile: Tile) -> Tensor:
         """Mean over all xz and all yz sections."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vemrecon.data.patches import Patches
+    from vemrecon.volume import Grid
 
 
 @dataclass(frozen=True)
@@ -40,3 +41,21 @@ class Stage:
     def batches_per_epoch(self) -> int:
         """Batches in each of the equal epochs."""
         return max(1, round(self.budget / self.epochs))
+
+
+def epoch_of(budget: int) -> int:
+    """Batches between checkpoints: a twentieth of short trainings, a few hundred of long ones.
+
+    >>> epoch_of(20), epoch_of(2000), epoch_of(50000)
+    (1, 100, 500)
+    """
+    return max(1, min(500, budget // 20))
+
+
+def known_rows(observed: int, scale: float, grid: Grid) -> int:
+    """Rows of a training target that are not extrapolated behind the last kept one.
+
+    >>> known_rows(4, 8, "aligned"), known_rows(4, 8, "centred")
+    (25, 32)
+    """
+    return round((observed - 1) * scale) + 1 if grid == "aligned" else round(observed * scale)

@@ -1,0 +1,59 @@
+"""Averaging over the eight rotations that keep the axial axis, with sections kept in register.
+
+Source: IsoVEM, test-time augmentation; metrics page, section "uncertainty over eight rotations".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from vemrecon.volume import Grid
+
+ALL = tuple(range(8))
+Z, Y, X = -3, -2, -1
+
+
+def rotate(volume: Tensor, index: int) -> Tensor:
+    """Turn (..., z, y, x): a half turn in (z, x) for index >= 4, then index % 4 quarter turns from y towards x."""
+    volume = volume.flip((Z, X)) if index >= 4 else volume
+    return torch.rot90(volume, index % 4, (Y, X))
+
+
+def rotate_back(volume: Tensor, index: int) -> Tensor:
+    """Undo `rotate`."""
+    volume = torch.rot90(volume, -index % 4, (Y, X))
+    return volume.flip((Z, X)) if index >= 4 else volume
+
+
+def eightfold(
+    reconstruct: Callable[[Tensor], Tensor], observed: Tensor, scale: float, grid: Grid, rotations: Sequence[int] = ALL
+) -> tuple[Tensor, Tensor]:
+    """Mean and spread of the reconstructions of a tile in several orientations.
+
+    Turned upside down, kept sections (`aligned`) lie at the far end of their slabs, so such a reconstruction is moved
+    back by scale - 1 sections; the last scale - 1 sections are then left to the upright ones.
+
+    Args:
+        reconstruct: Maps (z, y, x) to (round(z * scale), y, x).
+        observed: Shape (z, y, x).
+        scale: Sections to make of each one.
+        grid: Where sections lie.
+        rotations: Orientations, at least one of them below 4.
+
+    Returns:
+        Mean and population standard deviation, shape (round(z * scale), y, x) each, not clipped.
+    """
+    results = []
+    for index in rotations:
+        result = rotate_back(reconstruct(rotate(observed, index)), index)
+        if index >= 4 and grid == "aligned":
+            lag = round(scale) - 1
+            missing = result.new_full((lag, *result.shape[1:]), torch.nan)
+            result = torch.cat([result[lag:], missing])
+        results.append(result)
+    stack = torch.stack(results)
+    mean = stack.nanmean(dim=0)
+    return mean, (stack - mean).square().nanmean(dim=0).sqrt()

@@ -1,0 +1,142 @@
+"""Axial-lateral chunking selective state-space module (ALCSSM) and its fusion of scan directions (DWAM).
+
+Source: arXiv:2603.00887; what text and figures leave open follows the released code (MIT licence).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vemrecon.errors import ConfigError
+from vemrecon.nets.scan_orders import to_grid, to_sequences
+from vemrecon.nets.selective_scan import selective_scan
+from vemrecon.volume.region import Triple
+
+AXIAL_TO_LATERAL = ("hWF", "WhF", "hWF-", "WhF-")
+"""Orders of the first half of the channels: F, which the paper calls axial, is the fastest axis."""
+LATERAL_TO_AXIAL = ("FhW", "FWh", "FhW-", "FWh-")
+"""Orders of the second half."""
+ONE_SCAN = ("FhW",)
+"""Orders of all channels in the ablation without ALCSSM: one ordinary continuous scan."""
+
+SHORTEST_STEP, LONGEST_STEP = 1e-3, 1e-1  # initial dt, log-uniform
+
+
+class DirectionalScan(nn.Module):
+    """Selective scans of the same features in several orders, each with its own weights.
+
+    Args:
+        channels: Of the features.
+        orders: Names of the scan orders.
+        state: Numbers of state per channel.
+        rank: Rank of the map from features to steps.
+    """
+
+    def __init__(self, channels: int, orders: tuple[str, ...], state: int, rank: int) -> None:
+        super().__init__()
+        self.orders, self.parts = orders, (rank, state, state)
+        directions = len(orders)
+        self.x_proj = nn.Parameter(torch.empty(directions, rank + 2 * state, channels))  # rows: steps, b, c
+        self.dt_proj = nn.Parameter(torch.empty(directions, channels, rank))
+        nn.init.uniform_(self.x_proj, -(channels**-0.5), channels**-0.5)
+        nn.init.uniform_(self.dt_proj, -(rank**-0.5), rank**-0.5)
+        span = math.log(LONGEST_STEP / SHORTEST_STEP)
+        step = (torch.rand(directions, channels) * span).exp() * SHORTEST_STEP
+        self.dt_bias = nn.Parameter(step + torch.log(-torch.expm1(-step)))  # softplus of it is the step
+        rates = torch.arange(1, state + 1, dtype=torch.float32).log()
+        self.a_log = nn.Parameter(rates.repeat(directions * channels, 1))  # direction-major
+        self.skip = nn.Parameter(torch.ones(directions * channels))
+
+    def forward(self, x: Tensor, grid: Triple) -> Tensor:
+        """Scan features (b, c, F * h * W); result (b, orders, c, F * h * W), every direction back on the grid."""
+        u = to_sequences(x, grid, self.orders)  # (b, k, c, l)
+        raw, b, c = (self.x_proj @ u).split(self.parts, dim=2)  # (b, k, rank | n | n, l)
+        delta = self.dt_proj @ raw  # (b, k, c, l)
+        y, _ = selective_scan(
+            u.flatten(1, 2),
+            delta.flatten(1, 2),
+            -self.a_log.exp(),
+            b,
+            c,
+            self.skip,
+            delta_bias=self.dt_bias.flatten(),
+            softplus=True,
+        )
+        return to_grid(y.view_as(u), grid, self.orders)
+
+
+class DirectionFusion(nn.Module):
+    """Weighted sum over scan directions, one softmax weight per voxel and direction (DWAM).
+
+    The paper writes a product of weights and features; that the weights pass a softmax and are shared by the channels
+    is only visible in the code.
+    """
+
+    def __init__(self, channels: int, directions: int) -> None:
+        super().__init__()
+        hidden = 2 * channels
+        self.mlp = nn.Sequential(nn.Linear(directions * channels, hidden), nn.ReLU(), nn.Linear(hidden, directions))
+
+    def forward(self, restored: Tensor) -> Tensor:
+        """Fuse (b, directions, c, l) to (b, c, l)."""
+        scores = self.mlp(restored.flatten(1, 2).transpose(1, 2))  # (b, l, directions)
+        weights = scores.softmax(-1).transpose(1, 2).unsqueeze(2)  # (b, directions, 1, l)
+        return (weights * restored).sum(1)
+
+
+class PlainSum(nn.Module):
+    """Sum over scan directions: the ablation without DWAM."""
+
+    def forward(self, restored: Tensor) -> Tensor:
+        """Fuse (b, directions, c, l) to (b, c, l)."""
+        return restored.sum(1)
+
+
+class VolumeMamba(nn.Module):
+    """Gated Mamba branch over a volume.
+
+    Args:
+        width: Channels in and out.
+        expansion: Inner channels over outer ones.
+        state: Numbers of state per channel.
+        alcssm: Eight scan orders in two channel halves; off means one order for all channels.
+        dwam: Weighted fusion of the orders; off means their sum.
+
+    Raises:
+        ConfigError: If the inner channels cannot be halved.
+    """
+
+    def __init__(
+        self, width: int, expansion: float = 1.5, state: int = 16, *, alcssm: bool = True, dwam: bool = True
+    ) -> None:
+        super().__init__()
+        inner, rank = int(expansion * width), math.ceil(width / 16)
+        if inner < 2 or inner % 2:
+            raise ConfigError(
+                f"VEMamba: expansion {expansion} of width {width} gives {inner} channels, expected an even number"
+            )
+        self.in_proj = nn.Linear(width, 2 * inner, bias=False)
+        self.conv = nn.Conv3d(inner, inner, 3, padding=1, groups=inner)
+        sets = (AXIAL_TO_LATERAL, LATERAL_TO_AXIAL) if alcssm else (ONE_SCAN,)
+        self.chunk = inner // len(sets)
+        self.scans = nn.ModuleList(DirectionalScan(self.chunk, orders, state, rank) for orders in sets)
+        self.fusions = nn.ModuleList(
+            DirectionFusion(self.chunk, len(orders)) if dwam and len(orders) > 1 else PlainSum() for orders in sets
+        )
+        self.norm = nn.LayerNorm(inner, eps=1e-5)
+        self.out_proj = nn.Linear(inner, width, bias=False)
+
+    def forward(self, f: Tensor) -> Tensor:
+        """Map features (b, F, h, W, c) to the same shape."""
+        x, z = self.in_proj(f).chunk(2, dim=-1)
+        x = F.silu(self.conv(x.movedim(-1, 1)))  # (b, e, F, h, W)
+        grid: Triple = (x.shape[2], x.shape[3], x.shape[4])
+        chunks = x.flatten(2).split(self.chunk, dim=1)
+        parts = zip(self.scans, self.fusions, chunks, strict=True)
+        y = torch.cat([fuse(scan(chunk, grid)) for scan, fuse, chunk in parts], dim=1)  # (b, e, l)
+        y = self.norm(y.transpose(1, 2).unflatten(1, grid)) * F.silu(z)
+        return self.out_proj(y)

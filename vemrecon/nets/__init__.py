@@ -1,0 +1,1 @@
+"""Building blocks of networks: plain torch, no Lightning, nothing of this package but volumes, seeds and errors."""
