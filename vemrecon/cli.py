@@ -143,6 +143,8 @@ def _reconstruct(sub: Any) -> None:
     sub.add_argument("--weights", type=Path, help="weights.safetensors of a run, or of `vemrecon import-weights`")
     sub.add_argument("--train", help="train on this volume first, with this preset: smoke, cpu, gpu10 or paper")
     sub.add_argument("--grid", help="centred (thick sections) or aligned (kept thin ones); default: as the file says")
+    sub.add_argument("--missing-sections", help="numbers of sections to fill first, such as 11,40 (isovem-plus)")
+    sub.add_argument("--uncertainty", type=Path, help="also write the spread over rotations: .zarr or .tif")
     sub.add_argument("--seed", default="0", help="seed of the training")
     sub.add_argument("--set", nargs="+", default=[], help="ARGUMENT=VALUE of the method")
     sub.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")

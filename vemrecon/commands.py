@@ -173,13 +173,13 @@ def datasets(options: Any) -> int:
 
 def reconstruct(options: Any) -> int:
     """Make one volume isotropic."""
-    from vemrecon.bench import single
+    from vemrecon.bench import inpainting, single
     from vemrecon.progress import PhaseBar
     from vemrecon.volume import output_format
 
     if options.weights and options.train:
         raise ConfigError("give --weights or --train, not both")
-    kind = output_format(options.output)
+    outputs = {path: output_format(path) for path in (options.output, options.uncertainty) if path}
     (device,) = _devices([options.device])
     volume = single.open_anisotropic(
         options.input,
@@ -188,11 +188,12 @@ def reconstruct(options: Any) -> int:
         voxel_size=_voxel_size(options.voxel_size),
         intensity_range=_intensity_range(options.intensity_range),
     )
+    missing = inpainting.parse_sections(options.missing_sections or "", volume.shape[0])
     scale, work = single.scale_of(volume, options.scale), single.work_folder(options.output)
     with PhaseBar() as bar:
         method = single.prepare_method(
             options.method,
-            volume,
+            inpainting.without_sections(volume, missing) if missing else volume,
             scale,
             train=options.train,
             weights=options.weights,
@@ -202,8 +203,12 @@ def reconstruct(options: Any) -> int:
             device=device,
             progress=bar.progress,
         )
-        result = single.reconstruct_file(work, options.output, kind, volume, scale, method, device, bar.progress)
-    print(f"{options.output}: {' x '.join(map(str, result.shape))} voxels of {result.voxel_size or 'unknown size'}")
+        observed, filled = inpainting.fill_sections(method, options.method, volume, missing)
+        result = single.reconstruct_file(work, outputs, volume, observed, scale, method, device, bar.progress)
+    for found in filled:
+        print(found)
+    for path in outputs:
+        print(f"{path}: {' x '.join(map(str, result.shape))} voxels of {result.voxel_size or 'unknown size'}")
     return 0
 
 

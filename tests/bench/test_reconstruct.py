@@ -58,3 +58,45 @@ def test_what_cannot_be_reconstructed_is_refused(stack, tmp_path, capsys):
         error = capsys.readouterr().err
         assert message in error and error.count("\n") == 1, error
         assert not out.exists()
+
+
+PLUS = ["--method", "isovem-plus", "--train", "smoke", "--scale", "4"]
+
+
+def test_missing_sections_are_filled_and_compared_with_the_recorded_ones(stack, tmp_path, capsys):
+    out = tmp_path / "out.zarr"
+    assert run("reconstruct", stack, out, *PLUS, "--missing-sections", "3,7") == 0
+    said = capsys.readouterr().out
+    assert "section 3 filled" in said and "section 7 filled" in said and "dB against the recorded one" in said
+    assert open_volume(out).shape == (40, 48, 48)
+
+
+def test_blank_sections_have_nothing_to_compare_with(tmp_path, capsys):
+    voxels = textured((10, 48, 48))
+    voxels[4] = 0
+    np.save(tmp_path / "blank.npy", voxels)
+    assert run("reconstruct", tmp_path / "blank.npy", tmp_path / "out.zarr", *PLUS, "--missing-sections", "4") == 0
+    assert "recorded section is blank" in capsys.readouterr().out
+    result = open_volume(tmp_path / "out.zarr")
+    assert result.read(result.whole)[16:20].mean() > 0.1, "the hole is filled before the reconstruction"
+
+
+def test_uncertainty_is_written_beside_the_reconstruction(stack, tmp_path, capsys):
+    words = [*PLUS, "--set", "rotations=[0,1,4,5]", "--uncertainty", tmp_path / "std.tif"]
+    assert run("reconstruct", stack, tmp_path / "out.zarr", *words) == 0
+    spread = open_volume(tmp_path / "std.tif")
+    assert spread.shape == (40, 48, 48)
+    assert 0 < spread.read(spread.whole).mean() < 0.3
+    assert run("reconstruct", stack, tmp_path / "a.zarr", "--uncertainty", tmp_path / "b.zarr") == 2
+    assert "has no uncertainty" in capsys.readouterr().err
+
+
+def test_missing_sections_that_cannot_be_filled_are_refused(stack, tmp_path, capsys):
+    for words, message in (
+        (["--missing-sections", "99"], "not in the volume"),
+        (["--missing-sections", "a"], "section numbers"),
+        (["--missing-sections", "0,1,2,3,4,5"], "too many"),
+        (["--missing-sections", "3"], "cannot fill missing sections"),
+    ):
+        assert run("reconstruct", stack, tmp_path / "out.zarr", *words) == 2
+        assert message in capsys.readouterr().err

@@ -142,8 +142,8 @@ def test_tiles_of_lateral_cnn_do_not_depend_on_the_cut():
     method = small().eval()
     torch.nn.init.normal_(method.net.tail.weight, std=0.1)
     observed = torch.rand(1, 1, 6, 40, 40)
-    whole = reconstruct_tile(method, Tile(observed, 4.0, "aligned"))
-    part = reconstruct_tile(method, Tile(observed[..., 4:36, 6:38], 4.0, "aligned"))
+    whole = reconstruct_tile(method, Tile(observed, 4.0, "aligned"))[0]
+    part = reconstruct_tile(method, Tile(observed[..., 4:36, 6:38], 4.0, "aligned"))[0]
     torch.testing.assert_close(part[..., 4:-4, 4:-4], whole[..., 8:32, 10:34], atol=1e-6, rtol=0)
 
 

@@ -108,15 +108,22 @@ def _fitting_arguments(name: str, weights: Path, volume: Volume) -> dict[str, An
 
 
 def reconstruct_file(
-    path: Path, out: Path, kind: str, volume: Volume, scale: float, method: Method, device: str, progress: Progress
+    work: Path,
+    outputs: Mapping[Path, str],
+    volume: Volume,
+    observed: Volume,
+    scale: float,
+    method: Method,
+    device: str,
+    progress: Progress,
 ) -> Volume:
     """Write the isotropic volume; an interrupted reconstruction goes on where it stopped.
 
     Args:
-        path: Working folder; removed at the end.
-        out: Output that does not exist yet.
-        kind: `zarr` or `tiff`.
-        volume: The anisotropic volume.
+        work: Working folder; removed at the end.
+        outputs: Path and format (`zarr` or `tiff`) of the reconstruction and, if wanted, of its uncertainty.
+        volume: The anisotropic volume as it was given; tells dtype and intensity range.
+        observed: The same with missing sections filled.
         scale: Axial voxels to make of one section.
         method: Ready to reconstruct.
         device: Where it runs.
@@ -124,22 +131,31 @@ def reconstruct_file(
 
     Returns:
         The reconstruction as written.
+
+    Raises:
+        ConfigError: If the uncertainty is wanted of a method that has none.
     """
     from vemrecon.infer.reconstruct import reconstruct_volume
 
-    path.mkdir(parents=True, exist_ok=True)
-    work = path / "reconstruction.zarr"
+    work.mkdir(parents=True, exist_ok=True)
+    parts = [work / "reconstruction.zarr", work / "uncertainty.zarr"][: len(outputs)]
+    spread = parts[1] if len(parts) > 1 else None
     reconstruct_volume(
-        method, volume, scale, work, like=volume, device=device, progress=lambda share: progress("reconstruct", share)
+        method,
+        observed,
+        scale,
+        parts[0],
+        like=volume,
+        uncertainty=spread,
+        device=device,
+        progress=lambda share: progress("reconstruct", share),
     )
-    result = open_volume(work, intensity_range=volume.intensity_range)
-    result = replace(result, voxel_size=volume.voxel_size and volume.voxel_size.scaled(0, 1 / scale))
-    if kind == "zarr":
-        copy_to_zarr(out, result, volume.dtype, volume.intensity_range)
-    else:
-        write_tiff(out, result, volume.dtype, volume.intensity_range)
-    shutil.rmtree(path, ignore_errors=True)
-    return result
+    size = volume.voxel_size and volume.voxel_size.scaled(0, 1 / scale)
+    results = [replace(open_volume(part, intensity_range=volume.intensity_range), voxel_size=size) for part in parts]
+    for (path, kind), result in zip(outputs.items(), results, strict=True):
+        (copy_to_zarr if kind == "zarr" else write_tiff)(path, result, volume.dtype, volume.intensity_range)
+    shutil.rmtree(work, ignore_errors=True)
+    return results[0]
 
 
 def open_anisotropic(path: Path, dataset: str | None, grid: str | None, **options: Any) -> Volume:

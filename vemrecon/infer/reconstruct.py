@@ -64,6 +64,7 @@ def reconstruct_volume(
     path: Path,
     *,
     like: Volume,
+    uncertainty: Path | None = None,
     device: str = "cpu",
     progress: Callable[[float], None] = lambda share: None,
 ) -> None:
@@ -77,6 +78,7 @@ def reconstruct_volume(
         scale: Output sections per observed section.
         path: The zarr folder; `blocks.log` beside it lists what is finished.
         like: Gives dtype and intensity range of the voxels written; values are rounded half to even.
+        uncertainty: A second zarr folder for the uncertainty, if wanted; same units as the reconstruction.
         device: Where the method runs.
         progress: Told the finished share.
 
@@ -87,12 +89,15 @@ def reconstruct_volume(
     log = path.with_name("blocks.log")
     try:
         finished = _finished(path, log)
-        array = _reopen(path) if finished else _create(path, observed, scale, like.dtype, todo[0].output.shape)
+        paths = [path] if uncertainty is None else [path, uncertainty]
+        block = todo[0].output.shape
+        arrays = [_reopen(p) if finished else _create(p, observed, scale, like.dtype, block) for p in paths]
         with log.open("a", encoding="utf-8") as record:
-            for number, block in enumerate(todo):
+            for number, part in enumerate(todo):
                 if number not in finished:
-                    voxels = _reconstruct(method, observed, scale, block, device)
-                    array[block.output.slices] = quantise(voxels, like.dtype, like.intensity_range)
+                    results = _reconstruct(method, observed, scale, part, device, uncertainty is not None)
+                    for array, voxels in zip(arrays, results, strict=True):
+                        array[part.output.slices] = quantise(voxels, like.dtype, like.intensity_range)
                     record.write(json.dumps(number) + "\n")
                     record.flush()
                     os.fsync(record.fileno())
@@ -101,12 +106,13 @@ def reconstruct_volume(
         raise output_error(path, error) from error
 
 
-def _reconstruct(method: Method, observed: Volume, scale: float, block: Block, device: str) -> np.ndarray:
+def _reconstruct(
+    method: Method, observed: Volume, scale: float, block: Block, device: str, spread: bool
+) -> list[np.ndarray]:
     voxels = torch.from_numpy(observed.read(block.tile))[None, None].to(device)
-    result = reconstruct_tile(method, Tile(voxels, scale, observed.grid, block.tile.start))[0, 0]
+    results = reconstruct_tile(method, Tile(voxels, scale, observed.grid, block.tile.start), spread=spread)
     origin = (round(block.tile.start[0] * scale), *block.tile.start[1:])
-    output: np.ndarray = result[block.output.relative_to(origin).slices].cpu().numpy()
-    return output
+    return [result[0, 0][block.output.relative_to(origin).slices].cpu().numpy() for result in results]
 
 
 def _finished(path: Path, log: Path) -> set[int]:

@@ -13,6 +13,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from vemrecon.data.source import Source
+from vemrecon.errors import ConfigError
 from vemrecon.methods.card import MethodCard
 from vemrecon.methods.stage import Stage
 from vemrecon.volume import Grid
@@ -91,23 +92,40 @@ class Method(LightningModule, ABC):
     def reconstruct(self, tile: Tile) -> Tensor:
         """The isotropic tile, shape (1, 1, round(z * scale), y, x), in [0, 1]."""
 
+    def reconstruct_with_spread(self, tile: Tile) -> tuple[Tensor, Tensor] | None:
+        """Reconstruction and its uncertainty, both shaped like the former; None for methods that have none."""
+        return None
+
     def parameter_count(self) -> int:
         """Number of learnable numbers."""
         return sum(p.numel() for p in self.parameters())
 
 
 @torch.inference_mode()
-def reconstruct_tile(method: Method, tile: Tile) -> Tensor:
+def reconstruct_tile(method: Method, tile: Tile, *, spread: bool = False) -> tuple[Tensor, ...]:
     """Reconstruct one tile, clipped to [0, 1].
 
+    Args:
+        method: In evaluation mode.
+        tile: What is observed.
+        spread: Whether the uncertainty is wanted too.
+
+    Returns:
+        The reconstruction, and the uncertainty if wanted, shape (1, 1, round(z * scale), y, x) each.
+
     Raises:
+        ConfigError: If the method has no uncertainty.
         ValueError: If the method returns another shape than promised, or values that are not finite.
     """
     z, y, x = tile.observed.shape[2:]
     wanted = (1, 1, round(z * tile.scale), y, x)
-    result = method.reconstruct(tile)
-    if tuple(result.shape) != wanted:
-        raise ValueError(f"{type(method).__name__} returned shape {tuple(result.shape)}, expected {wanted}")
-    if not torch.isfinite(result).all():
-        raise ValueError(f"{type(method).__name__} returned NaN or infinite values")
-    return result.clamp(0, 1)
+    name = type(method).__name__
+    results = method.reconstruct_with_spread(tile) if spread else (method.reconstruct(tile),)
+    if results is None:
+        raise ConfigError(f"{name} has no uncertainty; methods that average over rotations have one")
+    for result in results:
+        if tuple(result.shape) != wanted:
+            raise ValueError(f"{name} returned shape {tuple(result.shape)}, expected {wanted}")
+        if not torch.isfinite(result).all():
+            raise ValueError(f"{name} returned NaN or infinite values")
+    return tuple(result.clamp(0, 1) for result in results)

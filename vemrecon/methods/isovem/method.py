@@ -9,6 +9,7 @@ means only); tiles are cut and stitched by this project's engine. Published (EPF
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from vemrecon.methods.base import Method, Tile, TileShape
 from vemrecon.methods.eightfold import ALL, eightfold
 from vemrecon.methods.interpolation import interpolation_matrix
 from vemrecon.methods.isovem.any_size import reconstruct_any_size
+from vemrecon.methods.isovem.inpainting import inpaint_sections
 from vemrecon.methods.isovem.network import DEFAULT_DEPTHS, DEFAULT_WIDTHS, IsoVEMNet
 from vemrecon.methods.isovem.training import blank_frames
 from vemrecon.methods.stage import Stage, epoch_of, known_rows
@@ -87,14 +89,23 @@ class IsoVEM(Method):
             result = result + register_skip(video, self.scale, rows)
         return result.transpose(1, 2)
 
+    def inpaint(self, volume: Tensor, sections: Sequence[int]) -> Tensor:
+        """Predict sections of (z, y, x) with the same weights at scale 1 (IsoVEM+, first step)."""
+        z, y, x = self.crop
+        return inpaint_sections(partial(reconstruct_any_size, self.net), volume, sections, (z, y, x))
+
     def reconstruct(self, tile: Tile) -> Tensor:
         """Mean over the rotations; the planes along y are the frames."""
+        return self.reconstruct_with_spread(tile)[0]
+
+    def reconstruct_with_spread(self, tile: Tile) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation over the rotations."""
 
         def upright(volume: Tensor) -> Tensor:
             return self.restore(volume.transpose(0, 1)[None, None])[0, 0].transpose(0, 1)
 
-        mean, _ = eightfold(upright, tile.observed[0, 0], self.scale, self.grid, self.rotations)
-        return mean[None, None]
+        mean, spread = eightfold(upright, tile.observed[0, 0], self.scale, self.grid, self.rotations)
+        return mean[None, None], spread[None, None]
 
 
 def register_skip(video: Tensor, scale: float, rows: int) -> Tensor:

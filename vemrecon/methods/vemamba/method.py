@@ -137,9 +137,13 @@ class VEMamba(Method):
 
     def reconstruct(self, tile: Tile) -> Tensor:
         """Mean over the rotations; y plays F, z plays h."""
+        return self.reconstruct_with_spread(tile)[0]
+
+    def reconstruct_with_spread(self, tile: Tile) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation over the rotations."""
 
         def upright(volume: Tensor) -> Tensor:
             return self.restore(volume.transpose(0, 1)[None, None])[0, 0].transpose(0, 1)
 
-        mean, _ = eightfold(upright, tile.observed[0, 0], self.scale, self.grid, self.rotations)
-        return mean[None, None]
+        mean, spread = eightfold(upright, tile.observed[0, 0], self.scale, self.grid, self.rotations)
+        return mean[None, None], spread[None, None]

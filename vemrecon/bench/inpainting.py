@@ -1,0 +1,124 @@
+"""Missing sections: hide them from training, fill them by the method, and say how well where the truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vemrecon.errors import ConfigError
+from vemrecon.methods.base import Method
+from vemrecon.volume import Volume
+
+Float32 = NDArray[np.float32]
+
+
+@runtime_checkable
+class FillsSections(Protocol):
+    """A method that can predict missing sections."""
+
+    def inpaint(self, volume: Tensor, sections: Sequence[int]) -> Tensor:
+        """The volume (z, y, x) with the listed sections predicted from the others."""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """One predicted section; PSNR in dB against the recorded one, None where it was blank."""
+
+    section: int
+    psnr: float | None
+    neighbours_psnr: float | None
+    """Of the mean of the nearest recorded sections, for comparison."""
+
+    def __str__(self) -> str:
+        if self.psnr is None:
+            return f"section {self.section} filled: nothing to compare with, the recorded section is blank"
+        return (
+            f"section {self.section} filled: {self.psnr:.2f} dB against the recorded one "
+            f"(mean of its neighbours {self.neighbours_psnr:.2f} dB)"
+        )
+
+
+def parse_sections(text: str, count: int) -> list[int]:
+    """Section numbers such as `11,40`.
+
+    Raises:
+        ConfigError: If one is no number or not in the volume, or none would be left.
+    """
+    try:
+        sections = sorted({int(word) for word in text.replace(",", " ").split()})
+    except ValueError as error:
+        raise ConfigError(f"--missing-sections {text}: must be section numbers such as 11,40") from error
+    wrong = [section for section in sections if not 0 <= section < count]
+    if wrong:
+        raise ConfigError(f"--missing-sections: {wrong[0]} is not in the volume, whose sections are 0 to {count - 1}")
+    if len(sections) > count // 2:
+        raise ConfigError(f"--missing-sections: {len(sections)} of {count} sections are too many to fill")
+    return sections
+
+
+def without_sections(volume: Volume, sections: Sequence[int]) -> Volume:
+    """The volume in memory, with listed sections replaced by the mean of the nearest others.
+
+    What a method learns from: neither blank sections nor, in a test, the recorded ones.
+    """
+    voxels = volume.read(volume.whole).copy()
+    others = np.array([z for z in range(len(voxels)) if z not in set(sections)])
+    for section in sections:
+        voxels[section] = neighbours_mean(voxels, section, others)
+    return replace(volume, array=voxels, intensity_range=(0.0, 1.0), origin=(0, 0, 0), extent=None)
+
+
+def neighbours_mean(voxels: Float32, section: int, others: NDArray[np.int64]) -> Float32:
+    """Mean of the nearest recorded sections below and above, or the only one of them there is."""
+    below, above = others[others < section], others[others > section]
+    near = [*below[-1:], *above[:1]]
+    return voxels[near].mean(axis=0, dtype=np.float32)
+
+
+def fill_sections(method: Method, name: str, volume: Volume, sections: Sequence[int]) -> tuple[Volume, list[Filled]]:
+    """Predict sections with a method.
+
+    Args:
+        method: Ready to reconstruct.
+        name: For messages.
+        volume: The volume as recorded, listed sections included.
+        sections: Numbers of the sections to predict.
+
+    Returns:
+        The repaired volume in memory, and how well each section was met.
+
+    Raises:
+        ConfigError: If the method cannot predict sections.
+    """
+    if not sections:
+        return volume, []
+    if not isinstance(method, FillsSections):
+        raise ConfigError(f"method '{name}' cannot fill missing sections; isovem-plus can")
+    recorded = volume.read(volume.whole)
+    hidden = without_sections(volume, sections)
+    start = hidden.read(hidden.whole)
+    with torch.inference_mode():
+        repaired = method.inpaint(torch.from_numpy(start).to(method.device), sections).clamp(0, 1).cpu().numpy()
+    report = []
+    for section in sections:
+        known = bool(np.ptp(recorded[section]))
+        report.append(
+            Filled(
+                section,
+                psnr(recorded[section], repaired[section]) if known else None,
+                psnr(recorded[section], start[section]) if known else None,
+            )
+        )
+    return replace(hidden, array=repaired), report
+
+
+def psnr(truth: Float32, prediction: Float32) -> float:
+    """PSNR in dB of two sections in [0, 1], on 8-bit grey levels."""
+    difference = np.rint(truth.astype(np.float64) * 255) - np.rint(prediction.astype(np.float64) * 255)
+    return float(10 * np.log10(255**2 / max(float((difference**2).mean()), 1e-10)))
