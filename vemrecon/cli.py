@@ -99,6 +99,9 @@ def _bench(sub: Any) -> None:
     )
     sub.add_argument("--devices", nargs="+", default=["cpu"], help="cpu, cuda, cuda:1, ... or a number of GPUs")
     sub.add_argument("--processes", default="1", help="processes (GPUs) that share the training of one run")
+    sub.add_argument(
+        "--log", nargs="+", help="logs of training beside loss.csv: wandb (WANDB_MODE=offline works), tensorboard"
+    )
     sub.add_argument("--retry", choices=["failed"], help="repeat runs that failed before")
     sub.add_argument("--dry-run", action="store_true", help="show the plan and stop")
 

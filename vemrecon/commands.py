@@ -360,6 +360,7 @@ def _request(options: Any) -> Request:
 
 def _place(options: Any) -> Place:
     from vemrecon.bench.plan import Place
+    from vemrecon.fit.loggers import check_loggers
 
     if options.runs.exists() and not options.runs.is_dir():
         raise ConfigError(f"--runs {options.runs}: is a file, not a folder")
@@ -370,6 +371,7 @@ def _place(options: Any) -> Place:
         intensity_range=_intensity_range(options.intensity_range),
         devices=_devices(getattr(options, "devices", ["cpu"])),
         processes=_positive("--processes", getattr(options, "processes", "1")),
+        loggers=check_loggers(_words(getattr(options, "log", None))),
     )
 
 

@@ -1,6 +1,7 @@
 """Training: the same weights after a kill, on one or two processes; no look at forbidden data; no silent NaN."""
 
 import contextlib
+import importlib.util
 import json
 import os
 import random
@@ -201,3 +202,25 @@ def test_two_processes_give_the_same_weights_as_one(tmp_path):
     torch.testing.assert_close(found[1], found[0], atol=1e-5, rtol=0)
     (result,) = runs.glob("*/*/result.json")
     assert json.loads(result.read_text())["costs"]["train_seconds"] > 0
+
+
+def test_loggers_that_are_not_there_say_how_to_get_them(tmp_path, capsys):
+    from vemrecon.cli import main
+
+    assert main(["bench", "--log", "wandbb", "--runs", str(tmp_path)]) == 2
+    assert "did you mean 'wandb'" in capsys.readouterr().err
+    if importlib.util.find_spec("wandb") is None:
+        assert main(["bench", "--log", "wandb", "--runs", str(tmp_path)]) == 2
+        assert "pip install vemrecon[wandb]" in capsys.readouterr().err
+
+
+def test_loggers_get_every_number_of_the_log(tmp_path, monkeypatch):
+    from lightning.pytorch.loggers import CSVLogger
+
+    from vemrecon.fit import stages
+
+    monkeypatch.setattr(stages, "make_loggers", lambda names, folder, run: [CSVLogger(folder, name="", version="")])
+    train(small(), source(), tmp_path, identity="x", seed=0, loggers=("csv",))
+    ours = read_log(tmp_path / "fit" / "loss.csv")
+    theirs = (tmp_path / "fit" / "metrics.csv").read_text()
+    assert "validation psnr" in theirs and f"{ours['loss'][1][-1]}" in theirs

@@ -63,6 +63,8 @@ class Job:
     device: str = "cpu"
     processes: int = 1
     """Processes (GPUs, or CPU processes) that share the batches of one training."""
+    loggers: tuple[str, ...] = ()
+    """Logs of training beside loss.csv: wandb, tensorboard."""
 
     def write(self, path: Path) -> None:
         """Write job.json."""

@@ -87,6 +87,7 @@ def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Pr
         device=job.device,
         devices=world,
         workers=0 if job.device == "cpu" else 4,
+        loggers=job.loggers,
         progress=progress,
     )
     if int(os.environ.get("RANK", "0")) == 0:

@@ -61,6 +61,7 @@ class Place:
     intensity_range: tuple[float, float] | None = None
     devices: tuple[str, ...] = ("cpu",)
     processes: int = 1
+    loggers: tuple[str, ...] = ()
 
     @property
     def scratch(self) -> Path:
@@ -213,7 +214,7 @@ def _tasks(
             for name in wanted.degradations:
                 make_degradation(name, scale, wanted.arguments.get(name))  # refuses what cannot be used
         located = _locate(card, split, place, fetch, say)
-        job, learning = Job(VolumeAt.of(located, split), processes=place.processes), None
+        job, learning = Job(VolumeAt.of(located, split), processes=place.processes, loggers=place.loggers), None
         if learns:
             job, learning = _learning(card, split, job, request.mode, place, fetch, say)
         if fetch:

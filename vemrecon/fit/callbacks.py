@@ -77,6 +77,8 @@ class StageCallback(Callback):
         self.seconds, self.clock = self.seconds + now - self.clock, now
         for name, value in self._validate(module).items():
             self.rows.append((batch, name, value))
+        for logger in trainer.loggers:
+            logger.log_metrics({name: value for at, name, value in self.rows if at == batch}, step=batch)
         part = self.folder / "last.ckpt.part"
         trainer.save_checkpoint(part, weights_only=False)  # every rank takes part; rank 0 writes
         if trainer.is_global_zero:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -19,9 +19,13 @@ from vemrecon.data.source import Source
 from vemrecon.errors import DataError
 from vemrecon.files import canonical_json, digest_of, output_error, read_json, write_json
 from vemrecon.fit.callbacks import StageCallback, rest_others
+from vemrecon.fit.loggers import make_loggers
 from vemrecon.fit.sampler import StridedSampler
 from vemrecon.methods.base import Method
 from vemrecon.methods.stage import Stage
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import Logger
 
 
 def train(
@@ -34,6 +38,7 @@ def train(
     device: str = "cpu",
     devices: int = 1,
     workers: int = 0,
+    loggers: Sequence[str] = (),
     progress: Callable[[str, float], None] = lambda stage, share: None,
 ) -> None:
     """Train all stages of a method.
@@ -47,6 +52,7 @@ def train(
         device: `cpu` or a CUDA device.
         devices: Processes that share every batch.
         workers: Processes that prepare patches.
+        loggers: Further logs beside loss.csv: wandb, tensorboard.
         progress: Told stage and finished share.
 
     Raises:
@@ -66,7 +72,10 @@ def train(
         except OSError as error:
             raise output_error(place, error) from error
         method.stage, method.source = stage, method.prepare(stage, source, place)
-        seconds = fit_stage(method, stage, place, fixed, seed, device, devices, workers, partial(progress, stage.name))
+        made = make_loggers(loggers, place, f"{identity}-{stage.name}")
+        seconds = fit_stage(
+            method, stage, place, fixed, seed, device, devices, workers, made, partial(progress, stage.name)
+        )
         if method.global_rank == 0:
             save_weights(method, place / "stage.safetensors", stage.trains)
             write_json(mark, {"key": key, "seconds": seconds, "batches": stage.epochs * stage.batches_per_epoch})
@@ -81,6 +90,7 @@ def fit_stage(
     device: str,
     devices: int,
     workers: int,
+    loggers: list[Logger],
     progress: Callable[[float], None],
 ) -> float:
     """Run one stage, from its last checkpoint if there is one; gives its seconds over all attempts."""
@@ -100,7 +110,7 @@ def fit_stage(
         strategy="ddp" if devices > 1 else "auto",
         max_epochs=stage.epochs,
         callbacks=[callback],
-        logger=False,
+        logger=loggers or False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
