@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from vemrecon.methods.base import Tile
 from vemrecon.volume import Grid
 
 ALL = tuple(range(8))
@@ -26,6 +27,27 @@ def rotate_back(volume: Tensor, index: int) -> Tensor:
     """Undo `rotate`."""
     volume = torch.rot90(volume, -index % 4, (Y, X))
     return volume.flip((Z, X)) if index >= 4 else volume
+
+
+def eightfold_tile(
+    restore: Callable[[Tensor], Tensor], tile: Tile, rotations: Sequence[int] = ALL
+) -> tuple[Tensor, Tensor]:
+    """`eightfold` for a network that enlarges rows and takes the planes along y as its frames.
+
+    Args:
+        restore: Maps (1, 1, y, z, x) to (1, 1, y, round(z * scale), x).
+        tile: What is observed.
+        rotations: Orientations.
+
+    Returns:
+        Mean and spread, shape (1, 1, round(z * scale), y, x) each.
+    """
+
+    def upright(volume: Tensor) -> Tensor:
+        return restore(volume.transpose(0, 1)[None, None])[0, 0].transpose(0, 1)
+
+    mean, spread = eightfold(upright, tile.observed[0, 0], tile.scale, tile.grid, rotations)
+    return mean[None, None], spread[None, None]
 
 
 def eightfold(

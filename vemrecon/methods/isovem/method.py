@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vemrecon.data.patches import LateralPairs
 from vemrecon.methods.base import Method, Tile, TileShape
-from vemrecon.methods.eightfold import ALL, eightfold
+from vemrecon.methods.eightfold import ALL, eightfold_tile
 from vemrecon.methods.interpolation import interpolation_matrix
 from vemrecon.methods.isovem.any_size import reconstruct_any_size
 from vemrecon.methods.isovem.inpainting import inpaint_sections
@@ -95,17 +95,12 @@ class IsoVEM(Method):
         return inpaint_sections(partial(reconstruct_any_size, self.net), volume, sections, (z, y, x))
 
     def reconstruct(self, tile: Tile) -> Tensor:
-        """Mean over the rotations; the planes along y are the frames."""
+        """Mean over the rotations."""
         return self.reconstruct_with_spread(tile)[0]
 
     def reconstruct_with_spread(self, tile: Tile) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation over the rotations."""
-
-        def upright(volume: Tensor) -> Tensor:
-            return self.restore(volume.transpose(0, 1)[None, None])[0, 0].transpose(0, 1)
-
-        mean, spread = eightfold(upright, tile.observed[0, 0], self.scale, self.grid, self.rotations)
-        return mean[None, None], spread[None, None]
+        """Mean and standard deviation over the rotations; the planes along y are the frames."""
+        return eightfold_tile(self.restore, tile, self.rotations)
 
 
 def register_skip(video: Tensor, scale: float, rows: int) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor
 from vemrecon.data.patches import LateralPairs
 from vemrecon.errors import unknown
 from vemrecon.methods.base import Method, Tile, TileShape
-from vemrecon.methods.eightfold import ALL, eightfold
+from vemrecon.methods.eightfold import ALL, eightfold_tile
 from vemrecon.methods.interpolation import interpolation_matrix
 from vemrecon.methods.stage import Stage, epoch_of, known_rows
 from vemrecon.methods.vemamba.encoder import EMBEDDING, SECTIONS, MomentumContrast, embedding_input
@@ -136,14 +136,9 @@ class VEMamba(Method):
         return result
 
     def reconstruct(self, tile: Tile) -> Tensor:
-        """Mean over the rotations; y plays F, z plays h."""
+        """Mean over the rotations."""
         return self.reconstruct_with_spread(tile)[0]
 
     def reconstruct_with_spread(self, tile: Tile) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation over the rotations."""
-
-        def upright(volume: Tensor) -> Tensor:
-            return self.restore(volume.transpose(0, 1)[None, None])[0, 0].transpose(0, 1)
-
-        mean, spread = eightfold(upright, tile.observed[0, 0], self.scale, self.grid, self.rotations)
-        return mean[None, None], spread[None, None]
+        """Mean and standard deviation over the rotations; the planes along y are the frames."""
+        return eightfold_tile(self.restore, tile, self.rotations)
