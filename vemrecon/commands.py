@@ -91,19 +91,16 @@ def run(options: Any) -> int:
 
 def status(options: Any) -> int:
     """Every run of a folder."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     from vemrecon.bench.store import run_folders
 
     _require_runs(options.runs)
-    table = Table("state", "folder", "reason", box=None, pad_edge=False, padding=(0, 2))
-    for folder in run_folders(options.runs):
+    folders = list(run_folders(options.runs))
+    for folder in folders:
         result = folder.result()
-        where = f"{folder.path.parent.name}/{folder.path.name}"
-        table.add_row(folder.state(), Text(where, overflow="fold"), Text(result.reason if result else ""))
-    Console(highlight=False).print(table if table.row_count else "no runs yet")
+        reason = f"  {result.reason}" if result and result.reason else ""
+        print(f"{folder.state():12} {folder.path.parent.name}/{folder.path.name}{reason}")
+    if not folders:
+        print("no runs yet")
     return 0
 
 

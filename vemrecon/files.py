@@ -40,6 +40,19 @@ def atomic_write(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
             Path(temporary).unlink(missing_ok=True)
 
 
+def make_folder(path: Path) -> Path:
+    """Make a folder and those above it.
+
+    Raises:
+        OutputError: If that cannot be done.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(path, error) from error
+    return path
+
+
 def output_error(path: Path, error: OSError) -> OutputError:
     """One line for an output that cannot be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -12,7 +12,7 @@ from vemrecon.data.source import Source
 from vemrecon.degrade import Degradation, make_degradation
 from vemrecon.degrade.degradation import check_scale
 from vemrecon.errors import ConfigError, DataError
-from vemrecon.files import digest_of
+from vemrecon.files import digest_of, make_folder
 from vemrecon.methods.base import Method
 from vemrecon.methods.registry import check_preset, choose_preset, method_entry
 from vemrecon.volume import Grid, Volume, open_volume, require_content
@@ -137,7 +137,7 @@ def reconstruct_file(
     """
     from vemrecon.infer.reconstruct import reconstruct_volume
 
-    work.mkdir(parents=True, exist_ok=True)
+    make_folder(work)
     parts = [work / "reconstruction.zarr", work / "uncertainty.zarr"][: len(outputs)]
     spread = parts[1] if len(parts) > 1 else None
     reconstruct_volume(

@@ -22,6 +22,8 @@ class DatasetFile:
     """Name inside an HDF5 file or zarr group."""
     sha256: str = ""
     url: str = ""
+    labels: Mapping[str, str] | None = None
+    """Label file of the volume: path, sha256 and, if public, url."""
     shape: tuple[int, int, int] | None = None
     generator: Mapping[str, Any] | None = None
 

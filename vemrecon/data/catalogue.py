@@ -11,7 +11,7 @@ from pathlib import Path
 from vemrecon import protocol
 from vemrecon.data.card import DatasetCard, DatasetFile, Split, card_from
 from vemrecon.errors import ConfigError, DataError, unknown
-from vemrecon.files import digest_of, output_error, read_json, sha256_of, write_json
+from vemrecon.files import digest_of, make_folder, read_json, sha256_of, write_json
 from vemrecon.volume import Volume, VoxelSize, open_volume
 
 LOCAL = "local:"
@@ -135,13 +135,10 @@ def _generated(card: DatasetCard, file: DatasetFile, scratch: Path, fetch: bool,
     digest = digest_of(recipe)
     path = scratch / f"{card.name}-{digest[:12]}.zarr"
     if fetch and not path.exists():
+        make_folder(scratch)
         say(f"making the {card.name} volume {tuple(recipe['shape'])}")
         size = card.voxel_size or VoxelSize(8, 8, 8)
         phantom = make_phantom(tuple(recipe["shape"]), seed=recipe["seed"], voxel_size_nm=size.x)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise output_error(path, error) from error
         copy_to_zarr(path, Volume(phantom.grey, size, card.name), "uint8")
     return Located(path.absolute(), None, digest, card.voxel_size)
 

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from vemrecon.data.patches import PatchStream
 from vemrecon.data.source import Source
 from vemrecon.errors import DataError
-from vemrecon.files import canonical_json, digest_of, output_error, read_json, write_json
+from vemrecon.files import canonical_json, digest_of, make_folder, output_error, read_json, write_json
 from vemrecon.fit.callbacks import StageCallback, rest_others
 from vemrecon.fit.loggers import make_loggers
 from vemrecon.fit.sampler import StridedSampler
@@ -67,10 +67,7 @@ def train(
         if mark.exists() and read_json(mark).get("key") == key:
             load_weights(method, place / "stage.safetensors", stage.trains)
             continue
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise output_error(place, error) from error
+        make_folder(place)
         method.stage, method.source = stage, method.prepare(stage, source, place)
         made = make_loggers(loggers, place, f"{identity}-{stage.name}")
         seconds = fit_stage(

@@ -145,7 +145,7 @@ def create_zarr(
         attributes: Further facts, kept under the key `vemrecon`.
 
     Raises:
-        OutputError: If the folder cannot be written.
+        OSError: If the folder cannot be written.
     """
     import zarr
 
@@ -157,25 +157,22 @@ def create_zarr(
         "axes": axes,
         "datasets": [{"path": "0", "coordinateTransformations": transformations}],
     }
-    try:
-        group = zarr.create_group(
-            path,
-            zarr_format=3,
-            attributes={
-                "ome": {"version": "0.5", "multiscales": [image]},
-                "vemrecon": {"grid": grid, **(attributes or {})},
-            },
-        )
-        return group.create_array(
-            "0",
-            shape=shape,
-            chunks=chunks or tuple(min(CHUNK, n) for n in shape),
-            dtype=np.dtype(dtype),
-            dimension_names=["z", "y", "x"],
-            config={"write_empty_chunks": True},  # a missing chunk then always means a damaged copy
-        )
-    except OSError as error:
-        raise output_error(path, error) from error
+    group = zarr.create_group(
+        path,
+        zarr_format=3,
+        attributes={
+            "ome": {"version": "0.5", "multiscales": [image]},
+            "vemrecon": {"grid": grid, **(attributes or {})},
+        },
+    )
+    return group.create_array(
+        "0",
+        shape=shape,
+        chunks=chunks or tuple(min(CHUNK, n) for n in shape),
+        dtype=np.dtype(dtype),
+        dimension_names=["z", "y", "x"],
+        config={"write_empty_chunks": True},  # a missing chunk then always means a damaged copy
+    )
 
 
 def copy_to_zarr(
