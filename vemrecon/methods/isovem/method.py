@@ -37,6 +37,7 @@ class IsoVEM(Method):
         window: Sequence[int] = (2, 2, 16),
         widths: Sequence[int] = DEFAULT_WIDTHS,
         depths: Sequence[int] = DEFAULT_DEPTHS,
+        features: int = 64,
         drop_path: float = 0.2,
         crop: Sequence[int] = (16, 128, 128),
         batch: int = 2,
@@ -53,7 +54,12 @@ class IsoVEM(Method):
         self.crop, self.batch, self.budget = tuple(crop), batch, budget
         self.learning_rate, self.cosine, self.blank_sections = learning_rate, cosine, blank_sections
         self.net = IsoVEMNet(
-            upscale=scale, window_size=tuple(window), embed_dims=widths, depths=depths, drop_path_rate=drop_path
+            upscale=scale,
+            window_size=tuple(window),
+            embed_dims=widths,
+            depths=depths,
+            drop_path_rate=drop_path,
+            features=features,
         )
         z, y, x = tile
         self.tile = TileShape(z, y, x, halo=(halo, halo, halo))

@@ -53,6 +53,7 @@ class IsoVEMNet(nn.Module):
         drop_path_rate: Stochastic depth of the last block; rises linearly from 0.
         indep_reconsts: Groups (counted with the stages from 0) that treat every frame by itself.
         checkpointing: Recompute activations in the backward pass; saves memory, costs about a third more time.
+        features: Feature maps of the upsampler; most of the time goes into them.
 
     Raises:
         ConfigError: If the lists do not fit together.
@@ -74,6 +75,7 @@ class IsoVEMNet(nn.Module):
         drop_path_rate: float = 0.2,
         indep_reconsts: Sequence[int] = (11, 12),
         checkpointing: bool = False,
+        features: int = 64,
     ) -> None:
         super().__init__()
         heads = [num_heads] * len(depths) if isinstance(num_heads, int) else list(num_heads)
@@ -124,7 +126,7 @@ class IsoVEMNet(nn.Module):
         )
         self.norm = nn.LayerNorm(embed_dims[-1])
         self.narrow = nn.Linear(embed_dims[-1], embed_dims[0])
-        self.upsampler = Upsampler(embed_dims[0], shuffle_factor(upscale), out_chans)
+        self.upsampler = Upsampler(embed_dims[0], shuffle_factor(upscale), out_chans, features)
 
     @staticmethod
     def _resample(i: int, widths: Sequence[int]) -> nn.Module:
