@@ -18,6 +18,7 @@ DOORS = {
     "metrics": {"volume", "errors"},
     "bench": BASE | {"fit", "infer", "metrics", "methods", "data", "degrade"},
     "report": BASE | {"bench"},
+    "commands": BASE | {"bench", "fit", "metrics", "methods", "data", "degrade", "report", "progress"},
 }
 REPORT_MAY_SEE = {"vemrecon.bench.result", "vemrecon.bench.spec"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def parser() -> ArgumentParser:
         prog="vemrecon", description=ABOUT, version=__version__, exit_on_error=False, formatter_class=HelpFormatter
     )
     commands = top.add_subcommands(dest="command", required=True, title="commands")
-    for name, (add, text) in COMMANDS.items():
+    for name, (_, add, text) in COMMANDS.items():
         sub = ArgumentParser(description=text, exit_on_error=False, formatter_class=HelpFormatter)
         add(sub)
         commands.add_subcommand(name, sub, help=text.partition("\n")[0])
@@ -43,9 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         config = parser().parse_args(words)
-        from vemrecon import commands
-
-        function: Callable[[Namespace], int] = getattr(commands, config.command.replace("-", "_"))
+        room = import_module(f"vemrecon.commands.{COMMANDS[config.command][0]}")
+        function: Callable[[Namespace], int] = getattr(room, config.command.replace("-", "_"))
         return function(config[config.command])
     except VemreconError as error:
         return _refuse(words, str(error))
@@ -177,18 +177,26 @@ def _evaluate(sub: Any) -> None:
     _data_options(sub)
 
 
-COMMANDS: dict[str, tuple[Callable[[Any], None], str]] = {
-    "bench": (_bench, "Run methods on datasets and write the leaderboard.\n\nFinished runs are never repeated."),
-    "plan": (_bench_options, "Show the runs that `bench` would do, and stop."),
-    "run": (_run, "Do one planned run again or go on with it, in this process."),
-    "status": (_runs, "Show every run and where it stands."),
-    "report": (_report, "Write leaderboard.csv, leaderboard.json, README.md and index.html from finished runs."),
-    "methods": (_name, "List the methods, built in and installed, or show one."),
-    "datasets": (_name, "List the datasets and their splits, or show one."),
-    "reconstruct": (_reconstruct, "Make an anisotropic volume isotropic."),
-    "import-weights": (_import_weights, "Convert weights that the authors of a method have released."),
-    "degrade": (_degrade, "Make an anisotropic volume from an isotropic one."),
-    "evaluate": (_evaluate, "Score any reconstruction file against any truth file."),
+COMMANDS: dict[str, tuple[str, Callable[[Any], None], str]] = {
+    "bench": (
+        "benchmark",
+        _bench,
+        "Run methods on datasets and write the leaderboard.\n\nFinished runs are never repeated.",
+    ),
+    "plan": ("benchmark", _bench_options, "Show the runs that `bench` would do, and stop."),
+    "run": ("benchmark", _run, "Do one planned run again or go on with it, in this process."),
+    "status": ("benchmark", _runs, "Show every run and where it stands."),
+    "report": (
+        "benchmark",
+        _report,
+        "Write leaderboard.csv, leaderboard.json, README.md and index.html from finished runs.",
+    ),
+    "methods": ("lists", _name, "List the methods, built in and installed, or show one."),
+    "datasets": ("lists", _name, "List the datasets and their splits, or show one."),
+    "reconstruct": ("volumes", _reconstruct, "Make an anisotropic volume isotropic."),
+    "import-weights": ("volumes", _import_weights, "Convert weights that the authors of a method have released."),
+    "degrade": ("volumes", _degrade, "Make an anisotropic volume from an isotropic one."),
+    "evaluate": ("volumes", _evaluate, "Score any reconstruction file against any truth file."),
 }
 
 

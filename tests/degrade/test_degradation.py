@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vemrecon.degrade import degrade, make_degradation, reconstructed_sections, trimmed
-from vemrecon.degrade.degradation import check_scale
+from vemrecon.degrade import check_scale, degrade, make_degradation, reconstructed_sections, trimmed
 from vemrecon.degrade.realistic import Realistic
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.seeding import derive

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from conftest_golden import golden_cases, load_golden
 
-from vemrecon.degrade import degrade, make_degradation
-from vemrecon.degrade.degradation import box_weights
+from vemrecon.degrade import box_weights, degrade, make_degradation
 from vemrecon.degrade.realistic import signal_dependent
 from vemrecon.degrade.released import (
     anisotropic_kernel,

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vemrecon.degrade.degradation import Average
+from vemrecon.degrade import Average
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.methods.eightfold import rotate, rotate_back
 from vemrecon.methods.isovem.any_size import reconstruct_any_size

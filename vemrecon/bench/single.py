@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vemrecon.data.source import Source
-from vemrecon.degrade import Degradation, make_degradation
-from vemrecon.degrade.degradation import check_scale
+from vemrecon.degrade import Degradation, check_scale, make_degradation
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.files import digest_of, make_folder
 from vemrecon.methods.base import Method

@@ -1,19 +1,16 @@
 """From isotropic to anisotropic volumes."""
 
-from vemrecon.degrade.degradation import (
-    Average,
-    Degradation,
-    Subsample,
-    degrade,
-    make_degradation,
-    reconstructed_sections,
-    trimmed,
-)
+from vemrecon.degrade.average import Average, box_weights
+from vemrecon.degrade.by_name import make_degradation
+from vemrecon.degrade.degradation import Degradation, check_scale, degrade, reconstructed_sections, trimmed
+from vemrecon.degrade.subsample import Subsample
 
 __all__ = [
     "Average",
     "Degradation",
     "Subsample",
+    "box_weights",
+    "check_scale",
     "degrade",
     "make_degradation",
     "reconstructed_sections",

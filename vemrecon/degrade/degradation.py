@@ -1,4 +1,4 @@
-"""From isotropic to anisotropic: `Average` and `Subsample`, along any axis.
+"""From isotropic to anisotropic, along any axis: what every degradation states, and `degrade`.
 
 Conventions: `r` is the scale (anisotropy factor), `n` the number of truth sections along the degraded axis, and
 observed section k is made from truth sections near position z_k:
@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vemrecon.errors import ConfigError, DataError, unknown
+from vemrecon.errors import ConfigError, DataError
 from vemrecon.volume import Grid, Region, Volume
 
 Float32 = NDArray[np.float32]
@@ -90,87 +89,6 @@ class Degradation(ABC):
         """
 
 
-@dataclass(frozen=True)
-class Average(Degradation):
-    """Mean over slabs of `scale` sections; a fractional scale weights the cut sections (exact box integration).
-
-    Source: IsoVEM and VEMamba (block mean); fractional scales integrate the box exactly.
-    """
-
-    name: ClassVar[str] = "average"
-
-    @property
-    def grid(self) -> Grid:
-        """In the middle of their slabs."""
-        return "centred"
-
-    def support(self, first: int, last: int, n: int) -> tuple[int, int]:
-        """Sections under the slabs."""
-        return math.floor(first * self.scale), min(n, math.ceil(last * self.scale - 1e-9))
-
-    def apply(self, truth: Float32, start: int, first: int, last: int, n: int, seed: int) -> Float32:
-        """Slab means."""
-        if self.scale.is_integer():
-            r = int(self.scale)
-            slabs = truth[first * r - start : last * r - start].reshape(last - first, r, *truth.shape[1:])
-            return slabs.mean(axis=1, dtype=np.float64).astype(np.float32)
-        weights = box_weights(self.scale, first, last, start, start + len(truth))
-        return np.tensordot(weights, truth, axes=1).astype(np.float32)
-
-
-def box_weights(scale: float, first: int, last: int, start: int, stop: int) -> NDArray[np.float64]:
-    """Overlap of slab k with section i, over the slab's thickness; shape (last - first, stop - start)."""
-    low = (np.arange(first, last) * scale)[:, None]
-    section = np.arange(start, stop)[None, :]
-    overlap = np.minimum(low + scale, section + 1) - np.maximum(low, section)
-    return np.asarray(np.clip(overlap, 0, None) / scale, dtype=np.float64)
-
-
-@dataclass(frozen=True)
-class Subsample(Degradation):
-    """Keeps every `scale`-th section, from section `offset` on. Needs a whole scale.
-
-    Source: EMDiffuse, EMGauss and both D2R papers.
-    """
-
-    offset: int = 0
-
-    name: ClassVar[str] = "subsample"
-
-    @property
-    def grid(self) -> Grid:
-        """Where the kept sections were."""
-        return "aligned"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.scale.is_integer():
-            raise ConfigError(
-                f"subsample keeps whole sections, so scale {self.scale:g} must be whole; average takes any"
-            )
-        if not 0 <= self.offset < self.scale:
-            raise ConfigError(f"subsample offset {self.offset} must be at least 0 and below the scale {self.scale:g}")
-
-    def sections(self, n: int) -> int:
-        """Sections offset, offset + r, ... that exist: one more than `Average` gives where n is no multiple of r."""
-        return max(0, math.ceil((n - self.offset) / self.scale))
-
-    def positions(self, count: int) -> NDArray[np.float64]:
-        """Indices of the kept sections."""
-        return np.asarray(np.arange(count) * self.scale + self.offset, dtype=np.float64)
-
-    def support(self, first: int, last: int, n: int) -> tuple[int, int]:
-        """From the first to the last kept section."""
-        r = int(self.scale)
-        return self.offset + first * r, self.offset + (last - 1) * r + 1
-
-    def apply(self, truth: Float32, start: int, first: int, last: int, n: int, seed: int) -> Float32:
-        """The kept sections, unchanged."""
-        r = int(self.scale)
-        begin = self.offset + first * r - start
-        return np.ascontiguousarray(truth[begin : begin + (last - first - 1) * r + 1 : r])
-
-
 def trimmed(volume: Volume, scale: float) -> Volume:
     """The volume without the sections at its end that fill no whole slab.
 
@@ -238,23 +156,3 @@ class _Degraded:
         start, stop = self.degradation.support(first, last, n)
         truth = self.truth.read(Region((start, 0, 0), (stop, *self.truth.shape[1:])))
         return self.degradation.apply(truth, start, first, last, n, self.seed)[(slice(None), *index[1:])]
-
-
-def make_degradation(name: str, scale: float, arguments: Mapping[str, Any] | None = None) -> Degradation:
-    """Degradation by name.
-
-    Raises:
-        ConfigError: If the name or an argument is unknown.
-    """
-    from vemrecon.degrade.realistic import Realistic, RealisticReleased
-
-    kinds: dict[str, type[Degradation]] = {
-        kind.name: kind for kind in (Average, Subsample, Realistic, RealisticReleased)
-    }
-    if name not in kinds:
-        raise unknown("degradation", name, kinds)
-    names = {field.name for field in fields(kinds[name])} - {"scale"}
-    for argument in arguments or {}:
-        if argument not in names:
-            raise unknown(f"argument of {name}", argument, names)
-    return kinds[name](scale, **(arguments or {}))

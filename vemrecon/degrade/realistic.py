@@ -8,8 +8,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from vemrecon.degrade.degradation import Average, Degradation, Float32, Subsample
+from vemrecon.degrade.average import Average
+from vemrecon.degrade.degradation import Degradation, Float32
 from vemrecon.degrade.released import blur, isotropic_kernel
+from vemrecon.degrade.subsample import Subsample
 from vemrecon.errors import ConfigError
 from vemrecon.seeding import derive
 from vemrecon.volume import Grid

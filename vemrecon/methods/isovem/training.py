@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vemrecon.degrade.degradation import box_weights
+from vemrecon.degrade import box_weights
 from vemrecon.errors import DataError
 from vemrecon.methods.eightfold import rotate
 from vemrecon.methods.isovem.rotations import ROTATIONS
