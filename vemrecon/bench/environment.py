@@ -22,13 +22,19 @@ def environment() -> dict[str, Any]:
             facts[name] = version(name)
         except PackageNotFoundError:
             facts[name] = ""
-    threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+    threads = int(os.environ.get("OMP_NUM_THREADS") or cores())
     return facts | {
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": cpu_name(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "threads": threads,
     }
+
+
+def cores() -> int:
+    """Cores that this process may use, which can be fewer than the machine has."""
+    allowed = getattr(os, "sched_getaffinity", None)  # Linux only
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def commit() -> str:

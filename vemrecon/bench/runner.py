@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from vemrecon.bench.environment import environment
+from vemrecon.bench.environment import cores, environment
 from vemrecon.bench.plan import PlannedRun
 from vemrecon.bench.store import RunFolder, exclusive
 from vemrecon.bench.worker import STOPPED
@@ -148,7 +148,7 @@ class Worker:
 
 def threads_per_job(jobs: int) -> int:
     """Cores of this machine divided among the runs at once."""
-    return max(1, (os.cpu_count() or 1) // jobs)
+    return max(1, cores() // jobs)
 
 
 def death(code: int, folder: Path) -> str:

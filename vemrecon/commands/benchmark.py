@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -171,11 +170,13 @@ def _results(runs: Sequence[PlannedRun]) -> list[Any]:
 
 def _jobs(text: str | None, runs: Sequence[PlannedRun], devices: Sequence[str]) -> int:
     """Runs at once: as told, or one per GPU, or one per core while nothing learns; trainings on a CPU go one by one."""
+    from vemrecon.bench.environment import cores
+
     if text is not None:
         return positive("--jobs", text)
     if devices[0] != "cpu":
         return len(devices)
-    return 1 if any(run.learns for run in runs) else os.cpu_count() or 1
+    return 1 if any(run.learns for run in runs) else cores()
 
 
 def _require_runs(runs: Path) -> None:
