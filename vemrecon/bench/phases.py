@@ -264,7 +264,7 @@ def phase_costs(folder: RunFolder) -> dict[str, Any]:
     mark = read_json(folder.path / "reconstruction.json")
     stages = [read_json(path)["seconds"] for path in sorted(folder.path.glob("train/*/stage.json"))]
     return {
-        "train_seconds": sum(stages) if stages else None,
+        "train_seconds": float(sum(stages)),
         "reconstruct_seconds": mark["seconds"],
         "peak_memory_bytes": mark["peak_memory_bytes"],
         "parameters": mark["parameters"],
