@@ -224,3 +224,18 @@ def test_loggers_get_every_number_of_the_log(tmp_path, monkeypatch):
     ours = read_log(tmp_path / "fit" / "loss.csv")
     theirs = (tmp_path / "fit" / "metrics.csv").read_text()
     assert "validation psnr" in theirs and f"{ours['loss'][1][-1]}" in theirs
+
+
+def test_transductive_learning_sees_the_observed_test_volume_and_nothing_else(tmp_path):
+    from vemrecon.bench import phases
+    from vemrecon.bench.plan import Place, Request, TaskRequest, make_plan
+
+    tasks = (TaskRequest("phantom", "smoke", (4,), ("realistic",)),)
+    request = Request(tasks, ("lateral-cnn",), preset="smoke", mode="transductive")
+    (run,) = make_plan(request, Place(tmp_path), fetch=True)
+    run.folder.create()
+    _, observed = phases.observe(run.folder, run.job)
+    made = phases.learning_source(run.folder, run.job, "self")
+    np.testing.assert_array_equal(made.sections[0], observed.read(observed.whole))
+    with pytest.raises(LeakError):
+        _ = made.truth

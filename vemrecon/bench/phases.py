@@ -123,7 +123,7 @@ def learning_source(folder: RunFolder, job: Job, regime: str) -> Source:
 
     validation = [observed(job.validation)[1]] if job.validation else []
     if job.training is None:
-        return Source.of([observed(job.truth)[1]], degradation, regime, validation=validation)
+        return Source.of([open_volume(folder.observed)], degradation, regime, validation=validation)
     truth, sections = observed(job.training)
     return Source.of([sections], degradation, regime, truth=[truth], validation=validation)
 
