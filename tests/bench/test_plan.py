@@ -15,7 +15,7 @@ from vemrecon.bench.store import RunFolder
 from vemrecon.cli import main
 from vemrecon.data import Split, require_apart
 from vemrecon.errors import ConfigError, DataError
-from vemrecon.volume import Region
+from vemrecon.volume import Region, VoxelSize
 
 TASK = Task("d", "test", 8.0, {"name": "average", "arguments": {}}, "0" * 64, "1" * 12)
 METHOD = {"name": "m", "entry": "m", "class_path": "p.M", "version": "1", "arguments": {"a": 1}}
@@ -115,6 +115,22 @@ def test_scoring_on_the_training_split_is_refused(tmp_path, capsys):
     words = ["plan", "--dataset", "fib25s", "--split", "train", "--methods", "lateral-cnn", "--runs", str(tmp_path)]
     assert main(words) == 2
     assert "overlaps the training split" in capsys.readouterr().err
+
+
+def test_what_is_said_about_a_file_is_part_of_the_run_id(tmp_path):
+    import numpy as np
+    from small_volumes import textured
+
+    np.save(tmp_path / "v.npy", textured((16, 32, 32)))
+    asked = Request((TaskRequest(f"local:{tmp_path / 'v.npy'}"),), ("linear",))
+    said = [
+        {},
+        {"voxel_size": VoxelSize(8, 8, 8)},
+        {"voxel_size": VoxelSize(4, 4, 4)},
+        {"intensity_range": (0.0, 99.0)},
+    ]
+    ids = {make_plan(asked, Place(tmp_path, **more), fetch=False)[0].folder.spec.run_id for more in said}
+    assert len(ids) == len(said)
 
 
 def test_a_file_of_your_own_has_no_training_split(tmp_path, capsys):

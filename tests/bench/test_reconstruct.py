@@ -60,6 +60,27 @@ def test_what_cannot_be_reconstructed_is_refused(stack, tmp_path, capsys):
         assert not out.exists()
 
 
+def test_another_request_never_goes_on_with_what_an_interrupted_one_left(stack, tmp_path, monkeypatch):
+    from vemrecon.infer import reconstruct as engine
+
+    calm = engine.create_zarr
+
+    def stop(*words, **more):
+        calm(*words, **more)
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out.zarr"
+    monkeypatch.setattr(engine, "create_zarr", stop)
+    assert run("reconstruct", stack, out, "--method", "nearest") == 130
+    (left,) = tmp_path.glob(".out.zarr.work-*")
+    (left / "blocks.log").write_text("0\n")  # as if every block had been finished
+    monkeypatch.setattr(engine, "create_zarr", calm)
+    assert run("reconstruct", stack, out, "--method", "linear") == 0
+    result = open_volume(out)
+    truth = open_volume(stack)
+    assert np.abs(result.read(result.whole).mean() - truth.read(truth.whole).mean()) < 0.01
+
+
 PLUS = ["--method", "isovem-plus", "--train", "smoke", "--scale", "4"]
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -138,12 +139,15 @@ class Worker:
 
     def _listen(self, put: Callable[[tuple[Worker, dict[str, Any] | None]], None]) -> None:
         assert self.process.stdout is not None and self.process.stderr is not None
-        for line in self.process.stdout:
-            put((self, json.loads(line)))
-        if errors := self.process.stderr.read().strip():  # only what comes before the worker has opened its log
-            with (self.run.path / "log.txt").open("a", encoding="utf-8") as log:
-                log.write(errors + "\n")
-        put((self, None))
+        try:
+            for line in self.process.stdout:
+                with suppress(json.JSONDecodeError):  # something else printed before the worker opened its log
+                    put((self, json.loads(line)))
+            if errors := self.process.stderr.read().strip():  # only what comes before the worker has opened its log
+                with suppress(OSError), (self.run.path / "log.txt").open("a", encoding="utf-8") as log:
+                    log.write(errors + "\n")
+        finally:
+            put((self, None))
 
 
 def threads_per_job(jobs: int) -> int:

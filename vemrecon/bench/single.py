@@ -174,6 +174,9 @@ def open_anisotropic(path: Path, dataset: str | None, grid: str | None, **option
     return replace(volume, grid=GRIDS[grid])
 
 
-def work_folder(out: Path) -> Path:
-    """Where training and reconstruction are kept until the output is whole."""
-    return out.with_name(f".{out.name}.work")
+def work_folder(out: Path, request: Mapping[str, Any]) -> Path:
+    """Where training and reconstruction are kept until the output is whole.
+
+    Its name depends on everything that was asked for, so that no other request goes on with what this one left.
+    """
+    return out.with_name(f".{out.name}.work-{digest_of(request)[:12]}")

@@ -66,14 +66,14 @@ def main(path: Path) -> int:
         ):
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
-            return _recorded(RunFolder.open(path), tell)
+            return recorded(RunFolder.open(path), tell)
     except (OutputError, ConfigError, OSError) as error:
         # the disk or another runner, not the run, is at fault: nothing is recorded, and a new start goes on
         messages.write(json.dumps({"error": str(error)}) + "\n")
         return STOPPED
 
 
-def _recorded(folder: RunFolder, tell: Any) -> int:
+def recorded(folder: RunFolder, tell: Any) -> int:
     """Run, and record a failure: it is a row with its reason and never stops the others."""
     try:
         run(folder, tell)

@@ -73,19 +73,17 @@ def plan(options: Any) -> int:
 def run(options: Any) -> int:
     """One run in this process."""
     from vemrecon.bench.store import RunFolder, exclusive
-    from vemrecon.bench.worker import run as work
+    from vemrecon.bench.worker import recorded
 
     folder = RunFolder.open(options.folder)
     if folder.state() == "done":
         print(f"{folder.path}: is done; remove the folder to repeat it")
         return 0
     with exclusive(folder.path / "lease", f"run {folder.path.name}"):
-        work(folder, lambda phase, share: print(f"{phase} {share:4.0%}", flush=True))
+        code = recorded(folder, lambda phase, share: print(f"{phase} {share:4.0%}", flush=True))
     result = folder.result()
-    if result is None or result.status not in ("done", "declined"):
-        return 1
-    print(f"{folder.path}: {result.status} {result.reason}")
-    return 0
+    print(f"{folder.path}: {result.status if result else 'no result'} {result.reason if result else ''}".rstrip())
+    return code
 
 
 def status(options: Any) -> int:

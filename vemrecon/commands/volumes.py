@@ -30,7 +30,7 @@ def reconstruct(options: Any) -> int:
         intensity_range=intensity_range(options.intensity_range),
     )
     missing = inpainting.parse_sections(options.missing_sections or "", volume.shape[0])
-    scale, work = single.scale_of(volume, options.scale), single.work_folder(options.output)
+    scale, work = single.scale_of(volume, options.scale), single.work_folder(options.output, _asked(options))
     with PhaseBar() as bar:
         method = single.prepare_method(
             options.method,
@@ -51,6 +51,13 @@ def reconstruct(options: Any) -> int:
     for path in outputs:
         print(f"{path}: {' x '.join(map(str, result.shape))} voxels of {result.voxel_size or 'unknown size'}")
     return 0
+
+
+def _asked(options: Any) -> dict[str, Any]:
+    """Everything that decides a reconstruction: options, and which files they name."""
+    files = [path for path in (options.input, options.weights) if path is not None]
+    stamps = [[str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns] for p in files if p.exists()]
+    return {"options": {name: str(value) for name, value in vars(options).items()}, "files": stamps}
 
 
 def import_weights(options: Any) -> int:

@@ -102,7 +102,11 @@ def locate(
     if card.name.startswith(LOCAL):
         path = Path(file.path)
         open_volume(path, file.dataset, voxel_size=voxel_size, intensity_range=intensity_range)  # refuses bad files now
-        return Located(path.resolve(), file.dataset, _digest(path, scratch), voxel_size, intensity_range)
+        digest = _digest(path, scratch)
+        said = {"voxel_size": voxel_size and list(voxel_size), "intensity_range": intensity_range}
+        if any(said.values()):  # these change scores as the voxels do
+            digest = digest_of({"sha256": digest, **said})
+        return Located(path.resolve(), file.dataset, digest, voxel_size, intensity_range)
     root = data_root or default_data_root()
     path = root / file.path
     if not path.exists():

@@ -95,11 +95,3 @@ def l1_ssim_loss(prediction: Tensor, truth: Tensor, *, alpha: float = 1.0, dims:
     Source: IsoVEM, doi:10.1101/2023.11.22.567807 (two-dimensional, alpha 1); VEMamba (three-dimensional).
     """
     return F.l1_loss(prediction, truth) + alpha * ssim_loss(prediction, truth, dims=dims)
-
-
-def charbonnier_loss(prediction: Tensor, truth: Tensor, *, epsilon: float = 1e-3) -> Tensor:
-    """Mean of `sqrt(error^2 + epsilon^2)`: an absolute error that is smooth at zero.
-
-    Source: Charbonnier et al. 1994, doi:10.1109/ICIP.1994.413553.
-    """
-    return ((prediction - truth).square() + epsilon**2).sqrt().mean()
