@@ -1,4 +1,4 @@
-"""Losses that networks learn by: structural similarity of images and volumes, and robust absolute errors."""
+"""Losses that networks learn by: structural similarity of images and volumes, alone and with the absolute error."""
 
 from __future__ import annotations
 
