@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,27 @@ def load(kind: str, name: str) -> dict[str, Any]:
 def protocol() -> dict[str, Any]:
     """The settings that are the same for every run."""
     return load_yaml(benchmark_folder() / "protocol.yaml")
+
+
+def value_of(text: str) -> Any:
+    """A value of the command line, read as YAML 1.2 reads it: `1e-3` is a number too.
+
+    >>> value_of("1e-3"), value_of("[1, 2]"), value_of("linear")
+    (0.001, [1, 2], 'linear')
+
+    Raises:
+        ConfigError: If it is not YAML.
+    """
+    import yaml
+
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{text}: not a value ({' '.join(str(error).split())})") from error
+    if isinstance(value, str) and value[:1] in "+-.0123456789":
+        with suppress(ValueError):
+            return float(value)
+    return value
 
 
 def load_yaml(path: Path) -> dict[str, Any]:

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from vemrecon import protocol
 from vemrecon.bench.job import Job, VolumeAt
 from vemrecon.bench.spec import RunSpec, Task
@@ -123,7 +121,7 @@ def parse_overrides(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
         method, dot, argument = path.rpartition(".")
         if not (equals and dot and argument):
             raise ConfigError(f"--set {text}: must read METHOD.ARGUMENT=VALUE, such as bicubic.kernel=linear")
-        result.setdefault(method, {})[argument] = yaml.safe_load(value)
+        result.setdefault(method, {})[argument] = protocol.value_of(value)
     return result
 
 

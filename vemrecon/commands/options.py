@@ -18,14 +18,14 @@ def words(texts: Sequence[str] | None) -> tuple[str, ...]:
 
 def settings(texts: Sequence[str]) -> dict[str, Any]:
     """`NAME=VALUE` as named values; values are read as YAML."""
-    import yaml
+    from vemrecon.protocol import value_of
 
     found = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
             raise ConfigError(f"--set {text}: must read ARGUMENT=VALUE")
-        found[name] = yaml.safe_load(value)
+        found[name] = value_of(value)
     return found
 
 

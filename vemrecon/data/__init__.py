@@ -1,11 +1,14 @@
 """Datasets: cards, splits, and the volumes behind them."""
 
-from vemrecon.data.card import DatasetCard, DatasetFile, Split, require_apart
+from vemrecon.data.card import KINDS, DatasetCard, DatasetFile, Kind
 from vemrecon.data.catalogue import Located, dataset_card, dataset_names, locate, task_volume
+from vemrecon.data.split import Split, require_apart
 
 __all__ = [
+    "KINDS",
     "DatasetCard",
     "DatasetFile",
+    "Kind",
     "Located",
     "Split",
     "dataset_card",

@@ -4,45 +4,67 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
+from vemrecon.data.split import Split, split_from
 from vemrecon.errors import ConfigError, unknown
-from vemrecon.files import digest_of
 from vemrecon.volume.region import Region
 from vemrecon.volume.voxels import VoxelSize
 
+Kind = Literal["reference", "lateral", "native"]
+"""What is asked of a method: restore a degraded z whose truth is known; restore a degraded y of an anisotropic volume;
+restore the real z of an anisotropic volume, without truth."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
 
 @dataclass(frozen=True)
-class DatasetFile:
-    """One volume of a dataset: a file with its checksum, or the recipe of a generated volume."""
+class RemoteFile:
+    """A file below the data root, and how to get and recognise it."""
 
     path: str = ""
     """Relative to the data root."""
     dataset: str | None = None
     """Name inside an HDF5 file or zarr group."""
     sha256: str = ""
+    """Empty where none is public: then that of the first download is recorded, and later ones must equal it."""
     url: str = ""
-    labels: Mapping[str, str] | None = None
-    """Label file of the volume: path, sha256 and, if public, url."""
-    shape: tuple[int, int, int] | None = None
-    generator: Mapping[str, Any] | None = None
+    mirrors: tuple[str, ...] = ()
+    bytes: int | None = None
+    verify_tls: bool = True
+    """False only for servers with an expired certificate; the sha256 then has to be known."""
 
 
 @dataclass(frozen=True)
-class Split:
-    """A named region of one file of a dataset, and what it is for."""
+class LabelFile(RemoteFile):
+    """Labels of a volume; same fields as the volume's file."""
 
-    name: str
-    file: str
-    region: Region | None
-    """None for the whole volume."""
-    use: str = ""
+    table: str | None = None
+    """Dataset with two columns, label of a voxel and neuron id (FIB-25)."""
+    offset: tuple[int, int, int] = (0, 0, 0)
+    """Voxel (z, y, x) of the volume where the labels begin."""
 
-    @property
-    def digest(self) -> str:
-        """Identity of the split; part of every run."""
-        region = None if self.region is None else [list(self.region.start), list(self.region.stop)]
-        return digest_of({"file": self.file, "region": region})[:12]
+
+@dataclass(frozen=True)
+class Precomputed:
+    """A box of a chunked volume in neuroglancer's precomputed format, read over https."""
+
+    url: str
+    region: Region
+    """Box to read, in voxels (z, y, x) of the whole volume."""
+    mip: int = 0
+
+
+@dataclass(frozen=True)
+class DatasetFile(RemoteFile):
+    """One volume of a dataset: a file, a box of a chunked remote volume, or the recipe of a generated volume."""
+
+    shape: tuple[int, int, int] | None = None
+    labels: Mapping[str, LabelFile] = field(default_factory=dict)
+    """By what is labelled: neurons, mitochondria, membranes, clefts."""
+    generator: Mapping[str, Any] | None = None
+    precomputed: Precomputed | None = None
+    defects: tuple[int, ...] = ()
+    """Damaged sections (z), left out of scores."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +76,17 @@ class DatasetCard:
     files: Mapping[str, DatasetFile]
     splits: Mapping[str, Split] = field(default_factory=dict)
     voxel_size: VoxelSize | None = None
+    dtype: str = ""
+    """Grey-level type that the files must have; empty where it is not established."""
     licence: str = ""
     citation: str = ""
     source: str = ""
     """How to get files that have no address."""
     default_split: str = "test"
+    tasks: tuple[Kind, ...] = ("reference",)
+    """Kinds of task that make sense; the first is the default."""
+    exclude_outliers: bool = False
+    """Whether sections that depart by more than 4 robust sigmas in mean or contrast count as defects."""
 
     def split(self, name: str | None) -> Split:
         """A split by name, or the default one.
@@ -71,40 +99,56 @@ class DatasetCard:
             raise unknown(f"split of {self.name}", name, self.splits)
         return self.splits[name]
 
+    def members(self, name: str | None) -> tuple[Split, ...]:
+        """The splits that a name stands for: those of a group, or the one of this name.
+
+        Raises:
+            ConfigError: If there is none of this name.
+        """
+        split = self.split(name)
+        return tuple(self.split(member) for member in split.group) or (split,)
+
 
 def card_from(name: str, facts: Mapping[str, Any], splits: Mapping[str, Any]) -> DatasetCard:
     """The card of a YAML file and the YAML file of its splits.
 
     Raises:
-        ConfigError: If a field is unknown or missing.
+        ConfigError: If a field is unknown or missing, or a task is of no known kind.
     """
     try:
         size = facts.get("voxel_size")
-        return DatasetCard(
+        card = DatasetCard(
             name=name,
             **{
                 **facts,
                 "voxel_size": VoxelSize(*size) if size else None,
-                "files": {key: DatasetFile(**value) for key, value in facts["files"].items()},
-                "splits": {key: _split(key, value) for key, value in splits.items()},
+                "files": {key: _file(value) for key, value in facts["files"].items()},
+                "splits": {key: split_from(key, value) for key, value in splits.items()},
+                "tasks": tuple(facts.get("tasks", ("reference",))),
             },
         )
     except (TypeError, KeyError, ValueError) as error:
         raise ConfigError(f"dataset card '{name}': {error}") from error
+    for kind in card.tasks:
+        if kind not in KINDS:
+            raise unknown(f"task of dataset card '{name}'", str(kind), KINDS)
+    return card
 
 
-def _split(name: str, facts: Mapping[str, Any]) -> Split:
-    start, stop = zip(*facts["region"], strict=True)
-    return Split(name, facts["file"], Region(start, stop), facts.get("use", ""))
+def _file(facts: Mapping[str, Any]) -> DatasetFile:
+    remote = facts.get("precomputed")
+    return DatasetFile(
+        **{
+            **facts,
+            "mirrors": tuple(facts.get("mirrors", ())),
+            "defects": tuple(facts.get("defects", ())),
+            "labels": {key: _labels(value) for key, value in facts.get("labels", {}).items()},
+            "precomputed": Precomputed(**{**remote, "region": Region.of(remote["region"])}) if remote else None,
+        }
+    )
 
 
-def require_apart(train: Split, test: Split) -> None:
-    """Refuse a training region that shares voxels with the scored one.
-
-    Raises:
-        ConfigError: If they overlap, or are the same file without regions.
-    """
-    if train.file != test.file:
-        return
-    if train.region is None or test.region is None or train.region.overlaps(test.region):
-        raise ConfigError(f"split '{test.name}' overlaps the training split; scores would be of what was learned")
+def _labels(facts: Mapping[str, Any]) -> LabelFile:
+    return LabelFile(
+        **{**facts, "mirrors": tuple(facts.get("mirrors", ())), "offset": tuple(facts.get("offset", (0, 0, 0)))}
+    )

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vemrecon import protocol
-from vemrecon.data.card import DatasetCard, DatasetFile, Split, card_from
+from vemrecon.data.card import DatasetCard, DatasetFile, card_from
+from vemrecon.data.split import Split
 from vemrecon.errors import ConfigError, DataError, unknown
 from vemrecon.files import digest_of, make_folder, read_json, sha256_of, write_json
 from vemrecon.volume import Volume, VoxelSize, open_volume
@@ -51,7 +52,7 @@ def dataset_card(name: str) -> DatasetCard:
             name=label,
             title=f"local file {path.name}",
             files={"volume": DatasetFile(path=str(path), dataset=inside)},
-            splits={"whole": Split("whole", "volume", None, "training-free methods only")},
+            splits={"whole": Split("whole", "volume", use="training-free methods only")},
             default_split="whole",
         )
     if name not in dataset_names():

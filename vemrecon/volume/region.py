@@ -42,6 +42,16 @@ class Region:
         """The region that covers a volume of this shape."""
         return cls((0, 0, 0), triple(shape))
 
+    @classmethod
+    def of(cls, ranges: Sequence[Sequence[int]]) -> Region:
+        """The region of `[[z0, z1], [y0, y1], [x0, x1]]`, as data files write it.
+
+        >>> Region.of([[0, 4], [2, 8], [0, 8]]).start
+        (0, 2, 0)
+        """
+        start, stop = zip(*ranges, strict=True)
+        return cls(triple(start), triple(stop))
+
     @property
     def shape(self) -> Triple:
         """Number of voxels along z, y and x."""
