@@ -30,7 +30,8 @@ def files(tmp_path):
     np.save(tmp_path / "constant.npy", np.full_like(grey, 9))
     np.save(tmp_path / "thin.npy", grey[:3])
     np.save(tmp_path / "labels.npy", grey.astype(np.int32))
-    tifffile.imwrite(tmp_path / "rgb.tif", np.zeros((5, 8, 8, 3), np.uint8), photometric="rgb")
+    colours = np.random.default_rng(0).integers(0, 255, (5, 8, 8, 3), np.uint8)
+    tifffile.imwrite(tmp_path / "rgb.tif", colours, photometric="rgb")
     tifffile.imwrite(tmp_path / "flat.tif", grey[0])
     whole = tmp_path / "whole.tif"
     tifffile.imwrite(whole, grey, compression="zlib", photometric="minisblack")

@@ -189,13 +189,30 @@ def test_volumes_that_cannot_be_used_are_refused():
 
 
 def test_colour_and_single_images_are_refused(tmp_path):
-    tifffile.imwrite(tmp_path / "rgb.tif", np.zeros((5, 8, 8, 3), np.uint8), photometric="rgb")
+    colour = np.stack([GREY, GREY, 255 - GREY], axis=-1)
+    tifffile.imwrite(tmp_path / "rgb.tif", colour, photometric="rgb")
     tifffile.imwrite(tmp_path / "flat.tif", GREY[0])
     (tmp_path / "colour").mkdir()
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "colour" / "s1.png")
     for name, message in (("rgb.tif", "colour image"), ("flat.tif", "2D image"), ("colour", "grey")):
         with pytest.raises(DataError, match=message):
             open_volume(tmp_path / name)
+
+
+def test_grey_sections_saved_as_colour_images_are_read_once_their_channels_agree(tmp_path):
+    alpha = np.full_like(GREY, 255)
+    pages = np.stack([GREY, GREY, GREY, alpha], axis=-1)
+    tifffile.imwrite(tmp_path / "rgba.tif", pages, photometric="rgb", extrasamples=["unassalpha"], compression="zlib")
+    tifffile.imwrite(tmp_path / "planes.tif", np.stack([GREY] * 3, axis=1), photometric="rgb", planarconfig="separate")
+    for name in ("rgba.tif", "planes.tif"):
+        volume = open_volume(tmp_path / name)
+        np.testing.assert_array_equal(volume.read_raw(volume.whole), GREY)
+    pages[6, 3, 5, 1] ^= 255
+    tifffile.imwrite(tmp_path / "late.tif", pages, photometric="rgb", extrasamples=["unassalpha"])
+    volume = open_volume(tmp_path / "late.tif")
+    np.testing.assert_array_equal(volume.read_raw(Region((0, 0, 0), (6, *GREY.shape[1:]))), GREY[:6])
+    with pytest.raises(DataError, match=r"late.tif: page 6 is a colour image"):
+        volume.read(volume.whole)
 
 
 def test_wrong_places_are_refused(tmp_path):

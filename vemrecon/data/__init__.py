@@ -1,7 +1,8 @@
 """Datasets: cards, splits, and the volumes behind them."""
 
 from vemrecon.data.card import KINDS, DatasetCard, DatasetFile, Kind
-from vemrecon.data.catalogue import Located, dataset_card, dataset_names, locate, task_volume
+from vemrecon.data.catalogue import dataset_card, dataset_names
+from vemrecon.data.locate import Located, default_data_root, fetch_needed, locate, task_volume
 from vemrecon.data.split import Split, require_apart
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "Split",
     "dataset_card",
     "dataset_names",
+    "default_data_root",
+    "fetch_needed",
     "locate",
     "require_apart",
     "task_volume",

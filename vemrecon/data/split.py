@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vemrecon.errors import ConfigError
 from vemrecon.files import digest_of
-from vemrecon.volume.region import Region
+from vemrecon.volume.region import Region, Triple, triple
+from vemrecon.volume.voxels import VoxelSize
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,8 @@ class Split:
     val: str = "val"
     """Name of the split that a training is watched on."""
     inside: bool = False
-    """Whether the training split lies inside this one, as in papers that learn from the observed sections of the volume
-    they score: such a split has the transductive mode only."""
+    """Whether the training split shares voxels with this one, as in papers that learn from the observed sections of the
+    volume they score: such a split has the transductive mode only."""
     group: tuple[str, ...] = ()
     """Names of the splits that this one stands for, each a task of its own."""
     paper: str = ""
@@ -48,13 +50,63 @@ def split_from(name: str, facts: Mapping[str, Any]) -> Split:
     )
 
 
-def require_apart(train: Split, test: Split) -> None:
-    """Refuse a training region that shares voxels with the scored one.
+def guard_voxels(voxel_size: VoxelSize | None, guard_nm: float) -> Triple:
+    """A guard gap in voxels along z, y and x, rounded up; none where the voxel size is unknown.
+
+    >>> guard_voxels(VoxelSize(45, 4.3, 4.3), 300)
+    (7, 70, 70)
+    """
+    if voxel_size is None:
+        return 0, 0, 0
+    return triple([math.ceil(round(guard_nm / edge, 6)) for edge in voxel_size])  # 400 / 0.1 is a little too much
+
+
+def require_apart(train: Split, test: Split, halo: Sequence[int] = (0, 0, 0)) -> None:
+    """Refuse a training region that shares voxels with the scored one, or lies too near to it.
+
+    Args:
+        train: What is learned from.
+        test: What is scored.
+        halo: Guard gap in voxels (z, y, x); a gap of this length along any one axis is enough.
 
     Raises:
-        ConfigError: If they overlap, or are the same file without regions.
+        ConfigError: If they overlap, are the same file without regions, or no gap between them is long enough.
     """
     if train.file != test.file:
         return
     if train.region is None or test.region is None or train.region.overlaps(test.region):
-        raise ConfigError(f"split '{test.name}' overlaps the training split; scores would be of what was learned")
+        raise ConfigError(
+            f"split '{test.name}' overlaps the training split '{train.name}'; scores would be of what was learned: "
+            f"use --mode transductive, or another split"
+        )
+    gaps = gaps_between(train.region, test.region)
+    if not any(gap >= guard for gap, guard in zip(gaps, halo, strict=True)):
+        raise ConfigError(
+            f"split '{test.name}' is too near to the training split '{train.name}': gaps of {gaps} voxels (z, y, x), "
+            f"where one must be at least {triple(halo)}; move one of the regions"
+        )
+
+
+def gaps_between(one: Region, other: Region) -> Triple:
+    """Voxels between two regions along z, y and x; negative where they reach past each other.
+
+    >>> gaps_between(Region((0, 0, 0), (4, 8, 8)), Region((6, 0, 0), (9, 8, 8)))
+    (2, -8, -8)
+    """
+    edges = zip(one.start, one.stop, other.start, other.stop, strict=True)
+    return triple([max(c - b, a - d) for a, b, c, d in edges])
+
+
+def check_mode(split: Split, mode: str) -> None:
+    """Refuse inductive learning for a split that contains what is learned from.
+
+    Methods that do not learn need no check.
+
+    Raises:
+        ConfigError: If the split has the transductive mode only.
+    """
+    if split.inside and mode == "inductive":
+        raise ConfigError(
+            f"split '{split.name}' contains voxels of its training split '{split.train}', so methods that learn are "
+            f"scored on it with --mode transductive only"
+        )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from vemrecon.errors import DataError
 from vemrecon.files import output_error
+from vemrecon.volume.region import Region, triple
 from vemrecon.volume.volume import Volume, quantise
 from vemrecon.volume.voxels import VoxelSize
 
@@ -27,7 +28,8 @@ def open_tiff(path: Path, dataset: str | None = None) -> Volume:
     """Open a multi-page TIFF; the voxel size comes from OME or ImageJ metadata when these state a unit.
 
     Raises:
-        DataError: If the file is truncated, is a single 2D image, or has colour channels.
+        DataError: If the file is truncated, is a single 2D image, or is in colour. Grey pages that were saved as RGB or
+            RGBA are read; every page is checked for this.
     """
     import tifffile
 
@@ -45,11 +47,13 @@ def open_tiff(path: Path, dataset: str | None = None) -> Volume:
     finally:
         logger.removeHandler(complaints)
         logger.propagate = propagate
-    if keyframe.samplesperpixel != 1:
-        raise DataError(f"{path}: a colour image ({keyframe.samplesperpixel} channels); convert it to grey first")
-    shape = tuple(n for n in series.shape if n != 1) if len(series.shape) > 3 else tuple(series.shape)
     if complaints.texts:
         raise DataError(f"{path}: truncated or damaged TIFF ({complaints.texts[0]})")
+    sides = [n for n, axis in zip(series.shape, series.axes, strict=True) if axis != "S"]  # S: red, green, blue, alpha
+    shape = tuple(n for n in sides if n != 1) if len(sides) > 3 else tuple(sides)
+    channels = keyframe.samplesperpixel
+    if channels != 1 and (len(shape) != 3 or len(pages) != shape[0]):
+        raise DataError(f"{path}: a colour image ({channels} channels); convert it to grey first")
     if len(shape) != 3:
         raise DataError(f"{path}: a 2D image or an array of shape {tuple(series.shape)}; a volume is a stack of pages")
     offset = series.dataoffset
@@ -63,7 +67,11 @@ def open_tiff(path: Path, dataset: str | None = None) -> Volume:
     if contiguous and offset is not None:
         dtype = np.dtype(series.dtype).newbyteorder(file.byteorder)
         return Volume(_Native(np.memmap(path, dtype, "r", offset, shape)), _voxel_size(file), path.name)
-    return Volume(_Pages(series.pages if len(series.pages) == shape[0] else pages, shape), _voxel_size(file), path.name)
+    sections = _Pages(path, series.pages if len(series.pages) == shape[0] else pages, shape)
+    volume = Volume(sections, _voxel_size(file), path.name)
+    if channels != 1:
+        volume.read_raw(Region((0, 0, 0), triple((1, *shape[1:]))))  # refuses a colour image now
+    return volume
 
 
 def write_tiff(
@@ -107,8 +115,8 @@ def write_tiff(
 class _Pages:
     """Pages as sections; the last ones read stay in memory, because tiles ask for the same pages again."""
 
-    def __init__(self, pages: Any, shape: tuple[int, ...]) -> None:
-        self.pages, self.shape = pages, shape
+    def __init__(self, path: Path, pages: Any, shape: tuple[int, ...]) -> None:
+        self.path, self.pages, self.shape = path, pages, shape
         self.dtype = np.dtype(pages[0].dtype)
         self.cache: OrderedDict[int, NDArray[Any]] = OrderedDict()
         self.room = max(1, PAGE_CACHE_BYTES // (shape[1] * shape[2] * self.dtype.itemsize))
@@ -118,14 +126,26 @@ class _Pages:
 
     def _page(self, z: int) -> NDArray[Any]:
         if z not in self.cache:
-            page = self.pages[z].asarray()
+            page = _grey(self.pages[z])
+            if page is None:
+                raise DataError(f"{self.path}: page {z} is a colour image; convert it to grey first")
             if page.shape != self.shape[1:]:
-                raise DataError(f"page {z} has shape {page.shape}, the first page {self.shape[1:]}")
+                raise DataError(f"{self.path}: page {z} has shape {page.shape}, the first page {self.shape[1:]}")
             self.cache[z] = page
             if len(self.cache) > self.room:
                 self.cache.popitem(last=False)
         self.cache.move_to_end(z)
         return self.cache[z]
+
+
+def _grey(page: Any) -> NDArray[Any] | None:
+    """Grey values of a page, without its alpha channel; None if its colour channels differ."""
+    pixels: NDArray[Any] = page.asarray()
+    if page.keyframe.samplesperpixel == 1:
+        return pixels
+    channels = np.moveaxis(pixels, page.keyframe.axes.index("S"), 0)
+    colours = channels[:3] if len(channels) > 2 else channels[:1]  # two channels are grey and alpha
+    return np.ascontiguousarray(colours[0]) if (colours == colours[0]).all() else None
 
 
 class _Native:

@@ -1,0 +1,97 @@
+"""The command that fetches the files of a dataset."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from vemrecon.errors import ConfigError
+
+if TYPE_CHECKING:
+    from vemrecon.data.card import RemoteFile
+    from vemrecon.data.download import Progress
+    from vemrecon.data.fetch import Fetched
+
+
+def fetch(options: Any) -> int:
+    """Download the files of a dataset that are not here, and verify all of them."""
+    from vemrecon.data import dataset_card, default_data_root
+    from vemrecon.data.catalogue import LOCAL
+    from vemrecon.data.fetch import fetch_files, files_of
+
+    if options.name.startswith(LOCAL):
+        raise ConfigError(f"{options.name}: a file of your own is used where it lies; there is nothing to fetch")
+    card = dataset_card(options.name)
+    files = files_of(card, options.files, options.labels)
+    if not files:
+        print(f"{card.name}: made on demand, there is nothing to fetch")
+        return 0
+    root = (options.data_root or default_data_root()).absolute()
+    with DownloadBars() as bars:
+        fetch_files(((card, file) for file in files), root, begin=bars.begin, done=bars.done, say=bars.say)
+    print(f"{len(files)} file{'s' * (len(files) > 1)} of {card.name} in {root}")
+    return 0
+
+
+class DownloadBars:
+    """A bar with bytes, speed and remaining time for the file at work; in the end, or without a terminal, its line."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        self.console = Console(stderr=True, highlight=False)
+        self.bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+            redirect_stdout=False,  # standard output may go elsewhere than the bars
+        )
+        self.lines: list[str] = []
+
+    def __enter__(self) -> DownloadBars:
+        self.bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bars.stop()
+        for line in self.lines:
+            print(line)
+
+    def begin(self, file: RemoteFile) -> Progress:
+        """Show a bar for a file, in place of the one before."""
+        for task in self.bars.task_ids:
+            self.bars.remove_task(task)
+        task = self.bars.add_task(file.path, total=None)
+        return lambda done, total: self.bars.update(task, completed=done, total=total)
+
+    def done(self, file: RemoteFile, fetched: Fetched) -> None:
+        """Say where a file is; later, if a bar is in the way."""
+        state = "downloaded" if fetched.downloaded else "here already"
+        line = f"{state}, verified: {fetched.path}  sha256 {fetched.sha256}"
+        if self.bars.disable:
+            print(line, flush=True)
+        else:
+            self.lines.append(line)
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        if self.bars.disable:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            self.console.print(text, markup=False, soft_wrap=True)

@@ -1,0 +1,163 @@
+"""The volumes behind a dataset card: found, made or downloaded, and checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vemrecon.data.card import DatasetCard, DatasetFile, RemoteFile
+from vemrecon.data.catalogue import LOCAL
+from vemrecon.data.fetch import fetch_file, fetch_files, spoken
+from vemrecon.data.prepared import prepared_path, prepared_volume
+from vemrecon.data.recognise import content_sha256, known_sha256, recognise
+from vemrecon.data.split import Split
+from vemrecon.files import digest_of, make_folder, read_json, sha256_of, write_json
+from vemrecon.volume import Volume, VoxelSize, open_volume
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Located:
+    """A volume that is on this machine, with the identity of its content."""
+
+    path: Path
+    dataset: str | None
+    digest: str
+    voxel_size: VoxelSize | None
+    intensity_range: tuple[float, float] | None = None
+
+    def open(self) -> Volume:
+        """Open it; the voxels stay on disk."""
+        return open_volume(self.path, self.dataset, voxel_size=self.voxel_size, intensity_range=self.intensity_range)
+
+
+def locate(
+    card: DatasetCard,
+    key: str,
+    *,
+    data_root: Path | None = None,
+    scratch: Path,
+    voxel_size: VoxelSize | None = None,
+    intensity_range: tuple[float, float] | None = None,
+    fetch: bool = True,
+    say: Say = lambda text: None,
+) -> Located:
+    """Find, make or download one file of a dataset, and check it.
+
+    Args:
+        card: The dataset.
+        key: Which of its files.
+        data_root: Where files are looked for and downloaded to; by default `$VEMRECON_DATA`, then a cache.
+        scratch: Folder for generated volumes and remembered checksums.
+        voxel_size: For local files that do not say theirs.
+        intensity_range: For local float files.
+        fetch: Whether to make or download what is not there; without it the file may be missing.
+        say: Told what takes time.
+
+    Raises:
+        DataError: If the file is missing, cannot be downloaded or has another checksum.
+    """
+    file = card.files[key]
+    if file.generator is not None:
+        return _generated(card, file, scratch, fetch, say)
+    if card.name.startswith(LOCAL):
+        path = Path(file.path)
+        open_volume(path, file.dataset, voxel_size=voxel_size, intensity_range=intensity_range)  # refuses bad files now
+        digest = _digest(path, scratch)
+        said = {"voxel_size": voxel_size and list(voxel_size), "intensity_range": intensity_range}
+        if any(said.values()):  # these change scores as the voxels do
+            digest = digest_of({"sha256": digest, **said})
+        return Located(path.resolve(), file.dataset, digest, voxel_size, intensity_range)
+    root = data_root or default_data_root()
+    path = root / file.path
+    if not path.exists():
+        if ready := _prepared(card, key, root, known_sha256(file, path)):  # the raw file is not needed any more
+            return ready
+        if not fetch:
+            return Located(path, file.dataset, known_sha256(file, path), card.voxel_size)
+        fetch_file(card, file, root, progress=spoken(say, path.name), say=say)
+    found = content_sha256(file, path) if file.precomputed else _digest(path, scratch)
+    recognise(card, file, path, found)
+    return _prepared(card, key, root, found) or Located(path.resolve(), file.dataset, found, card.voxel_size)
+
+
+def fetch_needed(
+    needed: Iterable[tuple[DatasetCard, str]], *, data_root: Path | None = None, say: Say = lambda text: None
+) -> None:
+    """Download what several calls of `locate` will look for, so that one error lists all that is missing.
+
+    Args:
+        needed: Datasets and keys of their files.
+        data_root: As in `locate`.
+        say: Told what takes time.
+
+    Raises:
+        MissingFilesError: With a line for each file that is not there and cannot be downloaded.
+    """
+    root = data_root or default_data_root()
+    wanted: dict[Path, tuple[DatasetCard, RemoteFile]] = {}
+    for card, key in needed:
+        file, path = card.files[key], root / card.files[key].path
+        here = file.generator is not None or card.name.startswith(LOCAL) or path.exists()
+        if not here and not _prepared(card, key, root, known_sha256(file, path)):
+            wanted[path] = (card, file)
+    fetch_files(wanted.values(), root, begin=lambda file: spoken(say, Path(file.path).name), say=say)
+
+
+def default_data_root() -> Path:
+    """`$VEMRECON_DATA`, or the user's cache folder."""
+    if root := os.environ.get("VEMRECON_DATA"):
+        return Path(root)
+    import platformdirs
+
+    return platformdirs.user_cache_path("vemrecon", appauthor=False)
+
+
+def _prepared(card: DatasetCard, key: str, root: Path, digest: str) -> Located | None:
+    """The volume that `vemrecon prepare` made of a raw file; its identity stays that of the raw file."""
+    path = prepared_path(root, card.name, key, digest)
+    return Located(path.resolve(), None, digest, card.voxel_size) if prepared_volume(path, digest) else None
+
+
+def _generated(card: DatasetCard, file: DatasetFile, scratch: Path, fetch: bool, say: Say) -> Located:
+    from vemrecon.data.phantom import PHANTOM_VERSION, make_phantom
+    from vemrecon.volume.ome_zarr import copy_to_zarr
+
+    recipe = {**(file.generator or {}), "phantom_version": PHANTOM_VERSION}
+    digest = digest_of(recipe)
+    path = scratch / f"{card.name}-{digest[:12]}.zarr"
+    if fetch and not path.exists():
+        make_folder(scratch)
+        say(f"making the {card.name} volume {tuple(recipe['shape'])}")
+        size = card.voxel_size or VoxelSize(8, 8, 8)
+        phantom = make_phantom(tuple(recipe["shape"]), seed=recipe["seed"], voxel_size_nm=size.x)
+        copy_to_zarr(path, Volume(phantom.grey, size, card.name), "uint8")
+    return Located(path.absolute(), None, digest, card.voxel_size)
+
+
+def _digest(path: Path, scratch: Path) -> str:
+    """sha256 of a file, remembered with size and time of change so that large files are read once."""
+    if path.is_dir():
+        return sha256_of(path)
+    memory = scratch / "checksums.json"
+    known = read_json(memory) if memory.exists() else {}
+    facts = path.stat()
+    key = f"{path.resolve()}|{facts.st_size}|{facts.st_mtime_ns}"
+    if key not in known:
+        known[key] = sha256_of(path)
+        write_json(memory, known)
+    return str(known[key])
+
+
+def task_volume(located: Located, split: Split) -> Volume:
+    """The part of a located volume that a split names.
+
+    Raises:
+        DataError: If the split's region lies outside the volume.
+    """
+    volume = located.open()
+    volume = volume.crop(split.region) if split.region is not None else volume
+    return replace(volume, name=f"{located.path.name} {split.name}")

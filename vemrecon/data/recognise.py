@@ -1,0 +1,72 @@
+"""How a file is recognised: by the sha256 of its card, or by the one that was recorded when it was first seen."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from vemrecon.data.card import DatasetCard, DatasetFile, RemoteFile
+from vemrecon.errors import DataError, OutputError
+from vemrecon.files import atomic_write, sha256_of
+from vemrecon.volume import open_volume
+
+
+def known_sha256(file: RemoteFile, path: Path) -> str:
+    """What a file must have: the sha256 of its card, else the one recorded at first use, else nothing.
+
+    Raises:
+        DataError: If the record cannot be understood.
+    """
+    record = _record(path)
+    if file.sha256 or not record.exists():
+        return file.sha256
+    text = record.read_text(encoding="utf-8", errors="replace").partition(" ")[0].strip().lower()
+    if len(text) != 64 or set(text) - set("0123456789abcdef"):
+        raise DataError(f"{record}: holds no sha256; remove it, and that of the present file is recorded anew")
+    return text
+
+
+def content_sha256(file: RemoteFile, path: Path) -> str:
+    """sha256 of a file's bytes; of the voxels (C order) of a box of a remote volume, however its chunks are packed."""
+    if not (isinstance(file, DatasetFile) and file.precomputed):
+        return sha256_of(path)
+    volume = open_volume(path)
+    digest = hashlib.sha256()
+    for slab in volume.slabs():
+        digest.update(np.ascontiguousarray(volume.read_raw(slab)).data)
+    return digest.hexdigest()
+
+
+def recognise(card: DatasetCard, file: RemoteFile, path: Path, found: str) -> None:
+    """Compare the sha256 of a file with what it must be, and record it where nothing is known yet.
+
+    Raises:
+        DataError: If it is another file.
+    """
+    known = known_sha256(file, path)
+    if known and found != known:
+        source, remedy = f"the card of '{card.name}' says", ""
+        if not file.sha256:
+            source = f"{_record(path).name} beside it, written when it was first seen, says"
+            remedy = f"; if the publisher has replaced it, remove {_record(path).name} too"
+        raise DataError(
+            f"{path}: sha256 is {found[:12]}..., but {source} {known[:12]}...; "
+            f"the file is damaged or another release: remove it and fetch it again{remedy}"
+        )
+    if known:
+        return
+    if file.bytes is not None and path.is_file() and path.stat().st_size != file.bytes:
+        raise DataError(
+            f"{path}: has {path.stat().st_size:,} bytes, but the card of '{card.name}' says {file.bytes:,}; "
+            f"remove it and fetch it again"
+        )
+    with suppress(OutputError), atomic_write(_record(path)) as record:  # a read-only data root is read all the same
+        record.write(f"{found}  {path.name}\n")
+
+
+def _record(path: Path) -> Path:
+    """Where the sha256 of a file is recorded when it is first seen."""
+    return path.with_name(f"{path.name}.sha256")
