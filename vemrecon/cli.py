@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
+from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter, Namespace
 
 from vemrecon import __version__
 from vemrecon.errors import VemreconError
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         function: Callable[[Namespace], int] = getattr(room, config.command.replace("-", "_"))
         return function(config[config.command])
     except VemreconError as error:
-        return _refuse(words, str(error))
+        return _refuse(words, *getattr(error, "lines", [str(error)]))
     except KeyboardInterrupt:
         print("stopped; the same command goes on where this one ended", file=sys.stderr)
         return 130
@@ -61,9 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(words, str(error))
 
 
-def _refuse(words: Sequence[str], text: str) -> int:
+def _refuse(words: Sequence[str], text: str, *more: str) -> int:
+    """One line on standard error, and further ones where several files are missing."""
     command = next((word for word in words if word in COMMANDS), "")
     print(f"vemrecon{' ' + command if command else ''}: error: {' '.join(text.split())}", file=sys.stderr)
+    for line in more:
+        print(f"  {' '.join(line.split())}", file=sys.stderr)
     return 2
 
 
@@ -72,6 +75,9 @@ def _bench_options(sub: Any) -> None:
     sub.add_argument("--suite", default="default", help="named suite or YAML file that fills in what is not given here")
     sub.add_argument("--dataset", nargs="+", help="dataset, or local:PATH[:DATASET] for a file of your own")
     sub.add_argument("--split", help="named region of the dataset (default: that of its card; 'whole' for local files)")
+    sub.add_argument(
+        "--task", help="reference, lateral (degrade y) or native (the real z); default: what suits the dataset"
+    )
     sub.add_argument("--scale", nargs="+", help="anisotropy factors, such as 4 8 10")
     sub.add_argument("--degradation", nargs="+", help="average, subsample, realistic or realistic_released")
     sub.add_argument("--methods", nargs="+", help="names (see `vemrecon methods`) or class paths")
@@ -121,6 +127,29 @@ def _report(sub: Any) -> None:
 
 def _name(sub: Any) -> None:
     sub.add_argument("name", nargs="?", help="show everything about this one")
+
+
+def _datasets(sub: Any) -> None:
+    _name(sub)
+    sub.add_argument("--data-root", type=Path, help="folder of dataset files (default: $VEMRECON_DATA, then a cache)")
+
+
+def _fetch(sub: Any) -> None:
+    sub.add_argument("name", help="dataset, as `vemrecon datasets` lists it")
+    sub.add_argument("files", nargs="*", help="some of its files (default: all)")
+    sub.add_argument("--labels", action=ActionYesNo(no_prefix="no-"), default=True, help="label files too")
+    sub.add_argument("--data-root", type=Path, help="folder of dataset files (default: $VEMRECON_DATA, then a cache)")
+
+
+def _published(sub: Any) -> None:
+    sub.add_argument("--dataset", help="epfl, fib25, cremi or a name that papers use")
+    sub.add_argument("--scale", help="anisotropy factor, such as 8")
+    sub.add_argument("--metric", help="such as psnr, ssim, fsc, iou")
+    sub.add_argument("--method", help="such as isovem; brings its variants")
+
+
+def _cite(sub: Any) -> None:
+    sub.add_argument("names", nargs="+", help="datasets and methods")
 
 
 def _degrade(sub: Any) -> None:
@@ -177,6 +206,15 @@ def _evaluate(sub: Any) -> None:
     _data_options(sub)
 
 
+def _prepare(sub: Any) -> None:
+    sub.add_argument("name", help="dataset, or the path of a file in any readable format")
+    sub.add_argument("more", nargs="*", help="files of the dataset (default: all); for a path the .zarr to write")
+    sub.add_argument("--memory", default="1GiB", help="most that the process may take, such as 512MB or 1GiB")
+    sub.add_argument("--data-root", type=Path, help="folder of dataset files (default: $VEMRECON_DATA, then a cache)")
+    sub.add_argument("--dataset", help="for a path: name inside an HDF5 file or zarr group")
+    sub.add_argument("--voxel-size", nargs=3, metavar=("Z", "Y", "X"), help="for a path: nm, where it does not say it")
+
+
 COMMANDS: dict[str, tuple[str, Callable[[Any], None], str]] = {
     "bench": (
         "benchmark",
@@ -192,10 +230,22 @@ COMMANDS: dict[str, tuple[str, Callable[[Any], None], str]] = {
         "Write leaderboard.csv, leaderboard.json, README.md and index.html from finished runs.",
     ),
     "methods": ("lists", _name, "List the methods, built in and installed, or show one."),
-    "datasets": ("lists", _name, "List the datasets and their splits, or show one."),
+    "datasets": ("lists", _datasets, "List the datasets and their splits, or show one."),
+    "published": ("lists", _published, "List numbers that papers have published."),
+    "cite": ("lists", _cite, "Print citation and licence of datasets and methods."),
+    "fetch": (
+        "fetch",
+        _fetch,
+        "Download the files of a dataset and verify them.\n\nAn interrupted download goes on where it stopped.",
+    ),
     "reconstruct": ("volumes", _reconstruct, "Make an anisotropic volume isotropic."),
     "import-weights": ("volumes", _import_weights, "Convert weights that the authors of a method have released."),
     "degrade": ("volumes", _degrade, "Make an anisotropic volume from an isotropic one."),
+    "prepare": (
+        "prepare",
+        _prepare,
+        "Check the raw files of a dataset, or one of your own, and write them as OME-Zarr.",
+    ),
     "evaluate": ("volumes", _evaluate, "Score any reconstruction file against any truth file."),
 }
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vemrecon.bench.plan import Place, Request, TaskRequest, make_plan
+from vemrecon.bench.plan import make_plan
+from vemrecon.bench.request import Place, Request, TaskRequest
 from vemrecon.bench.result import RunResult
 from vemrecon.bench.runner import to_do
 from vemrecon.bench.spec import RunSpec, Task

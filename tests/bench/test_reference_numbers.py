@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vemrecon.bench.phases import scored_ranges
+from vemrecon.bench.scoring import scored_ranges
 from vemrecon.degrade import degrade, make_degradation, reconstructed_sections, trimmed
 from vemrecon.infer.reconstruct import reconstruct_volume
 from vemrecon.methods.interpolation import Interpolation, interpolation_matrix

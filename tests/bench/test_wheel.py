@@ -24,9 +24,13 @@ def test_the_installed_wheel_runs_a_benchmark_outside_the_checkout(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
     assert (site / "vemrecon" / "_benchmark" / "protocol.yaml").exists()
+    published = site / "vemrecon" / "_benchmark" / "published.csv"
+    assert published.read_bytes() == (ROOT / "leaderboards" / "published.csv").read_bytes()
     words = ["bench", "--split", "smoke", "--scale", "4", "--methods", "nearest", "bicubic", "--degradation", "average"]
     code = f"import sys; sys.path.insert(0, {str(site)!r})\nimport vemrecon\n"
     code += f"assert vemrecon.__file__.startswith({str(site)!r})\n"
+    code += "from vemrecon.report.published import published_file\n"
+    code += f"assert str(published_file()) == {str(published)!r}\n"
     code += f"from vemrecon.cli import main\nsys.exit(main({words!r}))"
     environment = os.environ | {"PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(

@@ -74,7 +74,7 @@ def test_realistic_depends_on_the_seed_and_draws_training_values_in_range(make_v
     volume = make_volume()
     one, two = (degrade(volume, make_degradation("realistic", 4), seed=s) for s in (1, 2))
     assert (one.read(one.whole) != two.read(two.whole)).any()
-    drawn = Realistic.drawn(8, derive(0, "test"), "average")
+    drawn = Realistic(8).drawn(derive(0, "test"))
     assert 0.2 <= drawn.axial_sigma_per_scale * 8 <= 4
     assert 0 <= drawn.alpha <= 0.01
 

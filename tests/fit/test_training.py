@@ -113,6 +113,16 @@ def test_patches_are_a_function_of_their_number(kind):
         assert not torch.equal(stream[0][0]["target"], stream[0][1]["target"])
 
 
+def test_blur_and_noise_vary_between_training_patches():
+    """The same section, degraded as drawn for each patch, is once sharper and once smoother than for the next."""
+    made = source("realistic")
+    rng = np.random.default_rng(0)
+    drawn = [made.degradation.drawn(rng) for _ in range(20)]
+    assert len({one.axial_sigma_per_scale for one in drawn}) == 20
+    assert {type(one) for one in drawn} == {type(made.degradation)}
+    assert source("average").degradation.drawn(rng) == source("average").degradation
+
+
 @pytest.mark.parametrize("scale", [2.5, 4])
 def test_lateral_pairs_are_degraded_along_y_only(scale):
     made = source("average", scale=scale)
@@ -227,15 +237,16 @@ def test_loggers_get_every_number_of_the_log(tmp_path, monkeypatch):
 
 
 def test_transductive_learning_sees_the_observed_test_volume_and_nothing_else(tmp_path):
-    from vemrecon.bench import phases
-    from vemrecon.bench.plan import Place, Request, TaskRequest, make_plan
+    from vemrecon.bench import scene
+    from vemrecon.bench.plan import make_plan
+    from vemrecon.bench.request import Place, Request, TaskRequest
 
     tasks = (TaskRequest("phantom", "smoke", (4,), ("realistic",)),)
     request = Request(tasks, ("lateral-cnn",), preset="smoke", mode="transductive")
     (run,) = make_plan(request, Place(tmp_path), fetch=True)
     run.folder.create()
-    _, observed = phases.observe(run.folder, run.job)
-    made = phases.learning_source(run.folder, run.job, "self")
+    observed = scene.observe(run.folder, run.job).observed
+    made = scene.learning_source(run.folder, run.job, "self")
     np.testing.assert_array_equal(made.sections[0], observed.read(observed.whole))
     with pytest.raises(LeakError):
         _ = made.truth

@@ -41,13 +41,13 @@ def test_a_path_is_interrupted_where_a_shell_has_no_value():
 def test_a_chart_names_its_methods_and_escapes_them():
     curve = Curve((0.01, 0.02), (0.9, 0.1))
 
-    svg = curves_svg([Curves("<a>", 0, curve, None)], "axial", "Axial (z)", 160.0)
+    svg = curves_svg([Curves("<a>", 0, curve, None)], "axial", "Axial (z)", 160.0, "Fourier shell correlation")
 
     assert "&lt;a&gt;" in svg
     assert "<a>" not in svg
     assert 'class="threshold"' in svg
     assert 'class="limit"' in svg
-    assert curves_svg([Curves("a", 0, None, None)], "axial", "Axial (z)", None) == ""
+    assert curves_svg([Curves("a", 0, None, None)], "axial", "Axial (z)", None, "Fourier shell correlation") == ""
 
 
 def test_neighbouring_methods_differ_without_colour():

@@ -22,6 +22,9 @@ Float32 = NDArray[np.float32]
 class FillsSections(Protocol):
     """A method that can predict missing sections."""
 
+    fills_sections: bool
+    """Whether it has learned to."""
+
     def inpaint(self, volume: Tensor, sections: Sequence[int]) -> Tensor:
         """The volume (z, y, x) with the listed sections predicted from the others."""
 
@@ -42,6 +45,11 @@ class Filled:
             f"section {self.section} filled: {self.psnr:.2f} dB against the recorded one "
             f"(mean of its neighbours {self.neighbours_psnr:.2f} dB)"
         )
+
+
+def fills(method: Method) -> bool:
+    """Whether a method predicts missing sections."""
+    return isinstance(method, FillsSections) and method.fills_sections
 
 
 def parse_sections(text: str, count: int) -> list[int]:
@@ -98,7 +106,7 @@ def fill_sections(method: Method, name: str, volume: Volume, sections: Sequence[
     """
     if not sections:
         return volume, []
-    if not isinstance(method, FillsSections):
+    if not isinstance(method, FillsSections) or not method.fills_sections:
         raise ConfigError(f"method '{name}' cannot fill missing sections; isovem-plus can")
     recorded = volume.read(volume.whole)
     hidden = without_sections(volume, sections)

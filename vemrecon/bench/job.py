@@ -60,6 +60,8 @@ class Job:
     """Isotropic volume whose degraded version (or, where the regime allows it, truth) is learned from; None to learn
     from the observed test volume itself."""
     validation: VolumeAt | None = None
+    defects: tuple[int, ...] = ()
+    """Damaged sections (z of the truth), left out of scores."""
     device: str = "cpu"
     processes: int = 1
     """Processes (GPUs, or CPU processes) that share the batches of one training."""
@@ -80,6 +82,6 @@ class Job:
         try:
             data: dict[str, Any] = read_json(path)
             parts = {k: VolumeAt(**data[k]) for k in ("truth", "training", "validation") if data[k] is not None}
-            return cls(**{**data, **parts})
+            return cls(**{**data, **parts, "defects": tuple(data["defects"])})
         except (TypeError, KeyError) as error:
             raise DataError(f"{path}: not a job ({error})") from error

@@ -2,69 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from vemrecon import protocol
-from vemrecon.bench.job import Job, VolumeAt
-from vemrecon.bench.spec import RunSpec, Task
+from vemrecon.bench.job import Job
+from vemrecon.bench.request import Place, Request
+from vemrecon.bench.spec import RunSpec
 from vemrecon.bench.store import RunFolder
-from vemrecon.data import DatasetCard, Located, Split, dataset_card, locate, require_apart, task_volume
-from vemrecon.degrade import make_degradation, trimmed
+from vemrecon.bench.tasks import PlannedTask, planned_tasks
 from vemrecon.errors import ConfigError, unknown
 from vemrecon.methods.registry import check_preset, choose_preset, method_entry
-from vemrecon.metrics.names import METRICS
-from vemrecon.volume import VoxelSize, require_content
+from vemrecon.metrics.names import KIND_METRICS, METRICS
 
 Say = Callable[[str], None]
 MODES = ("inductive", "transductive")
-
-
-@dataclass(frozen=True)
-class TaskRequest:
-    """Tasks that a suite or the command line asks for: one dataset and split at several scales and degradations."""
-
-    dataset: str
-    split: str | None = None
-    scales: tuple[float, ...] = (8,)
-    degradations: tuple[str, ...] = ("average",)
-    arguments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Arguments of a degradation, by its name."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """A whole benchmark as it was asked for."""
-
-    tasks: tuple[TaskRequest, ...]
-    methods: tuple[str, ...]
-    seeds: tuple[int, ...] = (0,)
-    preset: str = "cpu"
-    metrics: tuple[str, ...] = ()
-    mode: str = "inductive"
-    """What methods learn from: the training split (inductive), or the observed test volume itself (transductive)."""
-    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Arguments of a method that replace those of its preset, by method name."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where data are and where runs go; no part of any run's identity."""
-
-    runs: Path
-    data_root: Path | None = None
-    voxel_size: VoxelSize | None = None
-    intensity_range: tuple[float, float] | None = None
-    devices: tuple[str, ...] = ("cpu",)
-    processes: int = 1
-    loggers: tuple[str, ...] = ()
-
-    @property
-    def scratch(self) -> Path:
-        """Generated volumes and remembered checksums."""
-        return self.runs / "data"
 
 
 @dataclass(frozen=True)
@@ -75,54 +28,6 @@ class PlannedRun:
     job: Job
     learns: bool = False
     """Whether the method is trained, so that runs should not compete for the same cores."""
-
-
-def read_suite(name: str) -> dict[str, Any]:
-    """A suite by name or from a YAML file.
-
-    Raises:
-        ConfigError: If it is missing or has unknown keys.
-    """
-    path = Path(name)
-    suite = protocol.load_yaml(path) if path.suffix in (".yaml", ".yml") else protocol.load("suites", name)
-    known = {"tasks", "methods", "seeds", "preset", "metrics"}
-    for key in suite:
-        if key not in known:
-            raise unknown(f"key of suite {name}", str(key), known)
-    return suite
-
-
-def task_requests(entries: Sequence[Mapping[str, Any]]) -> tuple[TaskRequest, ...]:
-    """The tasks of a suite.
-
-    Raises:
-        ConfigError: If a key is unknown.
-    """
-    known = set(TaskRequest.__dataclass_fields__)
-    requests = []
-    for entry in entries:
-        for key in entry:
-            if key not in known:
-                raise unknown("key of a task", str(key), known)
-        lists = {key: tuple(entry[key]) for key in ("scales", "degradations") if key in entry}
-        requests.append(TaskRequest(**{**entry, **lists}))
-    return tuple(requests)
-
-
-def parse_overrides(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """`METHOD.ARGUMENT=VALUE` as nested settings.
-
-    >>> parse_overrides(["bicubic.kernel=cubic_a-0.5"])
-    {'bicubic': {'kernel': 'cubic_a-0.5'}}
-    """
-    result: dict[str, dict[str, Any]] = {}
-    for text in texts:
-        path, equals, value = text.partition("=")
-        method, dot, argument = path.rpartition(".")
-        if not (equals and dot and argument):
-            raise ConfigError(f"--set {text}: must read METHOD.ARGUMENT=VALUE, such as bicubic.kernel=linear")
-        result.setdefault(method, {})[argument] = protocol.value_of(value)
-    return result
 
 
 def make_plan(request: Request, place: Place, *, fetch: bool, say: Say = lambda text: None) -> list[PlannedRun]:
@@ -137,8 +42,7 @@ def make_plan(request: Request, place: Place, *, fetch: bool, say: Say = lambda 
     Raises:
         VemreconError: For an unknown name, a missing or unusable dataset, or a scale that cannot be used.
     """
-    metrics = request.metrics or tuple(protocol.protocol()["metrics"])
-    for metric in metrics:
+    for metric in request.metrics:
         if metric not in METRICS:
             raise unknown("metric", metric, METRICS)
     check_preset(request.preset)
@@ -149,34 +53,55 @@ def make_plan(request: Request, place: Place, *, fetch: bool, say: Say = lambda 
         if name not in request.methods:
             raise unknown("method in --set", name, request.methods)
     planned: dict[str, PlannedRun] = {}
-    for task, job, learning in _tasks(request, place, fetch, say, any(regime != "none" for *_, regime in methods)):
+    learn = any(regime != "none" for *_, regime in methods)
+    for found in planned_tasks(request, place, fetch, say, learn):
+        metrics = metrics_of(found.task.kind, request.metrics)
         for facts, preset, regime in methods:
             learns = regime != "none"
             if learns:
-                _check_regime(facts["name"], regime, request.mode, learning, task)
+                _check_regime(facts["name"], regime, request.mode, found)
             for seed in request.seeds if learns else request.seeds[:1]:
                 spec = RunSpec(
-                    task,
+                    found.task,
                     facts,
                     preset,
                     seed,
                     protocol.protocol()["version"],
                     metrics,
                     protocol.protocol()["precision"],
-                    learning if learns else None,
+                    found.learning if learns else None,
                 )
-                planned.setdefault(spec.run_id, PlannedRun(RunFolder.of(spec, place.runs), job, learns))
+                planned.setdefault(spec.run_id, PlannedRun(RunFolder.of(spec, place.runs), found.job, learns))
     return list(planned.values())
 
 
-def _check_regime(name: str, regime: str, mode: str, learning: Mapping[str, Any] | None, task: Task) -> None:
+def metrics_of(kind: str, asked: tuple[str, ...]) -> tuple[str, ...]:
+    """Metrics of a kind of task: those asked for that it can be scored by, or those of the protocol.
+
+    Raises:
+        ConfigError: If it can be scored by none of them.
+    """
+    if not asked:
+        return tuple(protocol.protocol()["metrics"][kind])
+    found = tuple(metric for metric in asked if metric in KIND_METRICS[kind])
+    if not found:
+        raise ConfigError(f"--metrics {' '.join(asked)}: a {kind} task is scored by {', '.join(KIND_METRICS[kind])}")
+    return found
+
+
+def _check_regime(name: str, regime: str, mode: str, found: PlannedTask) -> None:
     """Refuse what could only be done by learning from what is scored."""
     if mode == "transductive" and regime != "self":
         raise ConfigError(f"method '{name}' learns from isotropic truth, so it has no transductive mode")
-    if learning is None:
+    if found.learning is None:
+        advice = (
+            "its sections are too small to keep one apart"
+            if found.task.kind == "lateral"
+            else "add --mode transductive to let it learn from the observed sections of the test volume"
+        )
         raise ConfigError(
-            f"method '{name}' learns, but {task.dataset} has no training split; add --mode transductive to let it "
-            f"learn from the observed sections of the test volume, or use training-free methods"
+            f"method '{name}' learns, but {found.task.dataset} has no training split; {advice}, or use training-free "
+            f"methods"
         )
 
 
@@ -198,75 +123,3 @@ def _method(asked: str, request: Request) -> tuple[dict[str, Any], str, str]:
         "arguments": arguments,
     }
     return facts, preset, card.regime
-
-
-def _tasks(
-    request: Request, place: Place, fetch: bool, say: Say, learns: bool
-) -> list[tuple[Task, Job, dict[str, Any] | None]]:
-    """Tasks, the jobs that do them, and what methods that learn may learn from."""
-    tasks = []
-    for wanted in request.tasks:
-        card = dataset_card(wanted.dataset)
-        split = card.split(wanted.split)
-        for scale in wanted.scales:
-            for name in wanted.degradations:
-                make_degradation(name, scale, wanted.arguments.get(name))  # refuses what cannot be used
-        located = _locate(card, split, place, fetch, say)
-        job, learning = Job(VolumeAt.of(located, split), processes=place.processes, loggers=place.loggers), None
-        if learns:
-            job, learning = _learning(card, split, job, request.mode, place, fetch, say)
-        if fetch:
-            volume = task_volume(located, split)
-            volume.require_voxel_size()
-            for scale in wanted.scales:
-                trimmed(volume, float(scale))
-            require_content(volume)
-        for scale in wanted.scales:
-            for name in wanted.degradations:
-                task = Task(
-                    dataset=card.name,
-                    split=split.name,
-                    scale=float(scale),
-                    degradation={"name": name, "arguments": dict(wanted.arguments.get(name, {}))},
-                    dataset_digest=located.digest,
-                    split_digest=split.digest,
-                    degradation_seed=protocol.protocol()["degradation_seed"],
-                )
-                tasks.append((task, job, learning))
-    return tasks
-
-
-def _learning(
-    card: DatasetCard, split: Split, job: Job, mode: str, place: Place, fetch: bool, say: Say
-) -> tuple[Job, dict[str, Any] | None]:
-    """Job and identity of what is learned from; None where the dataset has no training split."""
-    if mode == "transductive":
-        return job, {"mode": mode}
-    if "train" not in card.splits:
-        return job, None
-    train = card.splits["train"]
-    require_apart(train, split)
-    located = _locate(card, train, place, fetch, say)
-    job = replace(job, training=VolumeAt.of(located, train))
-    if "val" in card.splits:
-        validation = card.splits["val"]
-        job = replace(job, validation=VolumeAt.of(_locate(card, validation, place, fetch, say), validation))
-    return job, {
-        "mode": mode,
-        "split": train.name,
-        "dataset_digest": located.digest,
-        "split_digest": train.digest,
-    }
-
-
-def _locate(card: DatasetCard, split: Split, place: Place, fetch: bool, say: Say) -> Located:
-    return locate(
-        card,
-        split.file,
-        data_root=place.data_root,
-        scratch=place.scratch,
-        voxel_size=place.voxel_size,
-        intensity_range=place.intensity_range,
-        fetch=fetch,
-        say=say,
-    )

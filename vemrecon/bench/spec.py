@@ -16,7 +16,9 @@ from vemrecon.files import digest_of, read_json
 class Task:
     """What is asked of every method: one split of a dataset, degraded in one way at one scale.
 
-    `kind` is `reference`: the truth of an isotropic volume is degraded along z and compared with the reconstruction.
+    `kind` is `reference` (an isotropic volume is degraded along z, and is the truth), `lateral` (an anisotropic volume
+    is degraded along y, and its sections are the truth) or `native` (z of an anisotropic volume is reconstructed; there
+    is no truth, and `degradation` says how its sections are taken to have come about).
     """
 
     dataset: str
@@ -29,6 +31,11 @@ class Task:
     kind: str = "reference"
     axis: str = "z"
     degradation_seed: int = 0
+
+    @property
+    def axis_number(self) -> int:
+        """0, 1 or 2: the axis that is reconstructed."""
+        return "zyx".index(self.axis)
 
     @property
     def slug(self) -> str:

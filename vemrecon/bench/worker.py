@@ -26,6 +26,7 @@ OK, FAILED, STOPPED = 0, 1, 2
 def run(folder: RunFolder, tell: Any) -> None:
     """Bring a run to its end: observe, train, reconstruct, score, write result.json."""
     from vemrecon.bench import phases
+    from vemrecon.bench.scene import observe
     from vemrecon.methods.registry import method_entry
 
     spec = folder.spec
@@ -35,20 +36,27 @@ def run(folder: RunFolder, tell: Any) -> None:
     facts: dict[str, Any] = {"card": vars(card), "environment": environment() | {"device": job.device}}
     method = phases.method_of(folder)
     tell("degrade", 0.0)
-    truth, observed = phases.observe(folder, job)
-    if reason := method.supports(spec.task.scale, observed.grid):
+    scene = observe(folder, job)
+    if reason := out_of_scope(card.regime, spec.task.kind) or method.supports(spec.task.scale, scene.observed.grid):
         folder.write_result("declined", reason=reason, **facts)
         return
     phases.learn(folder, job, method, card.regime, tell)
-    phases.reconstruct(folder, job, method.eval().to(job.device), truth, observed, tell)
+    phases.reconstruct(folder, job, method.eval().to(job.device), scene, tell)
     clock = time.perf_counter()
-    scores = phases.score(folder, truth, observed, tell)
+    scores = phases.score(folder, job, method, scene, tell)
     costs = phases.phase_costs(folder) | {
         "score_seconds": time.perf_counter() - clock,
-        "output_voxels": truth.whole.voxels,
+        "output_voxels": phases.reconstruction(folder, scene).whole.voxels,
     }
     artifacts = {"reconstruction": "reconstruction.zarr", "sections": "sections.npz", "curves": "curves.json"}
     folder.write_result("done", scores=tuple(scores), costs=costs, artifacts=artifacts, **facts)
+
+
+def out_of_scope(regime: str, kind: str) -> str | None:
+    """Reason why methods of a regime cannot do a kind of task, or None."""
+    if regime == "isotropic" and kind != "reference":
+        return "it learns from isotropic truth, which an anisotropic dataset does not have"
+    return None
 
 
 def main(path: Path) -> int:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vemrecon.commands.options import devices, integer, intensity_range, positive, voxel_size, words
-from vemrecon.errors import ConfigError, DataError
+from vemrecon.errors import ConfigError, DataError, unknown
 
 if TYPE_CHECKING:
-    from vemrecon.bench.plan import Place, PlannedRun, Request
+    from vemrecon.bench.plan import PlannedRun
+    from vemrecon.bench.request import Place, Request
 
 
 def bench(options: Any) -> int:
@@ -117,7 +118,8 @@ def report(options: Any) -> int:
 
 def _request(options: Any) -> Request:
     """What was asked: the suite, with every option given on the command line in its place."""
-    from vemrecon.bench.plan import Request, TaskRequest, parse_overrides, read_suite, task_requests
+    from vemrecon.bench.request import Request, TaskRequest, parse_overrides, read_suite, task_requests
+    from vemrecon.data.card import KINDS
     from vemrecon.degrade import check_scale
 
     suite = read_suite(options.suite)
@@ -127,6 +129,10 @@ def _request(options: Any) -> Request:
     changes: dict[str, Any] = {}
     if options.split:
         changes["split"] = options.split
+    if options.task:
+        if options.task not in KINDS:
+            raise unknown("task", options.task, KINDS)
+        changes["kind"] = options.task
     if options.scale:
         changes["scales"] = tuple(check_scale(text) for text in words(options.scale))
     if options.degradation:
@@ -146,7 +152,7 @@ def _request(options: Any) -> Request:
 
 
 def _place(options: Any) -> Place:
-    from vemrecon.bench.plan import Place
+    from vemrecon.bench.request import Place
     from vemrecon.fit.loggers import check_loggers
 
     if options.runs.exists() and not options.runs.is_dir():

@@ -1,12 +1,14 @@
-"""The commands that list: methods, datasets."""
+"""The commands that list: methods, datasets, published numbers, and how to cite them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    pass
+    from vemrecon.data import DatasetCard
+    from vemrecon.data.card import RemoteFile
 
 
 def methods(options: Any) -> int:
@@ -41,15 +43,11 @@ def datasets(options: Any) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from vemrecon.data.catalogue import dataset_card, dataset_names
+    from vemrecon.data import dataset_card, dataset_names, default_data_root
 
     if options.name:
-        card = dataset_card(options.name)
-        facts = {"dataset": card.name, "title": card.title, "voxel size": card.voxel_size, "licence": card.licence}
-        facts |= {"citation": card.citation, "source": card.source}
-        files = {f"file {key}": file.url or file.path or "made on demand" for key, file in card.files.items()}
-        splits = {f"split {key}": f"{s.file} {s.region or ''} ({s.use})" for key, s in card.splits.items()}
-        return _show(facts | files, splits)
+        print("\n".join(_dataset_lines(dataset_card(options.name), options.data_root or default_data_root())))
+        return 0
     table = Table("dataset", "splits", "title", box=None, pad_edge=False, padding=(0, 2))
     for name in dataset_names():
         card = dataset_card(name)
@@ -57,6 +55,114 @@ def datasets(options: Any) -> int:
     table.add_row("local:PATH", "whole", "a file of your own (local:PATH:DATASET inside HDF5 or zarr)")
     Console(highlight=False).print(table)
     return 0
+
+
+def published(options: Any) -> int:
+    """Numbers that papers have published, one per line, and the papers."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.measure import Measurement
+    from rich.table import Table
+    from rich.text import Text
+
+    from vemrecon.report.published import PAPERS, matching, read_published
+
+    found = matching(read_published(), options.dataset, options.scale, options.metric, options.method)
+    if not found:
+        print("no published number fits all of these options")
+        return 0
+    heads = ("paper", "table", "dataset", "scale", "degradation", "method", "supervision", "metric", "plane")
+    table = Table(*heads, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+    table.add_column("value", justify="right")
+    for column in table.columns:
+        column.no_wrap = True
+    for score in found:
+        scale = "" if score.scale is None else f"{score.scale:g}"
+        where = f"{score.table}, {score.part}" if score.part else score.table
+        value = f"{score.text} ± {score.std}" if score.std else score.text
+        facts = (score.dataset, scale, score.degradation, score.method, score.supervision, score.metric, score.plane)
+        table.add_row(*map(Text, (score.paper, where, *facts, value)))
+    console = Console(highlight=False)
+    console.width = max(console.width, Measurement.get(console, console.options.update(width=1000), table).maximum)
+    console.print(table)
+    console.print()
+    for key in dict.fromkeys(score.paper for score in found):
+        console.print(Text(f"{key}: {PAPERS.get(key, 'not listed')}"), soft_wrap=True)
+    print("They can rarely be compared with each other or with ours: see leaderboards/README.md.")
+    return 0
+
+
+def cite(options: Any) -> int:
+    """Citation and licence of datasets and methods."""
+    for number, facts in enumerate([_citation(name) for name in options.names]):
+        if number:
+            print()
+        _show(facts, {})
+    return 0
+
+
+def _citation(name: str) -> dict[str, Any]:
+    from vemrecon.data import dataset_card, dataset_names
+    from vemrecon.errors import unknown
+    from vemrecon.methods.registry import built_in_methods, method_entry, plugin_methods
+
+    if name in dataset_names():
+        card = dataset_card(name)
+        facts = {"dataset": name, "title": card.title, "citation": card.citation or "not stated"}
+        return facts | {"licence": card.licence or "not stated"}
+    known = [*dataset_names(), *built_in_methods(), *(entry.name for entry in plugin_methods())]
+    if name not in known and "." not in name and ":" not in name:  # class paths are in no list
+        raise unknown("dataset or method", name, known)
+    entry = method_entry(name)
+    method = entry.card or entry.resolved()[1]
+    facts = {"method": entry.name, "title": method.title, "paper": method.paper}
+    facts["citation"] = method.citation or ("" if method.paper else "not stated")
+    return facts | {"licence": method.licence or "not stated"}
+
+
+def _dataset_lines(card: DatasetCard, root: Path) -> Iterator[str]:
+    """All that is known about a dataset, for people."""
+    facts = {"dataset": card.name, "title": card.title, "tasks": ", ".join(card.tasks), "voxel size": card.voxel_size}
+    facts |= {"grey levels": card.dtype, "licence": card.licence, "citation": card.citation, "source": card.source}
+    yield from (f"{name + ':':14} {value}" for name, value in facts.items() if value not in ("", None))
+    for key, volume in card.files.items():
+        yield f"file {key}:"
+        yield from _file_lines(volume, root)
+        for what, labels in volume.labels.items():
+            if labels.path == volume.path:
+                yield f"  labels {what}: {labels.dataset} of the same file"
+            else:
+                yield f"  labels {what}:"
+                yield from ("  " + line for line in _file_lines(labels, root))
+    for key, split in card.splits.items():
+        of = f"the splits {', '.join(split.group)}" if split.group else f"{split.file} {split.region or 'whole'}"
+        yield f"split {key + ':':14} {of}" + (f" ({split.use})" if split.use else "")
+
+
+def _file_lines(file: RemoteFile, root: Path) -> Iterator[str]:
+    from vemrecon.data.card import DatasetFile
+    from vemrecon.data.missing import size_text
+    from vemrecon.data.recognise import known_sha256
+
+    volume = file if isinstance(file, DatasetFile) else DatasetFile()
+    if volume.generator is not None:
+        yield "  made on demand"
+        return
+    path = root / file.path
+    place = "is here" if path.exists() else "not here"
+    sha256 = known_sha256(file, path) or "recorded at first download"
+    box = volume.precomputed
+    facts = {
+        "path": f"{file.path} ({place}: {path})",
+        "inside": file.dataset,
+        "shape": volume.shape and " x ".join(map(str, volume.shape)),
+        "size": size_text(file.bytes) if file.bytes else None,
+        "sha256": sha256,
+        "url": file.url or (f"{box.url}, box {box.region}" if box else "none; see source"),
+        "server": None if file.verify_tls else "its certificate is not verified; the sha256 is",
+        **{f"mirror {number}": url for number, url in enumerate(file.mirrors, start=1)},
+    }
+    yield from (f"  {name + ':':10} {value}" for name, value in facts.items() if value)
 
 
 def _show(facts: Mapping[str, Any], more: Mapping[str, Any]) -> int:

@@ -124,7 +124,7 @@ def evaluate(options: Any) -> int:
     result = score(
         truth,
         reconstruction,
-        metrics=words(options.metrics) or tuple(protocol.protocol()["metrics"]),
+        metrics=words(options.metrics) or tuple(protocol.protocol()["metrics"]["reference"]),
         ranges=ranges,
         kept_sections=kept,
         scale=scale,
@@ -148,7 +148,7 @@ def evaluate(options: Any) -> int:
 def _ranges(
     truth: Volume, scale: str | None, degradation: str | None
 ) -> tuple[dict[str, Region], list[int], float | None]:
-    from vemrecon.bench.phases import scored_ranges
+    from vemrecon.bench.scoring import scored_ranges
     from vemrecon.degrade import check_scale, make_degradation
 
     if degradation is None:

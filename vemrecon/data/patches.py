@@ -50,7 +50,8 @@ class LateralSections(Patches):
         section = _dihedral(section, int(rng.integers(8)))
         size = fitting(self.size, section.shape[0], source.scale)
         target = _crop(section, (size, self.width), rng)
-        observed = degrade_axis(target[:, None], source.degradation, derive_seed(int(rng.integers(2**31))))[:, 0]
+        degradation = source.degradation.drawn(rng)
+        observed = degrade_axis(target[:, None], degradation, derive_seed(int(rng.integers(2**31))))[:, 0]
         return {"observed": torch.from_numpy(observed)[None], "target": torch.from_numpy(target)[None]}
 
 
@@ -72,7 +73,8 @@ class LateralPairs(Patches):
         block = _crop(volume, (min(self.size[0], volume.shape[0]), lateral, lateral), rng)
         target = np.ascontiguousarray(rotate8(block, turn))
         along_y = np.ascontiguousarray(target.transpose(1, 0, 2))
-        observed = degrade_axis(along_y, source.degradation, derive_seed(int(rng.integers(2**31)))).transpose(1, 0, 2)
+        degradation = source.degradation.drawn(rng)
+        observed = degrade_axis(along_y, degradation, derive_seed(int(rng.integers(2**31)))).transpose(1, 0, 2)
         return {
             "observed": torch.from_numpy(np.ascontiguousarray(observed))[None],
             "target": torch.from_numpy(target)[None],

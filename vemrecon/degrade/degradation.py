@@ -62,6 +62,10 @@ class Degradation(ABC):
         """Everything besides the scale that decides the result."""
         return {name: value for name, value in asdict(self).items() if name != "scale"}
 
+    def drawn(self, rng: np.random.Generator) -> Degradation:
+        """The degradation with parameters as they vary between training patches; itself where nothing varies."""
+        return self
+
     def sections(self, n: int) -> int:
         """Number of observed sections for n truth sections."""
         return math.floor(n / self.scale + 1e-9)

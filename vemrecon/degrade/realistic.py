@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -21,7 +21,7 @@ from vemrecon.volume import Grid
 class Realistic(Degradation):
     """Axial blur, lateral blur, thick or kept sections, Poisson-Gaussian noise, rounding to 8 bit.
 
-    The defaults are the fixed test values; `Realistic.drawn` draws the training values.
+    The defaults are the fixed test values; `drawn` gives those of a training patch.
     Source: degradation page, section 3.3 (our choice: the papers state the components but not their parameters).
     """
 
@@ -44,14 +44,12 @@ class Realistic(Degradation):
             raise ConfigError("realistic: blur and noise parameters must not be negative")
         _ = self.sampler
 
-    @classmethod
-    def drawn(cls, scale: float, rng: np.random.Generator, sections_by: Literal["average", "subsample"]) -> Realistic:
-        """Parameters as they vary during training."""
-        return cls(
-            scale,
-            axial_sigma_per_scale=rng.uniform(0.2, 0.5 * scale) / scale,
+    def drawn(self, rng: np.random.Generator) -> Realistic:
+        """Parameters as they vary during training: a method must not rely on one blur and one noise level."""
+        return replace(
+            self,
+            axial_sigma_per_scale=rng.uniform(0.2, 0.5 * self.scale) / self.scale,
             lateral_sigma=rng.uniform(0.2, 0.8),
-            sections_by=sections_by,
             alpha=rng.uniform(0, 0.01),
             sigma=rng.uniform(0, 0.05),
         )
@@ -128,6 +126,10 @@ class RealisticReleased(Degradation):
     kernel_size: int = 21
 
     name: ClassVar[str] = "realistic_released"
+
+    def drawn(self, rng: np.random.Generator) -> RealisticReleased:
+        """One kernel and one noise level per patch, as the release draws them in training."""
+        return replace(self, blur_sigma=rng.uniform(0.2, 4.0), noise_level=self.noise_level * rng.uniform())
 
     @property
     def grid(self) -> Grid:

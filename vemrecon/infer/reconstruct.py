@@ -16,9 +16,10 @@ import torch
 
 from vemrecon.files import output_error
 from vemrecon.methods.base import Method, Tile, TileShape, reconstruct_tile
-from vemrecon.volume import Region, Volume, quantise
+from vemrecon.volume import Region, Volume, VoxelSize, quantise
 from vemrecon.volume.ome_zarr import create_zarr
 from vemrecon.volume.region import Triple, triple
+from vemrecon.volume.volume import swapped
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def reconstruct_volume(
     path: Path,
     *,
     like: Volume,
+    axis: int = 0,
     uncertainty: Path | None = None,
     device: str = "cpu",
     progress: Callable[[float], None] = lambda share: None,
@@ -75,9 +77,10 @@ def reconstruct_volume(
     Args:
         method: In evaluation mode.
         observed: Shape (z, y, x).
-        scale: Output sections per observed section.
+        scale: Voxels along `axis` to make of each observed one.
         path: The zarr folder; `blocks.log` beside it lists what is finished.
         like: Gives dtype and intensity range of the voxels written; values are rounded half to even.
+        axis: The coarse axis, 0 for z; any other one is turned to the front for the method, and back.
         uncertainty: A second zarr folder for the uncertainty, if wanted; same units as the reconstruction.
         device: Where the method runs.
         progress: Told the finished share.
@@ -85,19 +88,22 @@ def reconstruct_volume(
     Raises:
         OutputError: If the output cannot be written.
     """
+    observed = observed.with_axis_first(axis)
+    order = swapped(axis)
     todo = list(blocks(observed.shape, scale, method.tile))
     log = path.with_name("blocks.log")
     try:
         finished = _finished(path, log)
         paths = [path] if uncertainty is None else [path, uncertainty]
         block = todo[0].output.shape
-        arrays = [_reopen(p) if finished else _create(p, observed, scale, like.dtype, block) for p in paths]
+        arrays = [_reopen(p) if finished else _create(p, observed, scale, like.dtype, block, axis) for p in paths]
         with log.open("a", encoding="utf-8") as record:
             for number, part in enumerate(todo):
                 if number not in finished:
-                    results = _reconstruct(method, observed, scale, part, device, uncertainty is not None)
+                    results = _reconstruct(method, observed, scale, part, device, axis == 0, uncertainty is not None)
                     for array, voxels in zip(arrays, results, strict=True):
-                        array[part.output.slices] = quantise(voxels, like.dtype, like.intensity_range)
+                        grey = quantise(voxels, like.dtype, like.intensity_range)
+                        array[tuple(part.output.slices[i] for i in order)] = grey.transpose(order)
                     record.write(json.dumps(number) + "\n")
                     record.flush()
                     os.fsync(record.fileno())
@@ -107,10 +113,10 @@ def reconstruct_volume(
 
 
 def _reconstruct(
-    method: Method, observed: Volume, scale: float, block: Block, device: str, spread: bool
+    method: Method, observed: Volume, scale: float, block: Block, device: str, turns: bool, spread: bool
 ) -> list[np.ndarray]:
     voxels = torch.from_numpy(observed.read(block.tile))[None, None].to(device)
-    results = reconstruct_tile(method, Tile(voxels, scale, observed.grid, block.tile.start), spread=spread)
+    results = reconstruct_tile(method, Tile(voxels, scale, observed.grid, block.tile.start, turns), spread=spread)
     origin = (round(block.tile.start[0] * scale), *block.tile.start[1:])
     return [result[0, 0][block.output.relative_to(origin).slices].cpu().numpy() for result in results]
 
@@ -127,13 +133,17 @@ def _finished(path: Path, log: Path) -> set[int]:
     return {int(line) for line in text.split()}
 
 
-def _create(path: Path, observed: Volume, scale: float, dtype: np.dtype[Any], block: Triple) -> Any:
+def _create(path: Path, observed: Volume, scale: float, dtype: np.dtype[Any], block: Triple, axis: int) -> Any:
     shutil.rmtree(path, ignore_errors=True)
     sections = round(observed.shape[0] * scale)
     size = observed.voxel_size and observed.voxel_size.scaled(0, 1 / scale)
     # chunks are whole parts of a block, so that no two blocks share one
     chunks = triple([block[0], *(min(64, n) if n % min(64, n) == 0 else n for n in block[1:])])
-    return create_zarr(path, (sections, *observed.shape[1:]), dtype, size, chunks=chunks)
+    shape, order = (sections, *observed.shape[1:]), swapped(axis)
+    upright = size and VoxelSize(*(tuple(size)[i] for i in order))
+    return create_zarr(
+        path, triple([shape[i] for i in order]), dtype, upright, chunks=triple([chunks[i] for i in order])
+    )
 
 
 def _reopen(path: Path) -> Any:

@@ -44,12 +44,15 @@ class Tile:
         scale: Axial voxels to make of each observed section.
         grid: Where reconstructed voxels lie between the observed sections.
         origin: Position of the tile's first voxel in the observed volume (z, y, x).
+        turns: Whether y and x may change places. Not where the axial axis of a tile is a lateral axis of sections and
+            its second axis counts these sections (lateral tasks): a network has never seen planes across them.
     """
 
     observed: Tensor
     scale: float
     grid: Grid
     origin: Triple = (0, 0, 0)
+    turns: bool = True
 
 
 class Method(LightningModule, ABC):

@@ -46,6 +46,8 @@ def eightfold_tile(
     def upright(volume: Tensor) -> Tensor:
         return restore(volume.transpose(0, 1)[None, None])[0, 0].transpose(0, 1)
 
+    if not tile.turns:
+        rotations = sorted({index - index % 2 for index in rotations})  # the nearest one without a quarter turn
     mean, spread = eightfold(upright, tile.observed[0, 0], tile.scale, tile.grid, rotations)
     return mean[None, None], spread[None, None]
 

@@ -99,8 +99,10 @@ class LateralCNN(Method):
         return linear + self.net(observed)
 
     def reconstruct(self, tile: Tile) -> Tensor:
-        """Mean over all xz and all yz sections."""
+        """Mean over all xz and all yz sections; the former alone where y counts sections."""
         volume = tile.observed[0, 0]  # (z, y, x)
         xz = self.restore(volume.transpose(0, 1)[:, None])[:, 0].transpose(0, 1)  # (z * scale, y, x)
+        if not tile.turns:
+            return xz[None, None]
         yz = self.restore(volume.permute(2, 0, 1)[:, None])[:, 0].permute(1, 2, 0)
         return (0.5 * (xz + yz))[None, None]

@@ -2,19 +2,7 @@
 
 from __future__ import annotations
 
-METRICS: tuple[str, ...] = (
-    "psnr",
-    "ssim",
-    "ssim_uniform7",
-    "ssim_torchmetrics",
-    "ms_ssim",
-    "ms_ssim_p11",
-    "ms_ssim_p5",
-    "fsc",
-    "fsc_none",
-    "axial",
-)
-"""Every name that `evaluate` understands; `ssim`, `ms_ssim` and `fsc` are the primary variants."""
+from collections.abc import Mapping
 
 SSIM_VARIANTS: dict[str, str] = {
     "ssim": "gaussian11",
@@ -28,3 +16,16 @@ MS_SSIM_VARIANTS: dict[str, str] = {"ms_ssim": "", "ms_ssim_p11": "p11", "ms_ssi
 
 FSC_WINDOWS: dict[str, str] = {"fsc": "hann", "fsc_none": "none"}
 """Metric name to the taper that is applied before the Fourier transform."""
+
+SECTION_METRICS: tuple[str, ...] = ("psnr", *SSIM_VARIANTS, *MS_SSIM_VARIANTS)
+"""Metrics that are means over sections, so that single planes can be scored."""
+
+KIND_METRICS: Mapping[str, tuple[str, ...]] = {
+    "reference": (*SECTION_METRICS, *FSC_WINDOWS, "axial"),
+    "lateral": (*SECTION_METRICS, "frc"),
+    "native": ("holdout", "isotropy", "uncertainty", "inpainting"),
+}
+"""What each kind of task can be scored by; names in the order in which they are shown."""
+
+METRICS: tuple[str, ...] = tuple(dict.fromkeys(name for names in KIND_METRICS.values() for name in names))
+"""Every metric; `ssim`, `ms_ssim` and `fsc` are the primary variants."""

@@ -38,17 +38,19 @@ class Curves:
 
 
 def load_curves(path: Path, axis: str, name: str = "all") -> tuple[Curve | None, Curve | None]:
-    """Axial curve and mean of the two lateral ones, of one scored range.
+    """Axial curve and mean of the lateral ones, of one scored range: of shells, or of rings where only sections are
+    scored.
 
     Raises:
         DataError: If the file is damaged.
     """
     try:
-        found = read_json(path)["fsc"][name]
-    except (KeyError, TypeError):
+        curves = read_json(path)
+        found = (curves.get("fsc") or curves["frc"])[name]
+    except (KeyError, TypeError, AttributeError):
         return None, None
     if not isinstance(found, Mapping):
-        raise DataError(f"{path.name}: 'fsc' is not a mapping of directions")
+        raise DataError(f"{path.name}: the correlation is not a mapping of directions")
     lateral = [_curve(found.get(other)) for other in "zyx" if other != axis]
     return _curve(found.get(axis)), _mean([curve for curve in lateral if curve])
 
@@ -72,8 +74,8 @@ def _mean(curves: Sequence[Curve]) -> Curve | None:
     return Curve(curves[0].frequency, tuple(values))
 
 
-def curves_svg(rows: Sequence[Curves], part: str, title: str, limit_nm: float | None) -> str:
-    """One chart; `part` is axial or lateral, `limit_nm` the period that the observed sections can still hold.
+def curves_svg(rows: Sequence[Curves], part: str, title: str, limit_nm: float | None, what: str) -> str:
+    """One chart of `what` correlation; `part` is axial or lateral, `limit_nm` the period that observed sections hold.
 
     Returns:
         An SVG element, or an empty text if no row has such a curve.
@@ -94,7 +96,7 @@ def curves_svg(rows: Sequence[Curves], part: str, title: str, limit_nm: float | 
         parts.append(f'<path {style_of(row.index)} d="{path}"><title>{escape(row.label)}</title></path>')
     parts.append(svg_text(right - 5, frame.py(0.5) - 5, "0.5", "note", "end"))
     parts.append(f'<path class="cursor" d="M0 {top}V{bottom}" visibility="hidden"/>')
-    label = f"Fourier shell correlation, {title}, of {', '.join(row.label for row, _ in known)}"
+    label = f"{what}, {title}, of {', '.join(row.label for row, _ in known)}"
     return (
         f'<svg class="chart" viewBox="0 0 {frame.width} {frame.height}" role="img" aria-label="{escape(label)}" '
         f'data-box="{left:g} {right:g}" data-range="{frame.x[0]:g} {frame.x[1]!r}">{"".join(parts)}</svg>'

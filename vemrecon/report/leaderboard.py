@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vemrecon.files import canonical_json
 from vemrecon.report.cells import Cell, cost_cell, score_cell
-from vemrecon.report.columns import Column, badness, main_columns, other_columns
+from vemrecon.report.columns import Column, badness, main_columns, other_columns, primary_key
 from vemrecon.report.load import Run
+
+if TYPE_CHECKING:
+    from vemrecon.report.beside import PublishedLine
 
 REGIMES = ("none", "self", "isotropic", "external")
 MAIN_RANGE = "all"
@@ -66,6 +69,8 @@ class Table:
     rows: tuple[Row, ...]
     best: frozenset[tuple[str, str, str]]
     """(range, column key, row label) of the best values."""
+    published: tuple[PublishedLine, ...] = ()
+    """What papers printed for the same tissue and scale; never part of the ranking."""
 
     @property
     def title(self) -> str:
@@ -76,6 +81,11 @@ class Table:
     def main(self) -> tuple[Column, ...]:
         """The columns that every table has."""
         return tuple(c for c in self.columns if c.group != "More")
+
+    @property
+    def primary(self) -> Column:
+        """The column that rows are sorted by."""
+        return next(c for c in self.columns if c.key == primary_key(str(self.task["kind"])))
 
     @property
     def done(self) -> tuple[Row, ...]:
@@ -129,7 +139,7 @@ def task_order(task: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _table(members: Sequence[Run], taken: set[str]) -> Table:
     spec = members[0][1].spec
-    main = main_columns(spec["task"]["axis"])
+    main = main_columns(spec["task"]["kind"], spec["task"]["axis"])
     whole = [s for _, r in members if r.status == "done" for s in r.scores if s["block"] == "all"]
     ranges = (MAIN_RANGE, *sorted({s["range"] for s in whole} - {MAIN_RANGE}))
     columns = main + other_columns({(s["metric"], s["variant"], s["plane"]) for s in whole}, main)
@@ -162,8 +172,9 @@ def _rows(members: Sequence[Run], columns: Sequence[Column], ranges: Sequence[st
 
 def _row_order(row: Row) -> tuple[Any, ...]:
     regime = REGIMES.index(row.regime) if row.regime in REGIMES else len(REGIMES)
-    psnr = row.cells[MAIN_RANGE]["psnr/volume"].value if row.status == "done" else None
-    return (regime, row.status != "done", psnr is None, -(psnr or 0.0), row.label, row.status, row.reason)
+    key = primary_key(str(row.spec["task"]["kind"]))
+    value = row.cells[MAIN_RANGE][key].value if row.status == "done" else None
+    return (regime, row.status != "done", value is None, -(value or 0.0), row.label, row.status, row.reason)
 
 
 def _cells(runs: Sequence[Run], columns: Sequence[Column], ranges: Sequence[str]) -> dict[str, dict[str, Cell]]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from vemrecon.report.beside import COMPARABLE, PUBLISHED, PublishedLine, PublishedPart
 from vemrecon.report.columns import ARROWS, Column
 from vemrecon.report.footnotes import Footnotes
 from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Row, Table, environments
 
 LEGEND = (
     "Rows are sorted by regime (none, self, isotropic, external: how much a method may see beyond the volume it "
-    "reconstructs), then by PSNR of the volume. Bold: best value of the column; costs only where every row ran on the "
-    "same hardware. ±: sample standard deviation over seeds. `<=`: the correlation never fell below its threshold, so "
-    "the resolution is at most this value. Blank cells carry the mark of their reason."
+    "reconstructs), then by PSNR (of the volume; of xy sections in lateral tasks; of held-out ones in native tasks). "
+    "Bold: best value of the column; costs only where every row ran on the same hardware. ±: sample standard deviation "
+    "over seeds. `<=`: the correlation never fell below its threshold, so the resolution is at most this value. Blank "
+    "cells carry the mark of their reason."
 )
 
 
@@ -42,11 +44,41 @@ def _table(table: Table) -> list[str]:
     heads = ["method", "regime", *(_heading(c) for c in table.main), "preset", "seeds"]
     lines = [_line(heads), _line(["---", "---", *["---:"] * len(table.main), "---", "---"])]
     lines += [_line(_cells(table, row, notes)) for row in table.rows]
-    parts = [f"## {escape(table.title)}", "\n".join(lines)]
-    if notes.lines:
-        parts.append("  \n".join(f"<sup>{mark}</sup> {escape(reason)}" for mark, reason in notes.lines))
-    parts.append(escape(provenance(table)))
-    return parts
+    texts = [f"## {escape(table.title)}", "\n".join(lines), *_footnotes(notes), escape(provenance(table))]
+    return texts + _published(table)
+
+
+def _footnotes(notes: Footnotes) -> list[str]:
+    lines = [f"<sup>{mark}</sup> {escape(reason)}" for mark, reason in notes.lines]
+    return ["  \n".join(lines)] if lines else []
+
+
+def _published(table: Table) -> list[str]:
+    """Published lines with the main measure of the table; the others are only counted."""
+    if not table.published:
+        return []
+    texts = [f"### Published numbers ({len(table.published)} lines)", PUBLISHED]
+    same = PublishedPart("", tuple(line for line in table.published if table.primary.metric in line.measures))
+    if same.lines:
+        measures = {column.metric for column in table.main}
+        columns, notes = [c for c in same.columns if c.metric in measures], Footnotes()
+        heads = ["paper", "method", "supervision", "degradation", *map(_heading, columns), "why not comparable"]
+        lines = [_line(heads), _line([*["---"] * 4, *["---:"] * len(columns), "---"])]
+        lines += [_line(_published_cells(line, columns, notes)) for line in same.lines]
+        texts += ["\n".join(lines), *_footnotes(notes)]
+    rest = len(table.published) - len(same.lines)
+    if rest:
+        command = f"vemrecon published --dataset {table.task['dataset']} --scale {table.task['scale']:g}"
+        texts.append(f"{rest} more lines, of other measures: `{command}`")
+    return texts
+
+
+def _published_cells(line: PublishedLine, columns: Sequence[Column], notes: Footnotes) -> list[str]:
+    first, *rest = line.reasons or (COMPARABLE,)
+    marks = ", ".join(notes.marks(rest))
+    facts = (f"{line.paper}, {line.where}", line.method, line.supervision, line.degradation)
+    scores = [line.text(column.key) for column in columns]
+    return [*map(escape, (*facts, *scores)), escape(first) + (f"<sup>{marks}</sup>" if marks else "")]
 
 
 def _heading(column: Column) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vemrecon.errors import DataError
+from vemrecon.report.beside import COMPARABLE, PUBLISHED, PublishedPart, papers, parts
 from vemrecon.report.columns import ARROWS, Column
 from vemrecon.report.curves import Curves, curves_data, curves_svg, load_curves
 from vemrecon.report.footnotes import Footnotes
@@ -96,9 +97,14 @@ def _task(table: Table, indices: Mapping[str, int]) -> dict[str, Any]:
         "scale_bars": {view.plane: _bar(view.width_nm) for view in viewer.planes},
         "charts": charts,
         "legend": legend,
+        "correlation": correlation_name(table),
+        "primary": table.primary.heading,
         "scatter": markupsafe.Markup(scatter_svg(table, indices)),
         "learning": markupsafe.Markup(learning_svg(table, indices)),
         "mixed": len(environments(table)["hardware"]) > 1,
+        "published": [_published(part) for part in parts(table) if part.lines],
+        "papers": papers(table.published),
+        "published_words": PUBLISHED,
         "facts": _facts(table, viewer),
         "runs": _runs(table),
         "warnings": (*viewer.warnings, *warnings),
@@ -150,6 +156,22 @@ def _cell(table: Table, row: Row, column: Column, name: str, notes: Footnotes) -
     }
 
 
+def _published(part: PublishedPart) -> dict[str, Any]:
+    heads, notes = _heads(part.columns), Footnotes()
+    lines = []
+    for line in part.lines:
+        first, *rest = line.reasons or (COMPARABLE,)
+        cells = [(line.text(head["column"].key), line.spread(head["column"].key), head["first"]) for head in heads]
+        lines.append({"line": line, "cells": cells, "first": first, "marks": notes.marks(rest)})
+    return {
+        "title": part.title,
+        "lines": lines,
+        "groups": [_group(name, list(same)) for name, same in itertools.groupby(part.columns, lambda c: c.group)],
+        "heads": heads,
+        "notes": notes.lines,
+    }
+
+
 def _charts(
     table: Table, indices: Mapping[str, int], voxel_size: tuple[float, float, float] | None
 ) -> tuple[list[dict[str, Any]], list[str]]:
@@ -164,16 +186,21 @@ def _charts(
             warnings.append(f"{table.title}, {row.label}: {str(error).replace(str(path), 'curves')}")
             continue
         rows.append(Curves(row.label, indices[row.label], axial, lateral))
-    others = " and ".join(a for a in "yxz" if a != axis)
+    others = "x" if table.task["kind"] == "lateral" else "mean of " + " and ".join(a for a in "yxz" if a != axis)
     limit = _section_limit(table, voxel_size)
     charts = []
-    for part, title in (("axial", f"Axial ({axis})"), ("lateral", f"Lateral (mean of {others})")):
-        svg = curves_svg(rows, part, title, limit if part == "axial" else None)
+    for part, title in (("axial", f"Axial ({axis})"), ("lateral", f"Lateral ({others})")):
+        svg = curves_svg(rows, part, title, limit if part == "axial" else None, correlation_name(table))
         if svg:
             note = f"dotted: what the sections can hold, {limit:g} nm" if limit and part == "axial" else ""
             data = markupsafe.Markup(script_json(curves_data(rows, part)))
             charts.append({"title": title, "note": note, "svg": markupsafe.Markup(svg), "data": data})
     return charts, warnings
+
+
+def correlation_name(table: Table) -> str:
+    """Of shells of the volume, or of rings of its sections where only these are scored."""
+    return f"Fourier {'ring' if table.task['kind'] == 'lateral' else 'shell'} correlation"
 
 
 def _section_limit(table: Table, voxel_size: tuple[float, float, float] | None) -> float | None:
@@ -201,7 +228,7 @@ def _facts(table: Table, viewer: Viewer) -> list[tuple[str, str]]:
     facts = [
         ("Data", f"{task['dataset']}, split {task['split']}, {task['kind']}"),
         ("Degradation", f"{' '.join(table.title.split(' · ')[-1:])}, axis {task['axis']}, scale {task['scale']:g}"),
-        ("Voxel of the truth", f" {TIMES} ".join(f"{v:g}" for v in size) + " nm (z, y, x)" if size else ""),
+        ("Voxel", f" {TIMES} ".join(f"{v:g}" for v in size) + " nm (z, y, x)" if size else ""),
         ("Protocol", str(table.identity["protocol"])),
         ("Data digest", short(table.identity["dataset_digest"])),
         ("Split digest", short(table.identity["split_digest"])),

@@ -10,6 +10,7 @@ from typing import Any
 
 from vemrecon.bench.result import RunResult
 from vemrecon.files import canonical_json
+from vemrecon.report.beside import PublishedLine
 from vemrecon.report.cells import Cell
 from vemrecon.report.columns import plane_order
 from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Row, Table, hardware
@@ -90,6 +91,7 @@ def _task_record(table: Table) -> dict[str, Any]:
         "task": table.task,
         **table.identity,
         "rows": [_row_record(table, row) for row in table.rows],
+        "published": [_published_record(line) for line in table.published],
     }
 
 
@@ -121,6 +123,19 @@ def _row_record(table: Table, row: Row) -> dict[str, Any]:
             }
             for _, result in row.runs
         ],
+    }
+
+
+def _published_record(line: PublishedLine) -> dict[str, Any]:
+    return {
+        **{key: getattr(line, key) for key in ("paper", "table", "method", "part", "supervision", "degradation")},
+        "scores": {
+            key: {"value": score.value, "std": float(score.std) if score.std else None, "text": score.text}
+            for key, score in line.scores.items()
+        },
+        "notes": line.notes,
+        "comparable": not line.reasons,
+        "why_not": list(line.reasons),
     }
 
 

@@ -21,11 +21,11 @@ TIMES = {0.01: "10 ms", 0.1: "0.1 s", 1: "1 s", 10: "10 s", 60: "1 min", 600: "1
 
 
 def scatter_svg(table: Table, indices: Mapping[str, int]) -> str:
-    """PSNR of the volume against the seconds of training and reconstruction; empty with fewer than two points."""
+    """The main score (PSNR) against the seconds of training and reconstruction; empty with fewer than two points."""
     points = []
     for row in table.done:
         cells = row.cells[MAIN_RANGE]
-        train, reconstruct, quality = (cells[k].value for k in ("cost/train", "cost/reconstruct", "psnr/volume"))
+        train, reconstruct, quality = (cells[k].value for k in ("cost/train", "cost/reconstruct", table.primary.key))
         if quality is not None and reconstruct is not None and reconstruct > 0:
             points.append((row.label, (train or 0.0) + reconstruct, quality))
     if len(points) < 2:
@@ -38,7 +38,7 @@ def scatter_svg(table: Table, indices: Mapping[str, int]) -> str:
     frame = Frame(x, (bottom - edge, top + edge), margin=(20, 16, 46, 54), log_x=True)
     x_ticks = [(seconds, words) for seconds, words in TIMES.items() if x[0] <= seconds <= x[1]]
     y_ticks = [(value, f"{value:g}") for value in ticks(*frame.y)]
-    parts = [frame.axes(x_ticks, y_ticks, "training and reconstruction", "PSNR of the volume (dB)")]
+    parts = [frame.axes(x_ticks, y_ticks, "training and reconstruction", table.primary.heading)]
     places = {label: (frame.px(seconds), frame.py(quality)) for label, seconds, quality in points}
     taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in places.values()]
     for label, seconds, quality in sorted(points, key=lambda p: (-p[2], p[1], p[0])):

@@ -18,8 +18,9 @@ GAP = 3
 
 FIRST = ("method", "regime", "seeds")
 PRIORITY = (
-    "psnr/volume", "ssim/mean", "fsc/axial", "fsc/ratio", "psnr/xy", "cost/reconstruct", "psnr/xz", "ssim/volume",
-    "cost/train", "fsc/lateral", "psnr/yz", "cost/memory", "cost/parameters", "ssim/xy", "ssim/xz", "ssim/yz",
+    "psnr/volume", "holdout/psnr", "holdout/gain", "isotropy/continuity", "isotropy/power", "ssim/mean", "frc/y",
+    "fsc/axial", "fsc/ratio", "psnr/xy", "cost/reconstruct", "psnr/xz", "ssim/volume", "cost/train", "fsc/lateral",
+    "psnr/yz", "cost/memory", "cost/parameters", "ssim/xy", "ssim/xz", "ssim/yz",
 )  # fmt: skip
 """Columns from the most to the least important; a narrow terminal shows the first ones that fit."""
 
@@ -60,7 +61,7 @@ def _render(table: Table, width: int) -> Any:
     first = [(row.label, row.regime, str(len(row.runs))) for row in table.done]
     room = width - 1 - sum(GAP + max(map(len, cells)) for cells in zip(FIRST, *first, strict=True))
     shown = []
-    for key in PRIORITY:
+    for key in sorted(heads, key=lambda k: PRIORITY.index(k) if k in PRIORITY else len(PRIORITY)):
         needed = GAP + max(*map(len, heads[key].split("\n")), *(text.cell_len for text in texts[key]))
         if needed <= room:
             shown.append(key)

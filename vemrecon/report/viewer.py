@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from vemrecon.errors import DataError
-from vemrecon.report.columns import Column
 from vemrecon.report.leaderboard import MAIN_RANGE, TIMES, Row, Table
 from vemrecon.report.load import artifact
 from vemrecon.report.pictures import (
@@ -92,7 +91,7 @@ def build_viewer(table: Table) -> Viewer:
             truth = reference.pictures["truth"].get(plane)
             if truth is not None:
                 errors[plane, row.label] = centre(section).astype(np.int16) - centre(truth).astype(np.int16)
-    limit = error_limit(list(errors.values()))
+    limit = error_limit(list(errors.values())) if errors else 0
     planes = [view for plane in PLANES if (view := _plane(table, plane, found.rows, errors, limit))]
     return Viewer(tuple(planes), limit, reference.voxel_size, tuple(found.missing), tuple(found.warnings))
 
@@ -205,7 +204,9 @@ def _quality(table: Table, row: Row, plane: str) -> str:
     """The scores of this plane, as the table has them."""
     words = []
     for key in (f"psnr/{plane}", f"ssim/{plane}"):
-        column: Column = next(c for c in table.columns if c.key == key)
+        column = next((c for c in table.columns if c.key == key), None)
+        if column is None:
+            continue
         text = row.cells[MAIN_RANGE][key].text(column)
         if text:
             words.append(f"{text} {column.unit}".strip() if column.unit else f"SSIM {text}")

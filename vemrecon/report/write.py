@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vemrecon.files import atomic_write
+from vemrecon.report.beside import with_published
 from vemrecon.report.leaderboard import Leaderboard, build
 from vemrecon.report.load import Run, read_runs, usable
 from vemrecon.report.markdown import markdown_text
@@ -39,7 +40,7 @@ def write_report(runs: Path, out: Path, results: Iterable[Run] | None = None) ->
         ConfigError: If a file cannot be written.
     """
     found, warnings = read_runs(runs) if results is None else usable(results, runs)
-    board = build(found, warnings)
+    board = with_published(build(found, warnings))
     page, more = html_text(board)
     board = Leaderboard(board.tables, (*board.warnings, *more))
     texts = {

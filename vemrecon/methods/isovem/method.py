@@ -95,6 +95,11 @@ class IsoVEM(Method):
             result = result + register_skip(video, self.scale, rows)
         return result.transpose(1, 2)
 
+    @property
+    def fills_sections(self) -> bool:
+        """Whether blanked sections were part of the training."""
+        return self.blank_sections
+
     def inpaint(self, volume: Tensor, sections: Sequence[int]) -> Tensor:
         """Predict sections of (z, y, x) with the same weights at scale 1 (IsoVEM+, first step)."""
         z, y, x = self.crop

@@ -1,0 +1,266 @@
+"""Kinds of task: lateral (y is degraded) and native (the real z, no truth)."""
+
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from small_volumes import textured
+
+from vemrecon.bench.native import between, holdout_scores, plain
+from vemrecon.bench.plan import make_plan, metrics_of
+from vemrecon.bench.request import Place, Request, TaskRequest
+from vemrecon.bench.scene import Scene, trimmed_along
+from vemrecon.bench.scoring import score_against_truth
+from vemrecon.bench.worker import out_of_scope
+from vemrecon.cli import main
+from vemrecon.degrade import degrade, make_degradation
+from vemrecon.errors import ConfigError, DataError
+from vemrecon.infer.reconstruct import reconstruct_volume
+from vemrecon.methods.base import Method, Tile, TileShape
+from vemrecon.methods.interpolation import Interpolation
+from vemrecon.metrics.native import isotropy_scores, uncertainty_scores
+from vemrecon.volume import Volume, VoxelSize, open_volume
+
+SECTIONS = VoxelSize(40, 4, 4)
+
+
+def anisotropic(shape=(6, 48, 40), seed=0):
+    return Volume(textured(shape, seed), SECTIONS, "sections")
+
+
+def plan(tmp_path, methods=("linear",), **task):
+    wanted = TaskRequest(**{"dataset": "cremi", "scales": (10,), **task})
+    return make_plan(Request((wanted,), tuple(methods)), Place(tmp_path), fetch=False)
+
+
+def test_an_anisotropic_dataset_is_degraded_along_y_by_default_in_every_sample(tmp_path):
+    tasks = [run.folder.spec.task for run in plan(tmp_path)]
+    assert [(task.kind, task.axis, task.split) for task in tasks] == [("lateral", "y", f"{s}-test") for s in "abc"]
+
+
+def test_a_native_task_takes_the_axial_split(tmp_path):
+    runs = plan(tmp_path, dataset="vnc", kind="native", methods=("linear", "lateral-cnn"))
+    tasks = {(run.folder.spec.task.kind, run.folder.spec.task.axis, run.folder.spec.task.split) for run in runs}
+    assert tasks == {("native", "z", "axial")}
+    assert runs[1].folder.spec.training["mode"] == "transductive"  # its training rows reach into the axial region
+
+
+def test_every_kind_has_metrics_of_its_own(tmp_path):
+    assert "frc" in plan(tmp_path)[0].folder.spec.metrics
+    assert metrics_of("native", ("psnr", "isotropy")) == ("isotropy",)
+    with pytest.raises(ConfigError, match="a native task is scored by holdout, isotropy"):
+        metrics_of("native", ("psnr",))
+
+
+def test_a_task_that_the_voxels_do_not_allow_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="allow --task reference, not lateral"):
+        plan(tmp_path, dataset="fib25s", kind="lateral")
+    with pytest.raises(ConfigError, match="allow --task lateral or native, not reference"):
+        plan(tmp_path, kind="reference")
+
+
+def test_a_lateral_task_has_no_transductive_mode(tmp_path):
+    request = Request((TaskRequest("vnc", scales=(4,)),), ("lateral-cnn",), mode="transductive")
+    with pytest.raises(ConfigError, match="no transductive mode"):
+        make_plan(request, Place(tmp_path), fetch=False)
+
+
+def test_methods_that_need_truth_decline_anisotropic_datasets():
+    assert "isotropic truth" in out_of_scope("isotropic", "lateral")
+    assert out_of_scope("self", "lateral") is None
+    assert out_of_scope("isotropic", "reference") is None
+
+
+class Watching(Method):
+    """Repeats sections and remembers the tiles."""
+
+    tile = TileShape(2, 64, 64)
+    seen = ()
+
+    def reconstruct(self, tile):
+        self.seen = (*self.seen, tile)
+        return tile.observed.repeat_interleave(int(tile.scale), dim=2)
+
+
+def test_a_lateral_reconstruction_is_stored_upright_and_its_tiles_must_not_turn(tmp_path):
+    truth, degradation = anisotropic(), make_degradation("average", 4)
+    observed = degrade(truth, degradation, axis=1)
+    method = Watching()
+    reconstruct_volume(method, observed, 4, tmp_path / "made.zarr", like=truth, axis=1)
+    made = open_volume(tmp_path / "made.zarr")
+    expected = np.repeat(observed.read(observed.whole), 4, axis=1)
+    assert made.shape == truth.shape
+    assert tuple(made.voxel_size) == tuple(SECTIONS)
+    np.testing.assert_allclose(made.read(made.whole), expected, atol=0.5 / 255 + 1e-6)
+    assert len(method.seen) == 6
+    assert not any(tile.turns for tile in method.seen)
+
+
+def test_lateral_methods_never_look_across_sections():
+    """With turns off, sections that differ do not influence each other in a 2D method."""
+    from vemrecon.methods.build import build_method
+    from vemrecon.methods.lateral_cnn import LateralCNN
+
+    method = build_method(LateralCNN, "lateral-cnn", {"width": 4, "blocks": 1}, scale=4, grid="centred", seed=0)
+    torch.nn.init.normal_(method.net.tail.weight)
+    tile = torch.rand(1, 1, 6, 5, 16)
+    changed = tile.clone()
+    changed[..., 3, :] = 0
+    with torch.inference_mode():
+        a, b = (method.reconstruct(Tile(t, 4.0, "centred", turns=False)) for t in (tile, changed))
+        c = method.reconstruct(Tile(changed, 4.0, "centred"))
+    others = [0, 1, 2, 4]
+    assert torch.equal(a[..., others, :], b[..., others, :])
+    assert not torch.equal(a[..., others, :], c[..., others, :])
+
+
+@pytest.mark.parametrize("name", ["average", "subsample"])
+def test_lateral_scores_are_those_of_xy_sections_only(tmp_path, name):
+    truth, degradation = anisotropic((4, 66, 64)), make_degradation(name, 4)
+    truth = trimmed_along(truth, 4, 1)
+    observed = degrade(truth, degradation, axis=1)
+    method = Interpolation("linear")
+    reconstruct_volume(method, observed, 4, tmp_path / "made.zarr", like=truth, axis=1)
+    made = replace(open_volume(tmp_path / "made.zarr"), voxel_size=truth.voxel_size)
+    scene = Scene(observed, truth, 1)
+    metrics = ("psnr", "ssim", "frc")
+    rows, curves = score_against_truth(scene, made, degradation, metrics, [2], lambda share: None)
+    whole = {(row["metric"], row["plane"]): row for row in rows if (row["range"], row["block"]) == ("all", "all")}
+    assert set(whole) == {
+        ("psnr", "xy"), ("psnr", "volume"), ("ssim", "xy"), *(("frc", plane) for plane in ("all", "y", "x", "ratio")),
+    }  # fmt: skip
+    a, b = (np.rint(v.read(v.whole).astype(np.float64) * 255) for v in (truth, made))
+    psnr = [10 * np.log10(255**2 / ((p - q) ** 2).mean()) for z, (p, q) in enumerate(zip(a, b, strict=True)) if z != 2]
+    assert whole["psnr", "xy"]["value"] == pytest.approx(np.mean(psnr), abs=1e-6)
+    assert "1 defect" in whole["psnr", "xy"]["note"]
+    assert whole["frc", "y"]["value"] > whole["frc", "x"]["value"]
+    assert set(curves["frc"]["all"]) == {"all", "y", "x"}
+
+
+def test_a_perfect_lateral_reconstruction_resolves_up_to_nyquist(tmp_path):
+    truth = anisotropic((3, 64, 64))
+    scene = Scene(truth, truth, 1)
+    rows, _ = score_against_truth(scene, truth, make_degradation("average", 4), ("frc",), [], lambda share: None)
+    assert {(row["plane"], row["note"]) for row in rows if row["plane"] != "ratio"} == {
+        (plane, "no_crossing") for plane in ("all", "y", "x")
+    }
+
+
+@pytest.mark.parametrize("grid", ["centred", "aligned"])
+@pytest.mark.parametrize("scale", [4, 5, 2.5])
+def test_linear_interpolation_predicts_the_mean_of_both_neighbours(tmp_path, grid, scale):
+    observed = replace(anisotropic((7, 20, 20)), grid=grid)
+    rows = holdout_scores(Interpolation("linear"), observed, scale, [], tmp_path / "held", "cpu", lambda share: None)
+    values = {row.variant: row.value for row in rows}
+    assert values["psnr"] == pytest.approx(values["psnr_neighbours"], abs=0.02)  # rounding of exact halves
+    assert {row.count for row in rows if row.variant == "psnr"} == {3}
+    assert not (tmp_path / "held").exists()
+
+
+def test_a_ramp_is_predicted_where_the_dropped_section_lies(tmp_path):
+    ramp = np.linspace(0, 1, 33, dtype=np.float32)[:, None, None] * np.ones((33, 4, 4), np.float32)
+    for grid in ("centred", "aligned"):
+        kept = replace(plain(anisotropic((33, 4, 4)), ramp[::2], SECTIONS), grid=grid)
+        reconstruct_volume(Interpolation("linear"), kept, 4, tmp_path / f"{grid}.zarr", like=kept)
+        made = open_volume(tmp_path / f"{grid}.zarr")
+        for k in (3, 8):
+            np.testing.assert_allclose(between(made, k, 4, grid), ramp[2 * k + 1], atol=1e-5)
+
+
+def test_damaged_sections_are_not_held_out(tmp_path):
+    rows = holdout_scores(Interpolation("linear"), anisotropic((9, 16, 16)), 4, [4], tmp_path, "cpu", lambda s: None)
+    assert next(row.count for row in rows if row.variant == "psnr") == 2  # sections 1 and 7
+
+
+def test_isotropy_of_an_isotropic_volume_is_one_and_falls_with_axial_blur():
+    from scipy.ndimage import gaussian_filter1d
+
+    sharp = np.random.default_rng(0).random((48, 48, 48)).astype(np.float32)
+    blurred = gaussian_filter1d(sharp, 2, axis=0)
+    sharp_rows, blurred_rows = (
+        {row.variant: row.value for row in isotropy_scores(Volume(v, VoxelSize(8, 8, 8), "v"), 4)}
+        for v in (sharp, blurred)
+    )
+    assert sharp_rows["continuity"] == pytest.approx(1, abs=0.02)
+    assert sharp_rows["power"] == pytest.approx(0, abs=0.15)  # few frequencies in a cone
+    assert blurred_rows["continuity"] < 0.7
+    assert blurred_rows["power"] < -1
+
+
+def test_uncertainty_of_known_spread():
+    spread = np.zeros((10, 10, 10), np.float32)
+    spread[0, 0] = 20 / 255  # one percent of the voxels
+    values = {row.variant: row.value for row in uncertainty_scores(Volume(spread, None, "spread"))}
+    assert values["mean"] == pytest.approx(0.2, abs=1e-5)
+    assert values["p99"] < 1
+
+
+@pytest.fixture
+def stack(tmp_path):
+    """An anisotropic TIFF of one's own, with one black section."""
+    grey = textured((8, 480, 64))
+    grey[3] = 0
+    tifffile.imwrite(tmp_path / "stack.tif", grey, photometric="minisblack")
+    return tmp_path / "stack.tif"
+
+
+def test_both_kinds_run_on_a_file_of_ones_own(tmp_path, stack, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["bench", "--dataset", f"local:{stack}", "--voxel-size", "40", "4", "4", "--scale", "4", "--jobs", "1"]
+    assert main([*words, "--methods", "linear", "lateral-cnn", "--preset", "smoke"]) == 0
+    assert main([*words, "--task", "native", "--split", "whole", "--methods", "linear"]) == 0
+    results = {}
+    for path in sorted((tmp_path / "runs").glob("*/*/result.json")):
+        result = json.loads(path.read_text())
+        task = result["spec"]["task"]
+        results[task["kind"], result["spec"]["method"]["name"]] = result
+        assert result["status"] == "done", result["reason"]
+    assert set(results) == {("lateral", "linear"), ("lateral", "lateral-cnn"), ("native", "linear")}
+    psnr = next(row for row in results["lateral", "linear"]["scores"] if row["metric"] == "psnr")
+    assert "1 defect" in psnr["note"]
+    held = {row["variant"]: row for row in results["native", "linear"]["scores"] if row["metric"] == "holdout"}
+    assert held["psnr"]["count"] == 2  # sections 1 and 5; 3 is black
+    blank = [row for row in results["native", "linear"]["scores"] if row["value"] is None]
+    assert {row["metric"] for row in blank} == {"uncertainty", "inpainting"}
+    assert all(row["note"] for row in blank)
+    page = (tmp_path / "runs/report/index.html").read_text()
+    assert "native" in page
+
+
+def test_a_job_survives_its_file(tmp_path):
+    from vemrecon.bench.job import Job, VolumeAt
+
+    job = Job(VolumeAt("a.tif", None, "0" * 64, (40, 4, 4), None, "test", None), defects=(3, 5))
+    job.write(tmp_path / "job.json")
+    read = Job.read(tmp_path / "job.json")
+    assert asdict(read)["defects"] == (3, 5)
+
+
+def test_a_training_file_that_is_a_copy_of_the_scored_one_is_refused(tmp_path, monkeypatch):
+    from vemrecon.data import DatasetCard, DatasetFile, Split
+
+    grey = textured((40, 64, 64))
+    np.save(tmp_path / "a.npy", grey)
+    np.save(tmp_path / "b.npy", np.ascontiguousarray(grey[:, 8:]))
+    card = DatasetCard(
+        "twice",
+        "one block under two names",
+        {name: DatasetFile(path=f"{name}.npy") for name in "ab"},
+        {"test": Split("test", "a"), "train": Split("train", "b")},
+        VoxelSize(8, 8, 8),
+    )
+    monkeypatch.setattr("vemrecon.bench.tasks.dataset_card", lambda name, size: card)
+    request = Request((TaskRequest("twice", scales=(4,)),), ("lateral-cnn",), preset="smoke")
+    with pytest.raises(DataError, match="holds voxels of the training split"):
+        make_plan(request, Place(tmp_path / "runs", tmp_path), fetch=True)
+
+
+def test_everything_that_is_missing_is_said_at_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("VEMRECON_OFFLINE", "1")
+    words = ["bench", "--dataset", "cremi", "--scale", "10", "--methods", "linear", "--data-root", str(tmp_path)]
+    assert main([*words, "--runs", str(tmp_path / "runs")]) == 2
+    error = capsys.readouterr().err
+    assert all(f"sample_{sample}_20160501.hdf" in error for sample in "ABC")

@@ -1,0 +1,81 @@
+"""`Scene`: what a run looks at. Truth and observed volume of each kind of task, and what may be learned from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from vemrecon.bench.job import Job, VolumeAt
+from vemrecon.bench.store import RunFolder, exclusive
+from vemrecon.data.source import Source
+from vemrecon.degrade import Degradation, degrade, make_degradation, reconstructed_sections, trimmed
+from vemrecon.seeding import derive_seed
+from vemrecon.volume import Region, Volume, open_volume
+from vemrecon.volume.ome_zarr import copy_to_zarr
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Volumes of a task, all in z, y, x order."""
+
+    observed: Volume
+    truth: Volume | None
+    """Cut to what a reconstruction covers; None in native tasks."""
+    axis: int
+    """The coarse axis: 0 (z), or 1 (y) in lateral tasks."""
+
+    @property
+    def like(self) -> Volume:
+        """Gives dtype and intensity range of the reconstruction."""
+        return self.observed if self.truth is None else self.truth
+
+
+def task_degradation(folder: RunFolder) -> Degradation:
+    """The degradation of a run's task."""
+    facts = folder.spec.task.degradation
+    return make_degradation(facts["name"], folder.spec.task.scale, facts.get("arguments"))
+
+
+def observe(folder: RunFolder, job: Job) -> Scene:
+    """Truth and observed volume. A degraded one is made once and shared by all runs of the task."""
+    task, degradation = folder.spec.task, task_degradation(folder)
+    if task.kind == "native":
+        return Scene(replace(job.truth.open(), grid=degradation.grid), None, 0)
+    axis = task.axis_number
+    region = trimmed_along(job.truth.open(), task.scale, axis)
+    with exclusive(folder.observed.with_suffix(".lock"), f"{folder.observed}", patience=3600):
+        if not folder.observed.exists():
+            observed = degrade(region, degradation, axis=axis, seed=task.degradation_seed)
+            copy_to_zarr(folder.observed, observed, "float32")
+    observed = replace(open_volume(folder.observed), name=f"{region.name} observed")
+    stop = list(region.shape)
+    stop[axis] = reconstructed_sections(observed.shape[axis], task.scale)
+    return Scene(observed, region.crop(Region.whole(stop)), axis)
+
+
+def trimmed_along(volume: Volume, scale: float, axis: int) -> Volume:
+    """The volume cut to whole slabs along an axis."""
+    return trimmed(volume.with_axis_first(axis), scale).with_axis_first(axis)
+
+
+def learning_source(folder: RunFolder, job: Job, regime: str) -> Source:
+    """What the run may learn from.
+
+    Inductive: the training split; transductive: the observed test volume. In lateral and native tasks the recorded
+    sections of an anisotropic volume are what is observed, and methods degrade one of their axes themselves.
+    """
+    task, degradation = folder.spec.task, task_degradation(folder)
+    recorded = task.kind in ("lateral", "native")
+
+    def observed(part: VolumeAt) -> tuple[Volume, Volume]:
+        truth = part.open()
+        if recorded:
+            return truth, replace(truth, grid=degradation.grid)
+        truth = trimmed(truth, task.scale)
+        return truth, degrade(truth, degradation, seed=derive_seed(task.degradation_seed, "split", part.split))
+
+    validation = [observed(job.validation)[1]] if job.validation else []
+    if job.training is None:
+        test = observe(folder, job).observed if recorded else open_volume(folder.observed)
+        return Source.of([test], degradation, regime, validation=validation)
+    truth, sections = observed(job.training)
+    return Source.of([sections], degradation, regime, truth=[] if recorded else [truth], validation=validation)
