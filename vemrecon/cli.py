@@ -73,7 +73,7 @@ def _refuse(words: Sequence[str], text: str, *more: str) -> int:
 def _bench_options(sub: Any) -> None:
     sub.add_argument("--config", action="config", help="YAML file with any of these options")
     sub.add_argument("--suite", default="default", help="named suite or YAML file that fills in what is not given here")
-    sub.add_argument("--dataset", nargs="+", help="dataset, or local:PATH[:DATASET] for a file of your own")
+    sub.add_argument("--dataset", nargs="+", help="dataset, CARD.yaml, or local:PATH[:DATASET] for a file of your own")
     sub.add_argument("--split", help="named region of the dataset (default: that of its card; 'whole' for local files)")
     sub.add_argument(
         "--task", help="reference, lateral (degrade y) or native (the real z); default: what suits the dataset"

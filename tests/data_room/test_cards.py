@@ -14,6 +14,7 @@ from vemrecon.data.card import Precomputed
 from vemrecon.data.catalogue import dataset_card, dataset_names
 from vemrecon.data.labels import NeuronLabels
 from vemrecon.data.overlap import where_is
+from vemrecon.errors import ConfigError
 from vemrecon.protocol import benchmark_folder
 from vemrecon.volume import Region, VoxelSize, open_volume
 from vemrecon.volume.hdf5 import open_dataset
@@ -182,3 +183,40 @@ def test_the_packed_files_are_those_of_the_cards(fib25):
             volume = opened(card, root, key)
             assert volume.shape == tuple(file.shape) and str(volume.dtype) == card.dtype
             assert all((root / label.path).exists() for label in file.labels.values())
+
+
+CARD = """
+title: Two volumes of one's own
+voxel_size: [40, 4, 4]
+tasks: [lateral, native]
+files:
+  left: {path: data/left.npy}
+  right: {path: data/right.npy, defects: [3]}
+splits:
+  train: {file: left, region: [[0, 8], [0, 64], [0, 64]]}
+  test: {file: right}
+"""
+
+
+def test_a_card_of_ones_own_names_volumes_relative_to_itself(tmp_path):
+    from vemrecon.bench.plan import make_plan
+    from vemrecon.bench.request import Place, Request, TaskRequest
+
+    (tmp_path / "data").mkdir()
+    for seed, name in enumerate(("left", "right")):
+        np.save(tmp_path / "data" / f"{name}.npy", textured((8, 64, 64), seed))
+    (tmp_path / "pair.yaml").write_text(CARD)
+    request = Request((TaskRequest(str(tmp_path / "pair.yaml"), scales=(4,)),), ("lateral-cnn",), preset="smoke")
+    (run,) = make_plan(request, Place(tmp_path / "runs"), fetch=True)
+    assert (run.folder.spec.task.dataset, run.folder.spec.task.kind) == ("pair", "lateral")
+    assert run.job.defects == (3,)
+    assert run.job.training.path == str(tmp_path / "data" / "left.npy")
+
+
+def test_a_card_of_ones_own_cannot_take_a_built_in_name(tmp_path):
+    (tmp_path / "vnc.yaml").write_text(CARD)
+    with pytest.raises(ConfigError, match="another file name"):
+        dataset_card(str(tmp_path / "vnc.yaml"))
+    (tmp_path / "bad.yaml").write_text("title: nothing else")
+    with pytest.raises(ConfigError, match="bad"):
+        dataset_card(str(tmp_path / "bad.yaml"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from vemrecon import protocol
@@ -11,6 +12,7 @@ from vemrecon.errors import ConfigError, VemreconError, unknown
 from vemrecon.volume import VoxelSize, open_volume
 
 LOCAL = "local:"
+CARD_FILES = (".yaml", ".yml")
 
 
 def dataset_names() -> list[str]:
@@ -19,7 +21,7 @@ def dataset_names() -> list[str]:
 
 
 def dataset_card(name: str, voxel_size: VoxelSize | None = None) -> DatasetCard:
-    """The card of a dataset, or a card made for `local:PATH[:DATASET]`.
+    """The card of a dataset, that of a YAML file of one's own, or a card made for `local:PATH[:DATASET]`.
 
     Args:
         name: Of the dataset.
@@ -30,9 +32,26 @@ def dataset_card(name: str, voxel_size: VoxelSize | None = None) -> DatasetCard:
     """
     if name.startswith(LOCAL):
         return _local_card(*split_local(name), voxel_size)
+    if name.endswith(CARD_FILES):
+        return _own_card(Path(name))
     if name not in dataset_names():
-        raise unknown("dataset", name, [*dataset_names(), f"{LOCAL}PATH"])
+        raise unknown("dataset", name, [*dataset_names(), f"{LOCAL}PATH", "CARD.yaml"])
     return card_from(name, protocol.load("datasets", name), protocol.load("splits", name))
+
+
+def _own_card(path: Path) -> DatasetCard:
+    """A card with its splits in one file, named after the file; paths of volumes are relative to it."""
+    facts = protocol.load_yaml(path)
+    if path.stem in dataset_names():
+        raise ConfigError(f"{path}: a dataset of the name '{path.stem}' is built in; give the card another file name")
+    splits = facts.pop("splits", {})
+    card = card_from(path.stem, facts, splits)
+    folder = path.resolve().parent
+    files = {}
+    for key, file in card.files.items():
+        labels = {kind: replace(one, path=str(folder / one.path)) for kind, one in file.labels.items()}
+        files[key] = replace(file, path=str(folder / file.path), labels=labels)
+    return replace(card, files=files)
 
 
 def _local_card(path: Path, inside: str | None, voxel_size: VoxelSize | None) -> DatasetCard:
