@@ -131,7 +131,7 @@ def test_rows_of_a_padded_cremi_file_are_those_of_the_cropped_one_moved_by_the_o
 def test_fanc_is_four_boxes_of_one_remote_volume(tmp_path, monkeypatch):
     pytest.importorskip("tensorstore")
     monkeypatch.setenv("NO_PROXY", "*")
-    from vemrecon.data.precomputed import fetch_box
+    from vemrecon.data.remote.precomputed import fetch_box
 
     card = dataset_card("fanc")
     assert len({file.precomputed.url for file in card.files.values()}) == 1

@@ -10,8 +10,8 @@ import pytest
 from data_room.faulty_server import Served, digest, noise
 
 from vemrecon.data.card import RemoteFile
-from vemrecon.data.connection import Patience
-from vemrecon.data.download import UnavailableError, download
+from vemrecon.data.remote.connection import Patience
+from vemrecon.data.remote.download import UnavailableError, download
 from vemrecon.errors import OutputError
 
 BODY = noise(300_000)
@@ -258,7 +258,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from vemrecon.data.card import RemoteFile
-from vemrecon.data.download import download
+from vemrecon.data.remote.download import download
 print(download(RemoteFile("raw.h5", url=sys.argv[1]), Path(sys.argv[2]), sha256=sys.argv[3]))
 """
 

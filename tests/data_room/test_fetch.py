@@ -14,9 +14,9 @@ from small_volumes import textured
 
 from vemrecon.data import dataset_card, fetch_needed, locate
 from vemrecon.data.card import DatasetCard, DatasetFile, LabelFile, Precomputed
-from vemrecon.data.connection import Patience
-from vemrecon.data.fetch import fetch_file, fetch_files, files_of, spoken
-from vemrecon.data.missing import MissingFilesError
+from vemrecon.data.remote.connection import Patience
+from vemrecon.data.remote.fetch import fetch_file, fetch_files, files_of, spoken
+from vemrecon.data.remote.missing import MissingFilesError
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.volume import Region, Volume, VoxelSize
 from vemrecon.volume.ome_zarr import copy_to_zarr
@@ -153,9 +153,9 @@ def test_a_box_of_a_remote_volume_is_fetched_and_its_digest_recorded(tmp_path, m
         copy_to_zarr(path, Volume(voxels, voxel_size, "box"), "uint8")
         progress(0.5)
 
-    module = type(sys)("vemrecon.data.precomputed")
+    module = type(sys)("vemrecon.data.remote.precomputed")
     module.fetch_box = fetch_box
-    monkeypatch.setitem(sys.modules, "vemrecon.data.precomputed", module)
+    monkeypatch.setitem(sys.modules, "vemrecon.data.remote.precomputed", module)
     box = Precomputed("https://example.org/em", Region((0, 0, 0), (10, 20, 30)))
     file = DatasetFile("brain/box.zarr", precomputed=box)
     with pytest.raises(MissingFilesError, match=r"no connection.*box z\[0,10\) .* of https://example.org/em"):
@@ -171,7 +171,7 @@ PROCESS = """
 import sys
 from pathlib import Path
 from vemrecon.data.card import DatasetCard, DatasetFile
-from vemrecon.data.fetch import fetch_file
+from vemrecon.data.remote.fetch import fetch_file
 file = DatasetFile("brain/raw.h5", url=sys.argv[1], sha256=sys.argv[2])
 say = lambda text: print(text, flush=True)
 print(fetch_file(DatasetCard("brain", "", {"raw": file}), file, Path(sys.argv[3]), say=say).downloaded, flush=True)

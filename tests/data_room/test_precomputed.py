@@ -10,9 +10,9 @@ import zarr
 from data_room.small_precomputed import served, write_precomputed
 from small_volumes import textured
 
-from vemrecon.data import precomputed
 from vemrecon.data.card import DatasetFile, Precomputed
-from vemrecon.data.precomputed import fetch_box
+from vemrecon.data.remote import precomputed
+from vemrecon.data.remote.precomputed import fetch_box
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.volume import Region, VoxelSize, open_volume
 

@@ -10,15 +10,15 @@ from vemrecon.errors import ConfigError
 
 if TYPE_CHECKING:
     from vemrecon.data.card import RemoteFile
-    from vemrecon.data.download import Progress
-    from vemrecon.data.fetch import Fetched
+    from vemrecon.data.remote.download import Progress
+    from vemrecon.data.remote.fetch import Fetched
 
 
 def fetch(options: Any) -> int:
     """Download the files of a dataset that are not here, and verify all of them."""
     from vemrecon.data import dataset_card, default_data_root
     from vemrecon.data.catalogue import LOCAL
-    from vemrecon.data.fetch import fetch_files, files_of
+    from vemrecon.data.remote.fetch import fetch_files, files_of
 
     if options.name.startswith(LOCAL):
         raise ConfigError(f"{options.name}: a file of your own is used where it lies; there is nothing to fetch")

@@ -141,8 +141,8 @@ def _dataset_lines(card: DatasetCard, root: Path) -> Iterator[str]:
 
 def _file_lines(file: RemoteFile, root: Path) -> Iterator[str]:
     from vemrecon.data.card import DatasetFile
-    from vemrecon.data.missing import size_text
-    from vemrecon.data.recognise import known_sha256
+    from vemrecon.data.remote.missing import size_text
+    from vemrecon.data.remote.recognise import known_sha256
 
     volume = file if isinstance(file, DatasetFile) else DatasetFile()
     if volume.generator is not None:

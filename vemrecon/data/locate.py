@@ -9,9 +9,9 @@ from pathlib import Path
 
 from vemrecon.data.card import DatasetCard, DatasetFile, RemoteFile
 from vemrecon.data.catalogue import LOCAL
-from vemrecon.data.fetch import fetch_file, fetch_files, spoken
 from vemrecon.data.prepared import prepared_path, prepared_volume
-from vemrecon.data.recognise import content_sha256, known_sha256, recognise
+from vemrecon.data.remote.fetch import fetch_file, fetch_files, spoken
+from vemrecon.data.remote.recognise import content_sha256, known_sha256, recognise
 from vemrecon.data.split import Split
 from vemrecon.files import digest_of, make_folder, read_json, sha256_of, write_json
 from vemrecon.volume import Volume, VoxelSize, open_volume

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vemrecon.data.card import DatasetCard, DatasetFile, RemoteFile
-from vemrecon.data.recognise import known_sha256
+from vemrecon.data.remote.recognise import known_sha256
 from vemrecon.errors import DataError
 
 ELSEWHERE = "or name the folder that holds {} with --data-root or VEMRECON_DATA"

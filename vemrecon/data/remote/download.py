@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from vemrecon.data.card import RemoteFile
-from vemrecon.data.connection import (
+from vemrecon.data.remote.connection import (
     PATIENT,
     DroppedError,
     Patience,
@@ -20,7 +20,7 @@ from vemrecon.data.connection import (
     one_line_reasons,
     quiet_about_tls,
 )
-from vemrecon.data.part import Origin, Part
+from vemrecon.data.remote.part import Origin, Part
 from vemrecon.errors import DataError
 from vemrecon.version import __version__
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vemrecon.data.card import DatasetCard, DatasetFile, RemoteFile
-from vemrecon.data.connection import PATIENT, Patience
-from vemrecon.data.download import Progress, Say, download
-from vemrecon.data.missing import MissingFilesError, missing_line, size_text
-from vemrecon.data.recognise import content_sha256, known_sha256, recognise
+from vemrecon.data.remote.connection import PATIENT, Patience
+from vemrecon.data.remote.download import Progress, Say, download
+from vemrecon.data.remote.missing import MissingFilesError, missing_line, size_text
+from vemrecon.data.remote.recognise import content_sha256, known_sha256, recognise
 from vemrecon.errors import DataError, unknown
 from vemrecon.files import make_folder, output_error
 
@@ -161,7 +161,7 @@ def _get(
     known = known_sha256(file, path)
     try:
         if isinstance(file, DatasetFile) and file.precomputed is not None:
-            from vemrecon.data.precomputed import fetch_box
+            from vemrecon.data.remote.precomputed import fetch_box
 
             voxels = math.prod(file.precomputed.region.shape)  # about a byte each
             fetch_box(file, path, card.voxel_size, lambda share: progress(round(share * voxels), voxels))

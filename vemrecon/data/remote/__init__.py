@@ -1,0 +1,1 @@
+"""Getting files that are not here: downloads that resume, boxes of remote volumes, and what to say offline."""
