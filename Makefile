@@ -1,4 +1,5 @@
-# make bench [DATASET=...] [SPLIT=...] [TASK=...] [SCALE=...] [METHODS=...] [SEEDS=...] [PRESET=...] [DEVICES=...] [DEGRADATION=...]
+# make bench [DATASET=...] [SPLIT=...] [TASK=...] [MODE=...] [SCALE=...] [DEGRADATION=...] [METHODS=...] [SEEDS=...]
+#            [PRESET=...] [METRICS=...] [DATA_ROOT=...] [DEVICES=...] [JOBS=...]
 # make test, make test-all, make lint, make plan, make report; the first call installs into .venv
 
 PYTHON ?= python3
@@ -9,7 +10,8 @@ INSTALLED := $(VENV)/.installed
 
 
 options = $(if $(DATASET),--dataset $(DATASET)) $(if $(SPLIT),--split $(SPLIT)) $(if $(SCALE),--scale $(SCALE)) \
-  $(if $(TASK),--task $(TASK)) $(if $(DEGRADATION),--degradation $(DEGRADATION)) $(if $(METHODS),--methods $(METHODS)) \
+  $(if $(TASK),--task $(TASK)) $(if $(MODE),--mode $(MODE)) \
+  $(if $(DEGRADATION),--degradation $(DEGRADATION)) $(if $(METHODS),--methods $(METHODS)) \
   $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PRESET),--preset $(PRESET)) $(if $(METRICS),--metrics $(METRICS)) \
   $(if $(DATA_ROOT),--data-root $(DATA_ROOT)) --runs $(RUNS)
 
