@@ -9,7 +9,7 @@ import tifffile
 import torch
 from small_volumes import textured
 
-from vemrecon.bench.native import between, holdout_scores, plain
+from vemrecon.bench.native import between, holdout_scores, plain, score_native
 from vemrecon.bench.plan import make_plan, metrics_of
 from vemrecon.bench.request import Place, Request, TaskRequest
 from vemrecon.bench.scene import Scene, trimmed_along
@@ -264,3 +264,19 @@ def test_everything_that_is_missing_is_said_at_once(tmp_path, monkeypatch, capsy
     assert main([*words, "--runs", str(tmp_path / "runs")]) == 2
     error = capsys.readouterr().err
     assert all(f"sample_{sample}_20160501.hdf" in error for sample in "ABC")
+
+
+def test_a_volume_too_large_to_hold_sections_out_is_scored_without(tmp_path, monkeypatch):
+    monkeypatch.setattr("vemrecon.bench.native.IN_MEMORY_BYTES", 1000)
+    observed = anisotropic((6, 20, 20))
+    method = Interpolation("linear")
+    reconstruct_volume(method, observed, 4, tmp_path / "made.zarr", like=observed)
+    made = open_volume(tmp_path / "made.zarr")
+    metrics = ("holdout", "isotropy", "inpainting")
+    rows = score_native(
+        method, "linear", observed, made, None, 4, metrics, [], tmp_path / "held", "cpu", lambda share: None
+    )
+    reasons = {row["metric"]: row["note"] for row in rows if row["value"] is None}
+    assert set(reasons) >= {"holdout", "inpainting"}
+    assert "in memory" in reasons["holdout"]
+    assert any(row["metric"] == "isotropy" and row["value"] is not None for row in rows)

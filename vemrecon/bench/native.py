@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.bench.inpainting import fill_sections, fills
-from vemrecon.data.source import in_memory
+from vemrecon.data.source import IN_MEMORY_BYTES, in_memory
 from vemrecon.infer.reconstruct import reconstruct_volume
 from vemrecon.methods.base import Method
 from vemrecon.metrics.evaluate import evaluate
@@ -23,6 +23,11 @@ from vemrecon.volume import Region, Volume, VoxelSize, open_volume
 
 Float32 = NDArray[np.float32]
 UNCERTAINTY = (("mean", "volume", "grey"), ("p99", "volume", "grey"))
+HOLDOUT = tuple(
+    (f"{metric}{suffix}", "xy", "dB" if metric == "psnr" else "")
+    for metric in ("psnr", "ssim")
+    for suffix in ("", "_neighbours", "_gain")
+)
 INPAINTING = (("psnr", "xy", "dB"), ("psnr_neighbours", "xy", "dB"), ("psnr_gain", "xy", "dB"))
 
 
@@ -55,6 +60,10 @@ def score_native(
         progress: Told the finished share.
     """
     rows: list[Score] = []
+    if size := too_large(observed):  # a reconstruction is not lost because a score cannot be had
+        rows += missing("holdout", HOLDOUT, size) if "holdout" in metrics else ()
+        rows += missing("inpainting", INPAINTING, size) if "inpainting" in metrics else ()
+        metrics = [metric for metric in metrics if metric not in ("holdout", "inpainting")]
     if "holdout" in metrics:
         rows += holdout_scores(method, observed, scale, defects, scratch, device, lambda share: progress(0.7 * share))
     if "isotropy" in metrics:
@@ -68,6 +77,14 @@ def score_native(
         rows += inpainting_scores(method, name, observed, defects)
     progress(1.0)
     return [asdict(row) for row in rows]
+
+
+def too_large(observed: Volume) -> str:
+    """Why sections of a volume cannot be held out or removed; empty if they can."""
+    size = observed.whole.voxels * 4
+    if size <= IN_MEMORY_BYTES:
+        return ""
+    return f"needs the observed volume in memory: {size / 2**30:.1f} GiB, at most {IN_MEMORY_BYTES / 2**30:.0f}"
 
 
 def has_spread(method: Method) -> bool:
@@ -94,8 +111,7 @@ def holdout_scores(
     voxels = in_memory(observed)
     dropped = [z for z in range(1, len(voxels) - 1, 2) if not {z - 1, z, z + 1} & set(defects)]
     if not dropped:
-        variants = [(f"{m}{s}", "xy", "") for m in ("psnr", "ssim") for s in ("", "_neighbours", "_gain")]
-        return list(missing("holdout", variants, "fewer than three intact sections"))
+        return list(missing("holdout", HOLDOUT, "fewer than three intact sections"))
     size = observed.voxel_size and observed.voxel_size.scaled(0, 2)
     kept = plain(observed, voxels[::2], size)
     shutil.rmtree(scratch, ignore_errors=True)
