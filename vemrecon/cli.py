@@ -185,7 +185,7 @@ def _reconstruct(sub: Any) -> None:
 
 
 def _import_weights(sub: Any) -> None:
-    sub.add_argument("method", help="vemamba or isovem")
+    sub.add_argument("method", help="vemamba, isovem or cyclegan-ir")
     sub.add_argument("file", type=Path, help="the authors' state dict: a torch or safetensors file")
     sub.add_argument("output", type=Path, help="weights.safetensors to write, for `reconstruct --weights`")
     sub.add_argument("--encoder", type=Path, help="state dict of VEMamba's degradation encoder")

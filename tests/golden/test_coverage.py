@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from conftest_golden import golden_folder
 
-CHECKED = ("degradation", "isovem", "metrics", "vemamba")
+CHECKED = ("cyclegan_ir", "d2r", "degradation", "flavr_backbone", "irsde", "isovem", "metrics", "srunet", "vemamba")
 
 
 def names():

@@ -11,7 +11,15 @@ from typing import Any
 
 from vemrecon.version import __version__
 
-PACKAGES = ("torch", "lightning", "numpy", "scipy", "zarr")
+PACKAGES = (
+    "torch",
+    "lightning",
+    "numpy",
+    "scipy",
+    "zarr",
+    "lpips",
+    "mamba-ssm",
+)  # the last two may be missing, which changes what runs do
 
 
 def environment() -> dict[str, Any]:

@@ -73,9 +73,18 @@ def learning_source(folder: RunFolder, job: Job, regime: str) -> Source:
         truth = trimmed(truth, task.scale)
         return truth, degrade(truth, degradation, seed=derive_seed(task.degradation_seed, "split", part.split))
 
-    validation = [observed(job.validation)[1]] if job.validation else []
+    held = [observed(job.validation)] if job.validation else []
+    validation = [sections for _, sections in held]
     if job.training is None:
         test = observe(folder, job).observed if recorded else open_volume(folder.observed)
         return Source.of([test], degradation, regime, validation=validation)
     truth, sections = observed(job.training)
-    return Source.of([sections], degradation, regime, truth=[] if recorded else [truth], validation=validation)
+    return Source.of(
+        [sections],
+        degradation,
+        regime,
+        truth=[] if recorded else [truth],
+        validation=validation,
+        validation_truth=[] if recorded else [truth for truth, _ in held],
+        axial=task.kind != "lateral",
+    )

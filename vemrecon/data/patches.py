@@ -45,11 +45,11 @@ class LateralSections(Patches):
 
     def draw(self, source: Source, rng: np.random.Generator, *, validation: bool = False) -> Mapping[str, Tensor]:
         """A random pair."""
-        volume = _choose(source.validation_sections if validation else source.sections, rng)
+        volume = choose_volume(source.validation_sections if validation else source.sections, rng)
         section = volume[rng.integers(volume.shape[0])]
-        section = _dihedral(section, int(rng.integers(8)))
+        section = dihedral(section, int(rng.integers(8)))
         size = fitting(self.size, section.shape[0], source.scale)
-        target = _crop(section, (size, self.width), rng)
+        target = crop_at_random(section, (size, self.width), rng)
         degradation = source.degradation.drawn(rng)
         observed = degrade_axis(target[:, None], degradation, derive_seed(int(rng.integers(2**31))))[:, 0]
         return {"observed": torch.from_numpy(observed)[None], "target": torch.from_numpy(target)[None]}
@@ -67,10 +67,10 @@ class LateralPairs(Patches):
 
     def draw(self, source: Source, rng: np.random.Generator, *, validation: bool = False) -> Mapping[str, Tensor]:
         """A random pair."""
-        volume = _choose(source.validation_sections if validation else source.sections, rng)
+        volume = choose_volume(source.validation_sections if validation else source.sections, rng)
         turn = int(rng.integers(8))
         lateral = fitting(self.size[1], min(volume.shape[1:]), source.scale)
-        block = _crop(volume, (min(self.size[0], volume.shape[0]), lateral, lateral), rng)
+        block = crop_at_random(volume, (min(self.size[0], volume.shape[0]), lateral, lateral), rng)
         target = np.ascontiguousarray(rotate8(block, turn))
         along_y = np.ascontiguousarray(target.transpose(1, 0, 2))
         degradation = source.degradation.drawn(rng)
@@ -113,7 +113,7 @@ def fitting(wanted: int, available: int, scale: float) -> int:
     return round(slabs * scale)
 
 
-def _choose(volumes: Sequence[Float32], rng: np.random.Generator) -> Float32:
+def choose_volume(volumes: Sequence[Float32], rng: np.random.Generator) -> Float32:
     """A volume, drawn in proportion to its voxels."""
     if len(volumes) == 1:
         return volumes[0]
@@ -121,13 +121,15 @@ def _choose(volumes: Sequence[Float32], rng: np.random.Generator) -> Float32:
     return volumes[int(rng.choice(len(volumes), p=sizes / sizes.sum()))]
 
 
-def _crop(array: Float32, size: Sequence[int], rng: np.random.Generator) -> Float32:
+def crop_at_random(array: Float32, size: Sequence[int], rng: np.random.Generator) -> Float32:
+    """A part of this size at a random place, smaller where the array is."""
     extent = [min(s, n) for s, n in zip(size, array.shape, strict=True)]
     start = [int(rng.integers(n - s + 1)) for s, n in zip(extent, array.shape, strict=True)]
     return np.ascontiguousarray(array[tuple(slice(a, a + s) for a, s in zip(start, extent, strict=True))])
 
 
-def _dihedral(section: Float32, index: int) -> Float32:
+def dihedral(section: Float32, index: int) -> Float32:
+    """One of the eight turns and reflections of a section."""
     section = section.T if index & 4 else section
     section = section[::-1] if index & 2 else section
     return section[:, ::-1] if index & 1 else section

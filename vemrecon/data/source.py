@@ -26,13 +26,17 @@ class Source:
         degradation: How observed sections come from truth; lateral degradation applies it to y or x.
         regime: none, self, isotropic or external: see `MethodCard`.
         validation: Observed volumes kept apart for watching the training; never learned from.
+        axial: Whether z of the observed volumes is the axis that will be reconstructed. Not in lateral tasks, where
+            a lateral axis of sections like these is.
     """
 
     observed: tuple[Volume, ...]
     degradation: Degradation
     regime: str
     validation: tuple[Volume, ...] = ()
+    axial: bool = True
     _truth: tuple[Volume, ...] = field(default=(), repr=False)
+    _validation_truth: tuple[Volume, ...] = field(default=(), repr=False)
 
     @classmethod
     def of(
@@ -43,10 +47,12 @@ class Source:
         *,
         truth: Sequence[Volume] = (),
         validation: Sequence[Volume] = (),
+        validation_truth: Sequence[Volume] = (),
+        axial: bool = True,
     ) -> Source:
         """A source that holds the truth only where the regime allows it."""
-        allowed = tuple(truth) if REGIMES.index(regime) >= REGIMES.index("isotropic") else ()
-        return cls(tuple(observed), degradation, regime, tuple(validation), allowed)
+        known = (tuple(truth), tuple(validation_truth)) if _sees_truth(regime) else ((), ())
+        return cls(tuple(observed), degradation, regime, tuple(validation), axial, *known)
 
     @property
     def truth(self) -> tuple[Volume, ...]:
@@ -56,8 +62,39 @@ class Source:
             LeakError: If the regime does not allow to see them.
         """
         if not self._truth:
-            raise LeakError(f"a method of regime '{self.regime}' asked for isotropic truth, which its regime forbids")
+            raise self._forbidden
         return self._truth
+
+    @property
+    def validation_truth(self) -> tuple[Volume, ...]:
+        """Isotropic volumes of the validation region, one for each of `validation`; none if they were not given.
+
+        Raises:
+            LeakError: If the regime does not allow to see them.
+        """
+        if not _sees_truth(self.regime):
+            raise self._forbidden
+        return self._validation_truth
+
+    def truth_in_memory(self, *, validation: bool = False) -> tuple[NDArray[np.float32], ...]:
+        """Isotropic volumes of the training or of the validation region, shape (z, y, x) each, float32 in [0, 1].
+
+        Raises:
+            LeakError: If the regime does not allow to see them.
+        """
+        return self._held_validation_truth if validation else self._held_truth
+
+    @cached_property
+    def _held_truth(self) -> tuple[NDArray[np.float32], ...]:
+        return tuple(in_memory(volume) for volume in self.truth)
+
+    @cached_property
+    def _held_validation_truth(self) -> tuple[NDArray[np.float32], ...]:
+        return tuple(in_memory(volume) for volume in self.validation_truth)
+
+    @property
+    def _forbidden(self) -> LeakError:
+        return LeakError(f"a method of regime '{self.regime}' asked for isotropic truth, which its regime forbids")
 
     @property
     def scale(self) -> float:
@@ -75,6 +112,10 @@ class Source:
         return tuple(in_memory(volume) for volume in self.validation)
 
 
+def _sees_truth(regime: str) -> bool:
+    return REGIMES.index(regime) >= REGIMES.index("isotropic")
+
+
 def in_memory(volume: Volume) -> NDArray[np.float32]:
     """All voxels of a volume.
 
@@ -84,7 +125,7 @@ def in_memory(volume: Volume) -> NDArray[np.float32]:
     size = volume.whole.voxels * 4
     if size > IN_MEMORY_BYTES:
         raise DataError(
-            f"{volume.name}: {size / 2**30:.1f} GiB of observed sections are more than training holds in memory "
+            f"{volume.name}: {size / 2**30:.1f} GiB of voxels are more than training holds in memory "
             f"({IN_MEMORY_BYTES / 2**30:.0f} GiB); train on a smaller split"
         )
     return volume.read(volume.whole)

@@ -41,7 +41,8 @@ class StageCallback(Callback):
         self.stage, self.folder, self.seed, self.held_out, self.progress = stage, folder, seed, held_out, progress
         self.fixed = fixed
         self.rows: list[tuple[int, str, float]] = []
-        self.total, self.count = 0.0, 0
+        self.totals: dict[str, float] = {}
+        self.count = 0
         self.seconds, self.clock = 0.0, time.perf_counter()
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
@@ -56,23 +57,27 @@ class StageCallback(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
-        """Collect the loss; stop when it is no number."""
-        loss = float(outputs["loss"] if isinstance(outputs, Mapping) else outputs)
-        if not math.isfinite(loss):
-            done = trainer.current_epoch * self.stage.batches_per_epoch
-            raise DivergedError(
-                f"stage '{self.stage.name}': the loss became {loss} at batch {done + index}; the weights after batch "
-                f"{done} are kept in {self.folder / 'last.ckpt'}; try a smaller learning rate"
-            )
-        self.total, self.count = self.total + loss, self.count + 1
+        """Collect the loss, or all numbers that the step gives by name; stop when one is no number."""
+        named = outputs if isinstance(outputs, Mapping) else {"loss": outputs}
+        values = torch.stack([torch.as_tensor(value).detach().float() for value in named.values()]).tolist()
+        for name, value in zip(named, values, strict=True):
+            if not math.isfinite(value):
+                done = trainer.current_epoch * self.stage.batches_per_epoch
+                what = name if name == "loss" else f"loss '{name}'"
+                raise DivergedError(
+                    f"stage '{self.stage.name}': the {what} became {value} at batch {done + index}; the weights after "
+                    f"batch {done} are kept in {self.folder / 'last.ckpt'}; try a smaller learning rate"
+                )
+            self.totals[name] = self.totals.get(name, 0.0) + value
+        self.count += 1
         if trainer.is_global_zero:
             self.progress((trainer.current_epoch + (index + 1) / self.stage.batches_per_epoch) / self.stage.epochs)
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Log, validate, and save a checkpoint that appears whole or not at all."""
         batch = (trainer.current_epoch + 1) * self.stage.batches_per_epoch
-        self.rows.append((batch, "loss", self.total / max(1, self.count)))
-        self.total, self.count = 0.0, 0
+        self.rows += [(batch, name, total / max(1, self.count)) for name, total in self.totals.items()]
+        self.totals, self.count = {}, 0
         now = time.perf_counter()
         self.seconds, self.clock = self.seconds + now - self.clock, now
         for name, value in self._validate(module).items():

@@ -68,7 +68,8 @@ def train(
             load_weights(method, place / "stage.safetensors", stage.trains)
             continue
         make_folder(place)
-        method.stage, method.source = stage, method.prepare(stage, source, place)
+        method.stage, method.seed = stage, seed
+        method.source = method.prepare(stage, source, place)
         made = make_loggers(loggers, place, f"{identity}-{stage.name}")
         seconds = fit_stage(
             method, stage, place, fixed, seed, device, devices, workers, made, partial(progress, stage.name)
@@ -104,7 +105,7 @@ def fit_stage(
     trainer = Trainer(
         accelerator="gpu" if cuda else "cpu",
         devices=([int(device.partition(":")[2] or 0)] if cuda and devices == 1 else devices),
-        strategy="ddp" if devices > 1 else "auto",
+        strategy=_strategy(method, devices),
         max_epochs=stage.epochs,
         callbacks=[callback],
         logger=loggers or False,
@@ -127,6 +128,12 @@ def fit_stage(
     )
     trainer.fit(method, loader, ckpt_path=checkpoint if checkpoint.exists() else None)
     return callback.seconds
+
+
+def _strategy(method: Method, devices: int) -> str:
+    if devices == 1:
+        return "auto"
+    return "ddp_find_unused_parameters_true" if method.unused_parameters else "ddp"
 
 
 def save_weights(method: Method, path: Path, parts: tuple[str, ...], facts: Mapping[str, Any] | None = None) -> None:

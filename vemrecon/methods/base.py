@@ -65,10 +65,14 @@ class Method(LightningModule, ABC):
     card: ClassVar[MethodCard | None] = None
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     tile: TileShape = TileShape(16, 128, 128, halo=(2, 16, 16))
+    unused_parameters: ClassVar[bool] = False
+    """Whether some of what learns rests in a backward pass, as in adversarial training; asked on several devices."""
     stage: Stage
     """The stage at work; set by the runner before each one."""
     source: Source
     """What the stage learns from; set by the runner. Asking it for more than the regime allows raises `LeakError`."""
+    seed: int
+    """Of the training; set by the runner. Methods with randomness of their own derive it from here."""
 
     def supports(self, scale: float, grid: Grid) -> str | None:
         """Reason why this task is out of scope, or None."""
@@ -125,7 +129,7 @@ def reconstruct_tile(method: Method, tile: Tile, *, spread: bool = False) -> tup
     name = type(method).__name__
     results = method.reconstruct_with_spread(tile) if spread else (method.reconstruct(tile),)
     if results is None:
-        raise ConfigError(f"{name} has no uncertainty; methods that average over rotations have one")
+        raise ConfigError(f"{name} has no uncertainty; methods that average over rotations or samples have one")
     for result in results:
         if tuple(result.shape) != wanted:
             raise ValueError(f"{name} returned shape {tuple(result.shape)}, expected {wanted}")

@@ -101,8 +101,23 @@ def _isovem(state: State, encoder: State | None) -> Imported:
     return arguments, _prefixed("net", load_released(state).state_dict())
 
 
+def _cyclegan_ir(state: State, encoder: State | None) -> Imported:
+    from torch import nn
+
+    from vemrecon.methods.cyclegan_ir.released import generator_options, load_released
+
+    if encoder is not None:
+        raise ConfigError("CycleGAN-IR reconstructs with G_LR2HR alone; leave --encoder out")
+    arguments = {"inference_only": True, **generator_options(state)}
+    return arguments, _prefixed("net", load_released(state, nn.Identity()).state_dict())
+
+
 def _prefixed(part: str, state: State) -> dict[str, Tensor]:
     return {f"{part}.{name}": value.detach().clone().contiguous() for name, value in state.items()}
 
 
-IMPORTERS: Mapping[str, Callable[[State, State | None], Imported]] = {"vemamba": _vemamba, "isovem": _isovem}
+IMPORTERS: Mapping[str, Callable[[State, State | None], Imported]] = {
+    "vemamba": _vemamba,
+    "isovem": _isovem,
+    "cyclegan-ir": _cyclegan_ir,
+}

@@ -1,0 +1,76 @@
+"""Unpaired sections for translators between two kinds of sections: lateral ones, and axial ones of other places."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vemrecon.data.patches import Float32, LateralSections, Patches, choose_volume, crop_at_random, dihedral, fitting
+from vemrecon.data.source import Source
+from vemrecon.errors import DataError
+from vemrecon.volume import Grid
+
+
+@dataclass(frozen=True)
+class UnpairedSections(Patches):
+    """`lateral` (1, rows * scale, width), an xy section as it is, and `axial` (1, rows, width), any xz or yz section.
+
+    Rows of both run along the axial axis or what plays its part; nothing is interpolated. Kept sections (`aligned`)
+    tell nothing behind the last one, so lateral sections end there: (rows - 1) * scale + 1.
+
+    Where z is not the axis to be reconstructed (lateral tasks), `axial` is another lateral section, degraded as a test
+    section is. Validation draws such a pair of one section instead: `observed` and `target`.
+
+    Source: CycleGAN-IR, whole sections of 500 x 500 and 50 x 500 without augmentation.
+    """
+
+    size: int = 500
+    """Rows of a lateral section, cut to what volumes have and to whole slabs."""
+    width: int = 500
+    grid: Grid = "centred"
+    orientations: bool = False
+    """Whether lateral sections are turned and mirrored, and axial ones mirrored."""
+
+    def draw(self, source: Source, rng: np.random.Generator, *, validation: bool = False) -> Mapping[str, Tensor]:
+        """A lateral and an axial section drawn independently of each other."""
+        rows, width = self.extent(source)
+        size = round(rows * source.scale)
+        if validation:
+            return LateralSections(size, width).draw(source, rng, validation=True)
+        volume = choose_volume(source.sections, rng)
+        section = volume[rng.integers(volume.shape[0])]
+        section = dihedral(section, int(rng.integers(8))) if self.orientations else section
+        known = size if self.grid == "centred" else round((rows - 1) * source.scale) + 1
+        lateral = crop_at_random(section, (known, width), rng)
+        if source.axial:
+            axial = torch.from_numpy(self._axial(source.sections, (rows, width), rng))[None]
+        else:
+            axial = LateralSections(size, width).draw(source, rng)["observed"]
+        return {"lateral": torch.from_numpy(lateral)[None], "axial": axial}
+
+    def extent(self, source: Source) -> tuple[int, int]:
+        """Rows and columns of axial sections, the same for all volumes, so that they make batches.
+
+        Raises:
+            DataError: If the volumes have too few sections or voxels.
+        """
+        lateral = min(n for volume in source.observed for n in volume.shape[1:])
+        rows = round(fitting(self.size, lateral, source.scale) / source.scale)
+        if source.axial:
+            rows = min([rows, *(volume.shape[0] for volume in source.observed)])
+        if rows < 2:
+            raise DataError(f"{source.observed[0].name}: a single section has no axial sections to learn from")
+        return rows, min(self.width, lateral)
+
+    def _axial(self, volumes: Sequence[Float32], size: tuple[int, int], rng: np.random.Generator) -> Float32:
+        volume = choose_volume(volumes, rng)
+        place = int(rng.integers(volume.shape[1] + volume.shape[2]))  # of all xz and yz sections
+        section = volume[:, place] if place < volume.shape[1] else volume[:, :, place - volume.shape[1]]
+        if self.orientations:
+            turns = 4 if self.grid == "centred" else 2  # upside down, kept sections would lie at the wrong end of slabs
+            section = dihedral(section, int(rng.integers(turns)))
+        return crop_at_random(section, size, rng)

@@ -1,0 +1,1 @@
+"""CycleGAN-IR (IsoRecon): two section translators trained together without pairs (MICCAI 2020)."""
