@@ -91,3 +91,14 @@ def test_a_few_steps_lower_the_loss(kind, tmp_path, monkeypatch):
 def test_truth_is_refused_to_methods_of_other_regimes(tmp_path):
     with pytest.raises(LeakError, match="forbids"):
         train(small(), source(regime="self"), tmp_path, identity="x", seed=0)
+
+
+def test_the_features_of_a_narrow_network_are_alive_when_training_starts():
+    """They once faded to nothing, so that nothing was learned."""
+    method = small(skip=True, widths=(8, 16, 32)).eval()
+    found = []
+    method.net.up1.register_forward_hook(lambda module, inputs, output: found.append(output))
+    with torch.inference_mode():
+        method.restore(torch.rand(1, 1, 4, 16, 16))
+    assert (found[0] > 0).float().mean() > 0.2
+    assert found[0].std() > 1e-3

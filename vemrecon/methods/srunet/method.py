@@ -31,6 +31,18 @@ EPOCHS = 100
 MULTIPLE = 4  # of y and x: two poolings
 
 
+def start_at_interpolation(net: SRUNetwork) -> None:
+    """Let training start at linear interpolation, with features that are alive.
+
+    With usual weights the features of narrow networks fade from layer to layer, and the last ReLUs soon give nothing.
+    """
+    for name, parameter in net.named_parameters():
+        if name.endswith("bias") or name.startswith("last"):
+            torch.nn.init.zeros_(parameter)
+        else:
+            torch.nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+
+
 class SRUNet(Method):
     """Supervised 3D U-Net; even scales only."""
 
@@ -54,9 +66,8 @@ class SRUNet(Method):
         self.sections, self.crop, self.batch, self.budget = sections, crop, batch, budget
         self.learning_rate, self.cosine = learning_rate, cosine
         self.net = SRUNetwork(tuple(widths))
-        if skip:  # training starts at linear interpolation
-            for parameter in self.net.last.parameters():
-                torch.nn.init.zeros_(parameter)
+        if skip:
+            start_at_interpolation(self.net)
         self.plateau = Plateau()
         self.tile = TileShape(tile[0], tile[1], tile[2], halo=(halo[0], halo[1], halo[2]))
 
