@@ -12,7 +12,7 @@ from vemrecon.report.columns import Column, badness, main_columns, other_columns
 from vemrecon.report.load import Run
 
 if TYPE_CHECKING:
-    from vemrecon.report.beside import PublishedLine
+    from vemrecon.report.published_line import PublishedLine
 
 REGIMES = ("none", "self", "isotropic", "external")
 MAIN_RANGE = "all"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from vemrecon.report.beside import COMPARABLE, PUBLISHED, PublishedLine, PublishedPart
+from vemrecon.report.beside import COMPARABLE, PUBLISHED, PublishedPart
 from vemrecon.report.columns import ARROWS, Column
 from vemrecon.report.footnotes import Footnotes
 from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Row, Table, environments
+from vemrecon.report.published_line import PublishedLine
 
 LEGEND = (
     "Rows are sorted by regime (none, self, isotropic, external: how much a method may see beyond the volume it "
