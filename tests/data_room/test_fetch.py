@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 
 import pytest
+import tifffile
 from data_room.faulty_server import digest, noise
 from small_volumes import textured
 
@@ -224,3 +225,25 @@ def test_progress_without_a_bar_is_a_line_now_and_then():
     for done in range(0, 2_000_000, 1000):
         progress(done, 2_000_000)
     assert said == ["fetching raw.h5: 0 bytes of 2.0 MB"]
+
+
+def test_the_same_voxels_packed_in_another_way_are_recognised_and_stand_for_the_same_data(tmp_path):
+    voxels = textured((4, 20, 20))
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    for root, compression in ((ours, "zlib"), (theirs, None)):
+        (root / "brain").mkdir(parents=True)
+        tifffile.imwrite(root / "brain/raw.tif", voxels, compression=compression, photometric="minisblack")
+    sha256 = hashlib.sha256((ours / "brain/raw.tif").read_bytes()).hexdigest()
+    file = DatasetFile("brain/raw.tif", sha256=sha256, voxels_sha256=hashlib.sha256(voxels.tobytes()).hexdigest())
+    card = card_of(file)
+    digests = [
+        locate(card, file.path, data_root=root, scratch=tmp_path / root.name / "scratch").digest
+        for root in (ours, theirs)
+    ]
+    assert digests == [sha256, sha256]
+    tifffile.imwrite(theirs / "brain/raw.tif", voxels[::-1], photometric="minisblack")
+    with pytest.raises(DataError, match="damaged or another release"):
+        locate(card, file.path, data_root=theirs, scratch=tmp_path / "scratch")
+    (theirs / "brain/raw.tif").write_bytes(b"no volume")
+    with pytest.raises(DataError, match="damaged or another release"):
+        locate(card, file.path, data_root=theirs, scratch=tmp_path / "scratch")

@@ -27,6 +27,9 @@ class RemoteFile:
     """Name inside an HDF5 file or zarr group."""
     sha256: str = ""
     """Empty where none is public: then that of the first download is recorded, and later ones must equal it."""
+    voxels_sha256: str = ""
+    """Of the voxels (C order). A file without an address that somebody else has packed from the same source has other
+    bytes, but these voxels."""
     url: str = ""
     mirrors: tuple[str, ...] = ()
     bytes: int | None = None

@@ -80,7 +80,7 @@ def locate(
             return Located(path, file.dataset, known_sha256(file, path), card.voxel_size)
         fetch_file(card, file, root, progress=spoken(say, path.name), say=say)
     found = content_sha256(file, path) if file.precomputed else _digest(path, scratch)
-    recognise(card, file, path, found)
+    found = recognise(card, file, path, found)
     return _prepared(card, key, root, found) or Located(path.resolve(), file.dataset, found, card.voxel_size)
 
 

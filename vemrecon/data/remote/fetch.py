@@ -118,11 +118,9 @@ def fetch_file(
         with _alone(path, say):
             if not path.exists():  # another process may have fetched it meanwhile
                 found = _get(card, file, path, progress, say, patience, unreachable)
-                recognise(card, file, path, found)
-                return Fetched(path, found, True)
+                return Fetched(path, recognise(card, file, path, found), True)
     found = content_sha256(file, path)
-    recognise(card, file, path, found)
-    return Fetched(path, found, False)
+    return Fetched(path, recognise(card, file, path, found), False)
 
 
 def spoken(say: Say, name: str, seconds: float = 20) -> Progress:

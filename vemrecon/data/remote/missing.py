@@ -34,6 +34,8 @@ def missing_line(card: DatasetCard, file: RemoteFile, path: Path, why: str) -> s
     sha256 = file.sha256 or known_sha256(file, path)
     facts = [size_text(file.bytes)] if file.bytes else []
     facts += [f"sha256 {sha256}"] if sha256 else []
+    if file.voxels_sha256:
+        facts.append(f"or the same voxels packed otherwise, sha256 of voxels {file.voxels_sha256}")
     told = f" ({', '.join(facts)})" if facts else ""
     return f"{card.name}: {file.path} {why}; {origin}{told} and put it at {path}"
 

@@ -30,24 +30,33 @@ def known_sha256(file: RemoteFile, path: Path) -> str:
 
 
 def content_sha256(file: RemoteFile, path: Path) -> str:
-    """sha256 of a file's bytes; of the voxels (C order) of a box of a remote volume, however its chunks are packed."""
-    if not (isinstance(file, DatasetFile) and file.precomputed):
-        return sha256_of(path)
-    volume = open_volume(path)
+    """sha256 of a file's bytes; of the voxels of a box of a remote volume, however its chunks are packed."""
+    boxed = isinstance(file, DatasetFile) and file.precomputed
+    return voxels_sha256(path, None) if boxed else sha256_of(path)
+
+
+def voxels_sha256(path: Path, dataset: str | None) -> str:
+    """sha256 of the voxels of a volume in C order."""
+    volume = open_volume(path, dataset)
     digest = hashlib.sha256()
     for slab in volume.slabs():
         digest.update(np.ascontiguousarray(volume.read_raw(slab)).data)
     return digest.hexdigest()
 
 
-def recognise(card: DatasetCard, file: RemoteFile, path: Path, found: str) -> None:
+def recognise(card: DatasetCard, file: RemoteFile, path: Path, found: str) -> str:
     """Compare the sha256 of a file with what it must be, and record it where nothing is known yet.
+
+    Returns:
+        The sha256 that stands for its content: that of the card where the same voxels are packed in another way.
 
     Raises:
         DataError: If it is another file.
     """
     known = known_sha256(file, path)
     if known and found != known:
+        if _same_voxels(file, path):
+            return known
         source, remedy = f"the card of '{card.name}' says", ""
         if not file.sha256:
             source = f"{_record(path).name} beside it, written when it was first seen, says"
@@ -57,7 +66,7 @@ def recognise(card: DatasetCard, file: RemoteFile, path: Path, found: str) -> No
             f"the file is damaged or another release: remove it and fetch it again{remedy}"
         )
     if known:
-        return
+        return known
     if file.bytes is not None and path.is_file() and path.stat().st_size != file.bytes:
         raise DataError(
             f"{path}: has {path.stat().st_size:,} bytes, but the card of '{card.name}' says {file.bytes:,}; "
@@ -65,6 +74,17 @@ def recognise(card: DatasetCard, file: RemoteFile, path: Path, found: str) -> No
         )
     with suppress(OutputError), atomic_write(_record(path)) as record:  # a read-only data root is read all the same
         record.write(f"{found}  {path.name}\n")
+    return found
+
+
+def _same_voxels(file: RemoteFile, path: Path) -> bool:
+    """Whether a file with other bytes holds the voxels that the card tells."""
+    if not file.voxels_sha256:
+        return False
+    try:
+        return voxels_sha256(path, file.dataset) == file.voxels_sha256
+    except DataError:  # not a volume at all
+        return False
 
 
 def _record(path: Path) -> Path:
