@@ -237,6 +237,10 @@ def test_a_job_survives_its_file(tmp_path):
     job.write(tmp_path / "job.json")
     read = Job.read(tmp_path / "job.json")
     assert asdict(read)["defects"] == (3, 5)
+    facts = json.loads((tmp_path / "job.json").read_text())
+    del facts["defects"]  # as it was before there were any
+    (tmp_path / "job.json").write_text(json.dumps(facts))
+    assert Job.read(tmp_path / "job.json").defects == ()
 
 
 def test_a_training_file_that_is_a_copy_of_the_scored_one_is_refused(tmp_path, monkeypatch):

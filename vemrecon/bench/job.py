@@ -82,6 +82,6 @@ class Job:
         try:
             data: dict[str, Any] = read_json(path)
             parts = {k: VolumeAt(**data[k]) for k in ("truth", "training", "validation") if data[k] is not None}
-            return cls(**{**data, **parts, "defects": tuple(data["defects"])})
+            return cls(**{**data, **parts, "defects": tuple(data.get("defects", ()))})
         except (TypeError, KeyError) as error:
             raise DataError(f"{path}: not a job ({error})") from error
