@@ -284,3 +284,39 @@ def test_a_volume_too_large_to_hold_sections_out_is_scored_without(tmp_path, mon
     assert set(reasons) >= {"holdout", "inpainting"}
     assert "in memory" in reasons["holdout"]
     assert any(row["metric"] == "isotropy" and row["value"] is not None for row in rows)
+
+
+class Disagreeing(Watching):
+    """Says that two orientations differ by a fifth of a grey level."""
+
+    has_spread = True
+
+    def reconstruct_with_spread(self, tile):
+        made = self.reconstruct(tile)
+        return made, torch.full_like(made, 0.2 / 255)
+
+
+def test_uncertainty_below_a_grey_level_is_kept(tmp_path):
+    observed = anisotropic((4, 16, 16))
+    paths = tmp_path / "made.zarr", tmp_path / "spread.zarr"
+    reconstruct_volume(Disagreeing(), observed, 4, paths[0], like=observed, uncertainty=paths[1])
+    assert str(open_volume(paths[0]).dtype) == "uint8"
+    values = {row.variant: row.value for row in uncertainty_scores(open_volume(paths[1]))}
+    assert values["mean"] == pytest.approx(0.2, abs=1e-4)
+    assert values["p99"] == pytest.approx(0.2, abs=0.02)
+
+
+def test_a_method_that_makes_one_of_each_has_no_uncertainty():
+    from vemrecon.methods.build import build_method
+    from vemrecon.methods.registry import method_entry
+
+    for name, argument, one, two in (
+        ("vemamba", "rotations", [0], [0, 5]),
+        ("isovem", "rotations", [0], [0, 5]),
+        ("irsde", "samples", 1, 2),
+    ):
+        kind, _, presets = method_entry(name).resolved()
+        for value, expected in ((one, False), (two, True)):
+            arguments = {**presets["smoke"], argument: value}
+            method = build_method(kind, name, arguments, scale=4, grid="centred", seed=0)
+            assert method.has_spread == expected, name

@@ -72,7 +72,7 @@ def score_native(
     if "uncertainty" in metrics and spread is not None:
         rows += uncertainty_scores(spread)
     elif "uncertainty" in metrics:
-        rows += missing("uncertainty", UNCERTAINTY, "the method does not average over rotations")
+        rows += missing("uncertainty", UNCERTAINTY, "the method averages over neither rotations nor samples")
     if "inpainting" in metrics:
         rows += inpainting_scores(method, name, observed, defects)
     progress(1.0)
@@ -85,11 +85,6 @@ def too_large(observed: Volume) -> str:
     if size <= IN_MEMORY_BYTES:
         return ""
     return f"needs the observed volume in memory: {size / 2**30:.1f} GiB, at most {IN_MEMORY_BYTES / 2**30:.0f}"
-
-
-def has_spread(method: Method) -> bool:
-    """Whether the method tells the spread over rotations."""
-    return type(method).reconstruct_with_spread is not Method.reconstruct_with_spread
 
 
 def holdout_scores(

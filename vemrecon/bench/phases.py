@@ -84,11 +84,10 @@ def _learn_together(folder: RunFolder, job: Job) -> None:
 
 def reconstruct(folder: RunFolder, job: Job, method: Method, scene: Scene, progress: Progress) -> None:
     """Write reconstruction.zarr (and in native tasks uncertainty.zarr, if the method has one) and the finished mark."""
-    from vemrecon.bench.native import has_spread
     from vemrecon.infer.reconstruct import reconstruct_volume
 
     path, mark = folder.path / RECONSTRUCTION, folder.path / "reconstruction.json"
-    spread = folder.path / UNCERTAINTY if folder.spec.task.kind == "native" and has_spread(method) else None
+    spread = folder.path / UNCERTAINTY if folder.spec.task.kind == "native" and method.has_spread else None
     key = digest_of({"run": folder.spec.run_id, "tile": asdict(method.tile)})
     if mark.exists() and read_json(mark).get("key") == key and path.exists():
         return

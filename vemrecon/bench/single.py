@@ -150,7 +150,11 @@ def reconstruct_file(
         progress=lambda share: progress("reconstruct", share),
     )
     size = volume.voxel_size and volume.voxel_size.scaled(0, 1 / scale)
-    results = [replace(open_volume(part, intensity_range=volume.intensity_range), voxel_size=size) for part in parts]
+    spans = [volume.intensity_range, None]  # the uncertainty is kept in [0, 1]
+    results = [
+        replace(open_volume(part, intensity_range=span), voxel_size=size)
+        for part, span in zip(parts, spans, strict=False)
+    ]
     for (path, kind), result in zip(outputs.items(), results, strict=True):
         (copy_to_zarr if kind == "zarr" else write_tiff)(path, result, volume.dtype, volume.intensity_range)
     shutil.rmtree(work, ignore_errors=True)

@@ -81,7 +81,8 @@ def reconstruct_volume(
         path: The zarr folder; `blocks.log` beside it lists what is finished.
         like: Gives dtype and intensity range of the voxels written; values are rounded half to even.
         axis: The coarse axis, 0 for z; any other one is turned to the front for the method, and back.
-        uncertainty: A second zarr folder for the uncertainty, if wanted; same units as the reconstruction.
+        uncertainty: A second zarr folder for the uncertainty, if wanted; float32, on the scale where black is 0 and
+            white is 1, since it is often less than a grey level.
         device: Where the method runs.
         progress: Told the finished share.
 
@@ -94,15 +95,19 @@ def reconstruct_volume(
     log = path.with_name("blocks.log")
     try:
         finished = _finished(path, log)
-        paths = [path] if uncertainty is None else [path, uncertainty]
+        outputs = [(path, like.dtype, like.intensity_range)]
+        if uncertainty is not None:
+            outputs.append((uncertainty, np.dtype(np.float32), None))
         block = todo[0].output.shape
-        arrays = [_reopen(p) if finished else _create(p, observed, scale, like.dtype, block, axis) for p in paths]
+        arrays = [
+            _reopen(p) if finished else _create(p, observed, scale, dtype, block, axis) for p, dtype, _ in outputs
+        ]
         with log.open("a", encoding="utf-8") as record:
             for number, part in enumerate(todo):
                 if number not in finished:
                     results = _reconstruct(method, observed, scale, part, device, axis == 0, uncertainty is not None)
-                    for array, voxels in zip(arrays, results, strict=True):
-                        grey = quantise(voxels, like.dtype, like.intensity_range)
+                    for array, voxels, (_, dtype, span) in zip(arrays, results, outputs, strict=True):
+                        grey = quantise(voxels, dtype, span)
                         array[tuple(part.output.slices[i] for i in order)] = grey.transpose(order)
                     record.write(json.dumps(number) + "\n")
                     record.flush()

@@ -99,6 +99,11 @@ class Method(LightningModule, ABC):
     def reconstruct(self, tile: Tile) -> Tensor:
         """The isotropic tile, shape (1, 1, round(z * scale), y, x), in [0, 1]."""
 
+    @property
+    def has_spread(self) -> bool:
+        """Whether it tells how far its rotations or samples disagree; not if it makes only one of them."""
+        return False
+
     def reconstruct_with_spread(self, tile: Tile) -> tuple[Tensor, Tensor] | None:
         """Reconstruction and its uncertainty, both shaped like the former; None for methods that have none."""
         return None

@@ -215,6 +215,11 @@ class IRSDE(Method):
         """Mean over all samples."""
         return self._mean_and_spread(tile)[0]
 
+    @property
+    def has_spread(self) -> bool:
+        """Whether there are several samples."""
+        return self.samples > 1
+
     def reconstruct_with_spread(self, tile: Tile) -> tuple[Tensor, Tensor] | None:
         """Mean and population standard deviation over samples, if there are several."""
         return self._mean_and_spread(tile) if self.samples > 1 else None

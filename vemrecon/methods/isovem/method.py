@@ -109,6 +109,11 @@ class IsoVEM(Method):
         """Mean over the rotations."""
         return self.reconstruct_with_spread(tile)[0]
 
+    @property
+    def has_spread(self) -> bool:
+        """Whether there are several rotations."""
+        return len(self.rotations) > 1
+
     def reconstruct_with_spread(self, tile: Tile) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation over the rotations; the planes along y are the frames."""
         return eightfold_tile(self.restore, tile, self.rotations)
