@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from vemrecon.data.patches import LateralSections
 from vemrecon.methods.base import Method, Tile, TileShape
 from vemrecon.methods.interpolation import interpolation_matrix
+from vemrecon.methods.rates import falling
 from vemrecon.methods.stage import Stage, epoch_of, known_rows
 from vemrecon.volume import Grid
 
@@ -83,9 +84,7 @@ class LateralCNN(Method):
     def configure_optimizers(self) -> dict[str, object]:  # type: ignore[override]  # Lightning takes this form too
         """Adam with a cosine to zero."""
         optimizer = torch.optim.Adam(self.net.parameters(), lr=self.learning_rate)
-        steps = self.stage.epochs * self.stage.batches_per_epoch
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return falling(optimizer, self.stage)
 
     def training_step(self, batch: Mapping[str, Tensor], index: int) -> Tensor:
         """L1, without the rows behind the last kept one: those are guesses."""

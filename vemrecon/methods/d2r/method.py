@@ -26,6 +26,7 @@ from vemrecon.methods.d2r.network import DGEAN, AENet, DepthMode, PositionMode
 from vemrecon.methods.d2r.sections import depths_between, interpolate_sections
 from vemrecon.methods.padding import cropped, padded
 from vemrecon.methods.plateau import Plateau
+from vemrecon.methods.rates import falling
 from vemrecon.methods.stage import Stage, epoch_of
 from vemrecon.nets.continuity import Distance, SmoothSign, continuity_loss, perceptual_distance
 from vemrecon.volume import Grid
@@ -102,11 +103,7 @@ class SliceInterpolation(Method):
     def configure_optimizers(self) -> object:  # type: ignore[override]  # Lightning takes both forms
         """Adam; its rate is halved on plateaus, or follows a cosine to zero."""
         optimizer = torch.optim.Adam(self.net.parameters(), lr=self.learning_rate, betas=(0.9, 0.99))
-        if not self.cosine:
-            return optimizer
-        steps = self.stage.epochs * self.stage.batches_per_epoch
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return falling(optimizer, self.stage) if self.cosine else optimizer
 
     def on_train_epoch_start(self) -> None:
         """Halve the rate on a plateau."""

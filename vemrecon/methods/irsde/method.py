@@ -37,6 +37,7 @@ from vemrecon.methods.irsde.samplers import SAMPLERS, Noise, sample
 from vemrecon.methods.irsde.schedule import make_schedule
 from vemrecon.methods.irsde.unet import UNet
 from vemrecon.methods.noise import noise_at, noise_key
+from vemrecon.methods.rates import falling
 from vemrecon.methods.stage import Stage, epoch_of
 from vemrecon.volume import Grid
 from vemrecon.volume.region import Triple, triple
@@ -149,9 +150,7 @@ class IRSDE(Method):
     def configure_optimizers(self) -> dict[str, object]:  # type: ignore[override]  # Lightning takes this form too
         """Adam with a cosine."""
         optimizer = torch.optim.Adam(self.net.parameters(), lr=self.learning_rate, betas=(0.9, 0.99))
-        total = self.stage.epochs * self.stage.batches_per_epoch
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total, eta_min=self.final_rate)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return falling(optimizer, self.stage, self.final_rate)
 
     def training_step(self, batch: Mapping[str, Tensor], index: int) -> Tensor:
         """Distance of a step back from the most likely one, over all rows."""

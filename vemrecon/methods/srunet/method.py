@@ -22,6 +22,7 @@ from vemrecon.methods.base import Method, Tile, TileShape
 from vemrecon.methods.interpolation import Kernel, interpolation_matrix
 from vemrecon.methods.padding import cropped, padded
 from vemrecon.methods.plateau import Plateau
+from vemrecon.methods.rates import falling
 from vemrecon.methods.srunet.loss import weighted_error
 from vemrecon.methods.srunet.network import WIDTHS, SRUNetwork
 from vemrecon.methods.stage import Stage, epoch_of
@@ -88,11 +89,7 @@ class SRUNet(Method):
     def configure_optimizers(self) -> object:  # type: ignore[override]  # Lightning takes both forms
         """Adam; its rate is halved on plateaus, or follows a cosine to zero."""
         optimizer = torch.optim.Adam(self.net.parameters(), lr=self.learning_rate)
-        if not self.cosine:
-            return optimizer
-        steps = self.stage.epochs * self.stage.batches_per_epoch
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return falling(optimizer, self.stage) if self.cosine else optimizer
 
     def on_train_epoch_start(self) -> None:
         """Halve the rate on a plateau."""
