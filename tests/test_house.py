@@ -6,7 +6,7 @@ from pathlib import Path
 import vemrecon
 
 ROOT = Path(vemrecon.__file__).parent
-BASE = {"volume", "files", "seeding", "errors", "version", "protocol"}
+BASE = {"volume", "files", "seeding", "errors", "version", "protocol", "processes"}
 DOORS = {
     "volume": BASE,
     "degrade": BASE,

@@ -69,9 +69,18 @@ def test_a_lateral_task_has_no_transductive_mode(tmp_path):
 
 
 def test_methods_that_need_truth_decline_anisotropic_datasets():
-    assert "isotropic truth" in out_of_scope("isotropic", "lateral")
-    assert out_of_scope("self", "lateral") is None
-    assert out_of_scope("isotropic", "reference") is None
+    method = Watching()
+    assert "isotropic truth" in out_of_scope("isotropic", method, "lateral")
+    assert out_of_scope("self", method, "lateral") is None
+    assert out_of_scope("isotropic", method, "reference") is None
+
+
+def test_methods_that_look_across_sections_decline_lateral_tasks_alone():
+    class Across(Watching):
+        sees_across_sections = True
+
+    assert "planes across sections" in out_of_scope("self", Across(), "lateral")
+    assert out_of_scope("self", Across(), "native") is None
 
 
 class Watching(Method):

@@ -10,14 +10,8 @@ import torch.nn.functional as F
 from conftest_golden import golden_cases, load_golden
 
 from vemrecon.methods.d2r.losses import edge_repeated, section_loss
-from vemrecon.methods.d2r.pseudo_truth import (
-    enlarge_rows,
-    pseudo_truth,
-    restored_pass,
-    restored_tile,
-    stitched,
-    tile_centres,
-)
+from vemrecon.methods.d2r.pseudo_truth import Tiling, joined_passes, restore_passes
+from vemrecon.methods.irsde.method import IRSDE
 from vemrecon.metrics.psnr import decibels
 from vemrecon.nets.continuity import gini_coefficient
 from vemrecon.nets.focal_frequency import focal_frequency_loss, focal_weights, spectral_distance
@@ -94,11 +88,29 @@ def test_scores_on_grey_levels(file):
     check(file, "output.u8_ssim_valid", structural_similarity(a / 255, b / 255, reduce=False))
 
 
-def stand_in(planes):
-    """The file's restorer, which depends on the position so that turned planes would show."""
-    row = torch.linspace(0, 1, planes.shape[2], dtype=planes.dtype)[:, None]
-    column = torch.linspace(0, 1, planes.shape[3], dtype=planes.dtype)
-    return planes * (0.6 + 0.3 * row) + 0.1 * column * planes**2
+class StandIn(IRSDE):
+    """The file's restorer, which depends on the position so that turned planes would show.
+
+    Unregistered, since the released code interpolates kept rows as if they were means over slabs.
+    """
+
+    def __init__(self, factor):
+        super().__init__(
+            factor,
+            "aligned",
+            width=4,
+            encoder=(1,),
+            decoder=(1,),
+            section=(2 * factor, 2),
+            halo=(0, 0),
+            registered=False,
+        )
+
+    def restore(self, observed, noise=None, *, sampler=None, steps=None):
+        planes = self.interpolated(observed)
+        row = torch.linspace(0, 1, planes.shape[2], dtype=planes.dtype)[:, None]
+        column = torch.linspace(0, 1, planes.shape[3], dtype=planes.dtype)
+        return planes * (0.6 + 0.3 * row) + 0.1 * column * planes**2
 
 
 def stage2(file):
@@ -112,27 +124,24 @@ def stage2(file):
 @pytest.mark.parametrize("file", STAGE2)
 def test_both_lateral_passes_have_z_in_their_rows(file):
     config, _, _, tile = stage2(file)
-    factor, batch = config["factor"], config["batch"]
-    # the released code interpolates kept rows as if they were means over slabs
-    enlarged = enlarge_rows(tile.movedim(1, 0)[:, None], factor, "centred")[:, 0].movedim(0, 1)
+    method = StandIn(config["factor"])
+    enlarged = method.interpolated(tile.movedim(1, 0)[:, None])[:, 0].movedim(0, 1)
     check(file, "output.tile0_bicubic_xz", enlarged)
-    check(file, "output.tile0_xz_pred", restored_pass(tile, stand_in, factor, "centred", 1, batch))
-    check(file, "output.tile0_yz_pred", restored_pass(tile, stand_in, factor, "centred", 2, batch))
-    check(file, "output.tile0_mean", restored_tile(tile, stand_in, factor, "centred", batch))
+    xz, yz = (method.along(direction, tile) for direction in ("xz", "yz"))
+    check(file, "output.tile0_xz_pred", xz)
+    check(file, "output.tile0_yz_pred", yz)
+    check(file, "output.tile0_mean", 0.5 * (xz + yz))
 
 
 @pytest.mark.parametrize("file", STAGE2)
-def test_pseudo_truth_is_tiled_and_stitched_as_released(file):
+def test_pseudo_truth_is_tiled_and_stitched_as_released(file, tmp_path):
     config, tensors, volume, _ = stage2(file)
     shape, tile, overlap = (tuple(config[key]) for key in ("volume_shape_zyx", "tile_zyx", "overlap_zyx"))
-    factor = config["factor"]
-    centres = [tile_centres(*axis) for axis in zip(shape, tile, overlap, strict=True)]
-    counts = tuple(map(len, centres))
-    assert list(counts) == tensors["output.counts"].tolist()
-    assert torch.equal(torch.tensor(list(itertools.product(*centres))).T, tensors["output.coords"])
-    whole, wide = (factor * shape[0], *shape[1:]), (factor * overlap[0], *overlap[1:])
-    ours = pseudo_truth(volume, stand_in, factor, "centred", tile=tile, overlap=overlap, batch=config["batch"])
-    for blended in (stitched(list(tensors["input.tiles"]), counts, whole, wide), ours):
+    tiling = Tiling(shape, config["factor"], tile, overlap)
+    assert [len(found) for found in tiling.centres] == tensors["output.counts"].tolist()
+    assert torch.equal(torch.tensor(list(itertools.product(*tiling.centres))).T, tensors["output.coords"])
+    restore_passes(volume, StandIn(config["factor"]).along, tiling, tmp_path)
+    for blended in (tiling.whole(list(tensors["input.tiles"])), joined_passes(tiling, tmp_path)):
         check(file, "output.blended_float64", blended)
         check(file, "output.blended_float16", blended)
         check(file, "output.volume_uint8", (255 * blended.clamp(0, 1)).floor())

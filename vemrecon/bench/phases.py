@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from vemrecon.bench.scene import Scene, learning_source, task_degradation
 from vemrecon.bench.store import RunFolder
 from vemrecon.files import digest_of, read_json, write_json
 from vemrecon.methods.registry import method_entry
+from vemrecon.processes import rank, world_size
 from vemrecon.volume import Volume, open_volume
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Pr
 
     if not method.stages():
         return
-    world = int(os.environ.get("WORLD_SIZE", "1"))
+    world = world_size()
     if job.processes > 1 and world == 1 and not trained(folder, method):
         _learn_together(folder, job)
     source = learning_source(folder, job, regime)
@@ -59,7 +59,7 @@ def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Pr
         loggers=job.loggers,
         progress=progress,
     )
-    if int(os.environ.get("RANK", "0")) == 0:
+    if rank() == 0:
         facts = {
             "method": folder.spec.method["entry"],
             "arguments": folder.spec.method["arguments"],

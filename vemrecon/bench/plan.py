@@ -13,7 +13,7 @@ from vemrecon.bench.spec import RunSpec
 from vemrecon.bench.store import RunFolder
 from vemrecon.bench.tasks import PlannedTask, planned_tasks
 from vemrecon.errors import ConfigError, unknown
-from vemrecon.methods.registry import check_preset, choose_preset, method_entry
+from vemrecon.methods.registry import check_preset, choose_preset, method_entry, with_settings
 from vemrecon.metrics.names import KIND_METRICS, METRICS
 
 Say = Callable[[str], None]
@@ -113,7 +113,7 @@ def _method(asked: str, request: Request) -> tuple[dict[str, Any], str, str]:
         _, card, presets = entry.resolved()
     preset, arguments = choose_preset(entry.name, request.preset, presets)
     changed = dict(request.overrides.get(asked, {}))
-    arguments = arguments | changed
+    arguments = with_settings(arguments, changed)
     label = ",".join(f"{key}={value}" for key, value in sorted(changed.items()))
     facts = {
         "name": f"{entry.name}[{label}]" if label else entry.name,

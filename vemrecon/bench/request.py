@@ -91,17 +91,21 @@ def task_requests(entries: Sequence[Mapping[str, Any]]) -> tuple[TaskRequest, ..
     return tuple(requests)
 
 
-def parse_overrides(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """`METHOD.ARGUMENT=VALUE` as nested settings.
+def parse_overrides(texts: Sequence[str], methods: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """`METHOD.ARGUMENT=VALUE` as settings of methods; an argument of an argument follows another dot.
 
-    >>> parse_overrides(["bicubic.kernel=cubic_a-0.5"])
+    >>> parse_overrides(["bicubic.kernel=cubic_a-0.5"], ["bicubic"])
     {'bicubic': {'kernel': 'cubic_a-0.5'}}
+
+    Raises:
+        ConfigError: If a text reads otherwise.
     """
     result: dict[str, dict[str, Any]] = {}
     for text in texts:
         path, equals, value = text.partition("=")
-        method, dot, argument = path.rpartition(".")
-        if not (equals and dot and argument):
+        if not (equals and "." in path.strip(".")):
             raise ConfigError(f"--set {text}: must read METHOD.ARGUMENT=VALUE, such as bicubic.kernel=linear")
-        result.setdefault(method, {})[argument] = protocol.value_of(value)
+        owners = [method for method in methods if path.startswith(f"{method}.")]
+        method = max(owners, key=len, default=path.rpartition(".")[0])
+        result.setdefault(method, {})[path[len(method) + 1 :]] = protocol.value_of(value)
     return result

@@ -13,7 +13,7 @@ from vemrecon.degrade import Degradation, check_scale, make_degradation
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.files import digest_of, make_folder
 from vemrecon.methods.base import Method
-from vemrecon.methods.registry import check_preset, choose_preset, method_entry
+from vemrecon.methods.registry import check_preset, choose_preset, method_entry, with_settings
 from vemrecon.volume import Grid, Volume, open_volume, require_content
 from vemrecon.volume.ome_zarr import copy_to_zarr
 from vemrecon.volume.tiff import write_tiff
@@ -70,7 +70,7 @@ def prepare_method(
     preset, arguments = choose_preset(name, check_preset(train or "cpu"), presets)
     if weights is not None:
         arguments = _fitting_arguments(name, weights, volume)
-    arguments = arguments | dict(overrides)
+    arguments = with_settings(arguments, overrides)
     method = build_method(kind, name, arguments, scale=scale, grid=volume.grid, seed=seed)
     if reason := method.supports(scale, volume.grid):
         raise ConfigError(f"method '{name}' cannot do this volume: {reason}")

@@ -13,12 +13,15 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vemrecon.bench.environment import environment
 from vemrecon.bench.job import Job
 from vemrecon.bench.store import RunFolder, exclusive
 from vemrecon.errors import ConfigError, OutputError, VemreconError
+
+if TYPE_CHECKING:
+    from vemrecon.methods.base import Method
 
 OK, FAILED, STOPPED = 0, 1, 2
 
@@ -37,7 +40,8 @@ def run(folder: RunFolder, tell: Any) -> None:
     method = phases.method_of(folder)
     tell("degrade", 0.0)
     scene = observe(folder, job)
-    if reason := out_of_scope(card.regime, spec.task.kind) or method.supports(spec.task.scale, scene.observed.grid):
+    reason = out_of_scope(card.regime, method, spec.task.kind)
+    if reason := reason or method.supports(spec.task.scale, scene.observed.grid):
         folder.write_result("declined", reason=reason, **facts)
         return
     phases.learn(folder, job, method, card.regime, tell)
@@ -52,10 +56,12 @@ def run(folder: RunFolder, tell: Any) -> None:
     folder.write_result("done", scores=tuple(scores), costs=costs, artifacts=artifacts, **facts)
 
 
-def out_of_scope(regime: str, kind: str) -> str | None:
-    """Reason why methods of a regime cannot do a kind of task, or None."""
+def out_of_scope(regime: str, method: Method, kind: str) -> str | None:
+    """Reason why a method of a regime cannot do a kind of task, or None."""
     if regime == "isotropic" and kind != "reference":
         return "it learns from isotropic truth, which an anisotropic dataset does not have"
+    if method.sees_across_sections and kind == "lateral":
+        return "it learns from planes across sections, which lateral tasks keep apart"
     return None
 
 

@@ -140,14 +140,15 @@ def _request(options: Any) -> Request:
     tasks = tuple(replace(task, **changes) for task in tasks)
     if not tasks:
         raise ConfigError(f"suite {options.suite} has no tasks; give --dataset")
+    methods = words(options.methods) or tuple(suite.get("methods", []))
     return Request(
         tasks=tasks,
-        methods=words(options.methods) or tuple(suite.get("methods", [])),
+        methods=methods,
         seeds=tuple(integer("--seeds", s) for s in words(options.seeds)) or tuple(suite.get("seeds", [0])),
         preset=options.preset or suite.get("preset", "cpu"),
         metrics=words(options.metrics) or tuple(suite.get("metrics", [])),
         mode=options.mode or suite.get("mode", "inductive"),
-        overrides=parse_overrides(options.set),
+        overrides=parse_overrides(options.set, methods),
     )
 
 

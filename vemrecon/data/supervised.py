@@ -28,13 +28,16 @@ WINDOW = 4
 class IsotropicBlocks(Patches):
     """Pairs of blocks: `observed` (1, sections, y, x) and `target` (1, sections * scale, y, x).
 
-    A block starts at any section of the truth, is turned and mirrored in its plane, and then degraded along z.
+    A block starts at any section of the truth, is turned and mirrored in its plane, and then degraded along its first
+    axis.
     """
 
     sections: int = 8
     """Observed sections; fewer where the volume is thinner."""
     width: int = 128
-    """Extent along y and x; less where the volume is smaller."""
+    """Extent within the section; less where a volume is smaller."""
+    axes: tuple[int, ...] = (0,)
+    """Axes that sections may follow each other along, one drawn for each patch: 0 is z."""
 
     def draw(self, source: Source, rng: np.random.Generator, *, validation: bool = False) -> Mapping[str, Tensor]:
         """A random pair.
@@ -43,8 +46,11 @@ class IsotropicBlocks(Patches):
             LeakError: If the regime does not allow to see the truth.
         """
         volumes = source.truth_in_memory(validation=validation)
-        rows = fitting(round(self.sections * source.scale), min(len(v) for v in volumes), source.scale)
-        target = turned(random_block(volumes, (rows, self.width, self.width), rng), rng)
+        width, axis = fitting_width(self.width, self.axes, volumes), self.axes[int(rng.integers(len(self.axes)))]
+        available = min(v.shape[a] for v in volumes for a in self.axes)
+        rows = fitting(round(self.sections * source.scale), available, source.scale)
+        along = [v.swapaxes(0, axis) for v in volumes]
+        target = turned(random_block(along, (rows, width, width), rng), rng)
         degradation = source.degradation.drawn(rng)
         observed = degrade_axis(target, degradation, derive_seed(int(rng.integers(2**31))))
         return {"observed": torch.from_numpy(observed)[None], "target": torch.from_numpy(target)[None]}
@@ -73,8 +79,7 @@ class SectionWindows(Patches):
             DataError: If a volume is too thin.
         """
         volumes = source.truth_in_memory(validation=validation)
-        width = min(self.width, *(n for v in volumes for n in (v.shape if set(self.axes) - {0} else v.shape[1:])))
-        axis = self.axes[int(rng.integers(len(self.axes)))]
+        width, axis = fitting_width(self.width, self.axes, volumes), self.axes[int(rng.integers(len(self.axes)))]
         degradation = source.degradation.drawn(rng)
         aligned = degradation.grid == "aligned"
         first = int(rng.integers(Fraction(source.scale).limit_denominator(1000).denominator))  # cuts of slabs differ
@@ -103,6 +108,11 @@ class SectionWindows(Patches):
             "target": torch.from_numpy(block[wanted - origin].copy())[None],
             "depth": torch.tensor(depth, dtype=torch.float32),
         }
+
+
+def fitting_width(wanted: int, axes: Sequence[int], volumes: Sequence[Float32]) -> int:
+    """The largest extent within sections along any of the axes that all volumes have, so that patches make batches."""
+    return min(wanted, *(n for v in volumes for a in axes for n in np.delete(v.shape, a).tolist()))
 
 
 def random_block(volumes: Sequence[Float32], size: tuple[int, int, int], rng: np.random.Generator) -> Float32:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from vemrecon.fit.loggers import make_loggers
 from vemrecon.fit.sampler import StridedSampler
 from vemrecon.methods.base import Method
 from vemrecon.methods.stage import Stage
+from vemrecon.processes import local_rank, rank, world_size
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
@@ -69,14 +71,42 @@ def train(
             continue
         make_folder(place)
         method.stage, method.seed = stage, seed
-        method.source = method.prepare(stage, source, place)
+        waited = prepared(method, stage, source, place, key, device, progress)
         made = make_loggers(loggers, place, f"{identity}-{stage.name}")
         seconds = fit_stage(
             method, stage, place, fixed, seed, device, devices, workers, made, partial(progress, stage.name)
         )
         if method.global_rank == 0:
             save_weights(method, place / "stage.safetensors", stage.trains)
-            write_json(mark, {"key": key, "seconds": seconds, "batches": stage.epochs * stage.batches_per_epoch})
+            write_json(
+                mark, {"key": key, "seconds": seconds + waited, "batches": stage.epochs * stage.batches_per_epoch}
+            )
+
+
+def prepared(
+    method: Method,
+    stage: Stage,
+    source: Source,
+    place: Path,
+    key: str,
+    device: str,
+    progress: Callable[[str, float], None],
+) -> float:
+    """Let the method prepare what a stage learns from; gives the seconds that it has taken over all attempts."""
+    mark, clock = place / "prepared.json", time.perf_counter()
+    known = read_json(mark) if mark.exists() else {}
+    before = float(known["seconds"]) if known.get("key") == key else 0.0
+
+    def told(share: float) -> None:
+        progress(f"{stage.name}: prepare", share)
+        if rank() == 0:
+            write_json(mark, {"key": key, "seconds": before + time.perf_counter() - clock})
+
+    method.to(f"cuda:{local_rank()}" if device == "cuda" and world_size() > 1 else device).eval()
+    method.progress = told
+    method.source = method.prepare(stage, source, place)
+    method.train()  # children that rest are put back by `rest_others`
+    return before + time.perf_counter() - clock
 
 
 def fit_stage(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -67,12 +67,16 @@ class Method(LightningModule, ABC):
     tile: TileShape = TileShape(16, 128, 128, halo=(2, 16, 16))
     unused_parameters: ClassVar[bool] = False
     """Whether some of what learns rests in a backward pass, as in adversarial training; asked on several devices."""
+    sees_across_sections: ClassVar[bool] = False
+    """Whether it learns from planes across recorded sections; lateral tasks, where these are too thick, forbid that."""
     stage: Stage
     """The stage at work; set by the runner before each one."""
     source: Source
     """What the stage learns from; set by the runner. Asking it for more than the regime allows raises `LeakError`."""
     seed: int
     """Of the training; set by the runner. Methods with randomness of their own derive it from here."""
+    progress: Callable[[float], None]
+    """Told the finished share of `prepare`; set by the runner."""
 
     def supports(self, scale: float, grid: Grid) -> str | None:
         """Reason why this task is out of scope, or None."""
@@ -83,7 +87,11 @@ class Method(LightningModule, ABC):
         return ()
 
     def prepare(self, stage: Stage, source: Source, scratch: Path) -> Source:
-        """Turn what the method may see into what this stage learns from."""
+        """Turn what the method may see into what this stage learns from.
+
+        The method is on its device and in evaluation mode, and holds the weights of all earlier stages. What takes long
+        is kept in `scratch`, so that a killed run need not do it again, and shared by all processes of the training.
+        """
         return source
 
     def validate(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

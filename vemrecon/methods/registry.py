@@ -118,6 +118,27 @@ def choose_preset(name: str, preset: str, presets: Mapping[str, Mapping[str, Any
     return preset, dict(presets[preset])
 
 
+def with_settings(arguments: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments with some of them changed; dots lead into those that are mappings.
+
+    >>> with_settings({"a": {"b": 1, "c": 2}}, {"a.b": 3, "d": 4})
+    {'a': {'b': 3, 'c': 2}, 'd': 4}
+
+    Raises:
+        ConfigError: If a dot leads into an argument that is no mapping.
+    """
+    result = dict(arguments)
+    for path, value in settings.items():
+        first, dot, rest = path.partition(".")
+        if dot:
+            inner = result.get(first, {})
+            if not isinstance(inner, Mapping):
+                raise ConfigError(f"setting '{path}': argument '{first}' is a single value")
+            value = with_settings(inner, {rest: value})
+        result[first] = value
+    return result
+
+
 def check_preset(preset: str) -> str:
     """A preset name that at least one method may have.
 

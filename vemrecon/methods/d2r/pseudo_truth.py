@@ -1,7 +1,7 @@
 """D2R's second stage: an isotropic volume from a restorer of single sections, as training material for the third.
 
-Both lateral passes (planes along y and along x, z in their rows) are restored tile by tile and averaged, and the tiles
-are joined with linear ramps. The restorer, a diffusion model in D2R, is passed in.
+Both lateral passes (xz planes along y, yz planes along x) are restored tile by tile and averaged, and the tiles are
+joined with linear ramps. The restorer, a diffusion model in D2R, is passed in.
 
 Source: D2R's released code. Changed: tiles are kept and joined in float32 (there: half precision, then truncated to 8
 bit), and volumes smaller than a tile are taken as they are.
@@ -11,58 +11,30 @@ from __future__ import annotations
 
 import itertools
 import math
+import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from vemrecon.errors import DataError
-from vemrecon.methods.interpolation import interpolation_matrix
-from vemrecon.volume import Grid
-from vemrecon.volume.region import Triple
+from vemrecon.files import atomic_write, make_folder
+from vemrecon.processes import rank, wait_until, world_size
+from vemrecon.volume import Region, Volume, open_volume
+from vemrecon.volume.ome_zarr import copy_to_zarr
+from vemrecon.volume.region import Triple, triple
 
-Restore = Callable[[Tensor], Tensor]
-"""Interpolated planes (n, 1, rows, columns) to restored ones of the same shape."""
+RestorePass = Callable[[str, Tensor, Triple], Tensor]
+"""From a direction (`xz` or `yz`), an observed tile (z, y, x) and the place of its first voxel, to the tile restored by
+all planes of this direction, shape (factor z, y, x)."""
+Progress = Callable[[float], None]
+DIRECTIONS = ("xz", "yz")
 TILE: Triple = (32, 256, 256)
 OVERLAP: Triple = (4, 4, 4)
-
-
-def enlarge_rows(planes: Tensor, factor: int, grid: Grid) -> Tensor:
-    """Bicubic interpolation of rows alone, (n, 1, rows, columns) to (n, 1, factor rows, columns).
-
-    Args:
-        planes: Observed rows.
-        factor: Rows to make of each.
-        grid: Where they lie. The released code takes `centred` for kept rows too, which moves them by
-            (factor - 1) / 2; a restorer must be used with the grid it was trained with.
-    """
-    weights = torch.from_numpy(interpolation_matrix("cubic_a-0.75", planes.shape[2], factor, grid))
-    return weights.to(planes) @ planes
-
-
-def restored_pass(tile: Tensor, restore: Restore, factor: int, grid: Grid, along: int, batch: int = 32) -> Tensor:
-    """All planes of one orientation, restored.
-
-    Args:
-        tile: Shape (z, y, x).
-        restore: The restorer.
-        factor: Sections to make of each one.
-        grid: See `enlarge_rows`.
-        along: 1 restores the xz planes along y, 2 the yz planes along x.
-        batch: Planes at once.
-
-    Returns:
-        Shape (factor z, y, x).
-    """
-    planes = tile.movedim(along, 0)[:, None]  # (n, 1, z, columns)
-    parts = [restore(enlarge_rows(part, factor, grid)) for part in planes.split(batch)]
-    return torch.cat(parts)[:, 0].movedim(0, along)
-
-
-def restored_tile(tile: Tensor, restore: Restore, factor: int, grid: Grid, batch: int = 32) -> Tensor:
-    """Mean of both passes, shape (factor z, y, x)."""
-    passes = [restored_pass(tile, restore, factor, grid, along, batch) for along in (1, 2)]
-    return 0.5 * (passes[0] + passes[1])
 
 
 def tile_centres(length: int, tile: int, overlap: int) -> list[int]:
@@ -114,40 +86,117 @@ def stitched(tiles: Sequence[Tensor], counts: Triple, shape: Triple, overlap: Tr
     return parts[0]
 
 
+@dataclass(frozen=True)
+class Tiling:
+    """How a volume is cut.
+
+    Attributes:
+        shape: Of the observed volume (z, y, x).
+        factor: Sections to make of each observed one.
+        tile: In observed voxels, even.
+        overlap: Of neighbouring tiles, in observed voxels.
+    """
+
+    shape: Triple
+    factor: int
+    tile: Triple = TILE
+    overlap: Triple = OVERLAP
+
+    @cached_property
+    def centres(self) -> tuple[list[int], ...]:
+        """Of the tiles along z, y and x."""
+        return tuple(tile_centres(n, size, o) for n, size, o in zip(self.shape, self.tile, self.overlap, strict=True))
+
+    @cached_property
+    def regions(self) -> list[Region]:
+        """All tiles, x fastest."""
+        found = []
+        for middle in itertools.product(*self.centres):
+            spans = [
+                (0, n) if n <= size else (at - size // 2, at + size // 2)
+                for at, size, n in zip(middle, self.tile, self.shape, strict=True)
+            ]
+            found.append(Region(triple([start for start, _ in spans]), triple([stop for _, stop in spans])))
+        return found
+
+    def passes(self, folder: Path) -> list[tuple[Path, str, Region]]:
+        """File, direction and tile of everything that is to be restored."""
+        numbered = itertools.product(enumerate(self.regions), DIRECTIONS)
+        return [(folder / f"{number:05d}-{direction}.npy", direction, tile) for (number, tile), direction in numbered]
+
+    def whole(self, tiles: Sequence[Tensor]) -> Tensor:
+        """The volume from its restored tiles."""
+        counts = triple([len(found) for found in self.centres])
+        shape = triple([self.factor * self.shape[0], *self.shape[1:]])
+        return stitched(tiles, counts, shape, triple([self.overlap[0] * self.factor, *self.overlap[1:]]))
+
+
 @torch.no_grad()
-def pseudo_truth(
-    volume: Tensor,
-    restore: Restore,
-    factor: int,
-    grid: Grid,
-    *,
-    tile: Triple = TILE,
-    overlap: Triple = OVERLAP,
-    batch: int = 32,
-) -> Tensor:
-    """An isotropic volume from a restorer of planes.
+def restore_passes(
+    volume: Tensor, restore: RestorePass, tiling: Tiling, folder: Path, progress: Progress = lambda share: None
+) -> None:
+    """Restore all tiles in both directions, one file each.
+
+    Files that an earlier attempt has left are not made again; several processes share the work.
 
     Args:
         volume: Observed sections, shape (z, y, x), in [0, 1].
         restore: Restorer of planes whose rows are the axial axis.
-        factor: Sections to make of each one.
-        grid: See `enlarge_rows`.
-        tile: In observed voxels, even.
-        overlap: In observed voxels.
-        batch: Planes at once.
+        tiling: See there.
+        folder: For the files; of this volume and this restorer alone.
+        progress: Told the finished share.
 
-    Returns:
-        Shape (factor z, y, x), not clipped. Observed section k is the one at `factor k`, or in the middle of its slab.
+    Raises:
+        OutputError: If a file cannot be written.
     """
-    z, y, x = volume.shape
-    centres = [tile_centres(n, size, o) for n, size, o in zip((z, y, x), tile, overlap, strict=True)]
-    tiles = []
-    for middle in itertools.product(*centres):
-        regions = [
-            slice(0, n) if n <= size else slice(at - size // 2, at + size // 2)
-            for at, size, n in zip(middle, tile, (z, y, x), strict=True)
-        ]
-        tiles.append(restored_tile(volume[tuple(regions)], restore, factor, grid, batch))
-    counts = (len(centres[0]), len(centres[1]), len(centres[2]))
-    wide = (overlap[0] * factor, overlap[1], overlap[2])
-    return stitched(tiles, counts, (factor * z, y, x), wide)
+    mine = tiling.passes(folder)[rank() :: world_size()]
+    for done, (path, direction, tile) in enumerate(mine, start=1):
+        if not path.exists():
+            restored = restore(direction, volume[tile.slices], tile.start)
+            with atomic_write(path, "wb") as file:
+                np.save(file, restored.cpu().numpy())
+        progress(done / len(mine))
+
+
+def joined_passes(tiling: Tiling, folder: Path) -> Tensor:
+    """The isotropic volume from all files, shape (factor z, y, x), not clipped.
+
+    Observed section k is the one at `factor k`, or in the middle of its slab.
+    """
+    found = [torch.from_numpy(np.load(path)) for path, _, _ in tiling.passes(folder)]
+    return tiling.whole([0.5 * (xz + yz) for xz, yz in zip(found[::2], found[1::2], strict=True)])
+
+
+def stored_pseudo_truth(
+    volume: Volume,
+    restore: RestorePass,
+    tiling: Tiling,
+    path: Path,
+    *,
+    device: torch.device | str = "cpu",
+    progress: Progress = lambda share: None,
+) -> Volume:
+    """The isotropic volume as OME-Zarr, clipped to [0, 1], in float32; one that is there is opened.
+
+    Args:
+        volume: Observed; small enough for memory.
+        restore: See `restore_passes`.
+        tiling: See there.
+        path: The zarr folder; finished passes lie beside it until it is complete.
+        device: Where the restorer runs.
+        progress: See `restore_passes`.
+
+    Raises:
+        OutputError: If something cannot be written.
+    """
+    if not path.exists():
+        passes = make_folder(path.with_suffix(".passes"))
+        restore_passes(torch.from_numpy(volume.read(volume.whole)).to(device), restore, tiling, passes, progress)
+        if rank() == 0:
+            wait_until(lambda: all(file.exists() for file, _, _ in tiling.passes(passes)))
+            made = joined_passes(tiling, passes).clamp(0, 1).numpy()
+            size = volume.voxel_size and volume.voxel_size.scaled(0, 1 / tiling.factor)
+            copy_to_zarr(path, Volume(made, size, volume.name), "float32")
+            shutil.rmtree(passes, ignore_errors=True)
+        wait_until(path.exists)
+    return open_volume(path)

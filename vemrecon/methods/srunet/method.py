@@ -45,7 +45,7 @@ def start_at_interpolation(net: SRUNetwork) -> None:
 
 
 class SRUNet(Method):
-    """Supervised 3D U-Net; even scales only."""
+    """Supervised 3D U-Net; even scales only. For `axes` see `IsotropicBlocks`."""
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class SRUNet(Method):
         grid: Grid,
         widths: Sequence[int] = WIDTHS,
         skip: bool = False,
+        axes: Sequence[int] = (0,),
         sections: int = 8,
         crop: int = 128,
         batch: int = 4,
@@ -64,7 +65,7 @@ class SRUNet(Method):
     ) -> None:
         super().__init__()
         self.scale, self.grid, self.skip = scale, grid, skip
-        self.sections, self.crop, self.batch, self.budget = sections, crop, batch, budget
+        self.axes, self.sections, self.crop, self.batch, self.budget = tuple(axes), sections, crop, batch, budget
         self.learning_rate, self.cosine = learning_rate, cosine
         self.net = SRUNetwork(tuple(widths))
         if skip:
@@ -83,7 +84,7 @@ class SRUNet(Method):
     def stages(self) -> tuple[Stage, ...]:
         """One stage on isotropic blocks."""
         epoch = epoch_of(self.budget) if self.cosine else max(1, self.budget // EPOCHS)
-        patches = IsotropicBlocks(self.sections, self.crop)
+        patches = IsotropicBlocks(self.sections, self.crop, self.axes)
         return (Stage("fit", ("net",), patches, self.budget, self.batch, epoch=epoch, validation=16),)
 
     def configure_optimizers(self) -> object:  # type: ignore[override]  # Lightning takes both forms
