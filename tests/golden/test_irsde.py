@@ -19,7 +19,7 @@ from vemrecon.methods.irsde.diffusion import (
     reverse_mean,
 )
 from vemrecon.methods.irsde.nafnet import NAFNet
-from vemrecon.methods.irsde.released import from_released, our_name
+from vemrecon.methods.irsde.released import from_released, network_options, our_name
 from vemrecon.methods.irsde.samplers import START, start_state, step_back
 from vemrecon.methods.irsde.schedule import make_schedule
 from vemrecon.methods.irsde.unet import UNet
@@ -51,6 +51,16 @@ def network(file):
     state = {name.removeprefix("state."): value for name, value in tensors.items() if name.startswith("state.")}
     net.load_state_dict(from_released(state))
     return net.eval()
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_arguments_of_the_network_are_read_off_its_weights(file):
+    facts, tensors = loaded(file)
+    kind, arguments = options(facts["config"])
+    state = {name.removeprefix("state."): value for name, value in tensors.items() if name.startswith("state.")}
+    found = network_options(state)
+    assert found.pop("network") == kind.__name__.lower()
+    assert found == {key: list(value) if isinstance(value, list | tuple) else value for key, value in arguments.items()}
 
 
 @cache

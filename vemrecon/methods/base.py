@@ -73,8 +73,8 @@ class Method(LightningModule, ABC):
     """The stage at work; set by the runner before each one."""
     source: Source
     """What the stage learns from; set by the runner. Asking it for more than the regime allows raises `LeakError`."""
-    seed: int
-    """Of the training; set by the runner. Methods with randomness of their own derive it from here."""
+    seed: int = 0
+    """Of the run; set when the method is built. Methods with randomness of their own derive it from here."""
     progress: Callable[[float], None]
     """Told the finished share of `prepare`; set by the runner."""
 

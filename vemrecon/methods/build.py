@@ -28,9 +28,11 @@ def build_method(
             raise unknown(f"argument of {name}", argument, known)
     task = {key: value for key, value in (("scale", scale), ("grid", grid)) if key in known}
     try:
-        return initialise(lambda: kind(**{**task, **arguments}), seed)
+        method = initialise(lambda: kind(**{**task, **arguments}), seed)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"method '{name}' does not accept {dict(arguments)}: {error}") from error
+    method.seed = seed
+    return method
 
 
 def initialise(build: Callable[[], Method], seed: int) -> Method:

@@ -136,6 +136,7 @@ class D2R(Method):
         if self.diffusion is None:
             return volume
         diffusion = self.diffusion.eval()
+        diffusion.seed = self.seed
 
         def restore(direction: str, tile: Tensor, origin: Triple) -> Tensor:
             samples = [
@@ -161,7 +162,7 @@ class D2R(Method):
         for name, value in self.diffusion.state_dict().items():
             digest.update(name.encode())
             digest.update(value.detach().cpu().numpy().tobytes())
-        sampling = [self.diffusion.sampler, self.diffusion.steps, self.diffusion.samples, self.diffusion.noise_seed]
+        sampling = [self.diffusion.sampler, self.diffusion.steps, self.diffusion.samples, self.seed]
         return digest_of([digest.hexdigest(), *sampling, self.factor, self.pieces, self.overlap])[:12]
 
     def configure_optimizers(self) -> object:  # type: ignore[override]  # Lightning takes several forms

@@ -67,7 +67,6 @@ class IRSDE(Method):
         sampler: `sde`, `ode` or `posterior`.
         steps: Evaluations of the network for one sample of a section; None for all levels.
         samples: Reconstructions that are averaged; more than one give an uncertainty.
-        noise_seed: Of the noise of reconstructions.
         average_every: Batches between updates of the running average; 0 uses the last weights.
         section: Rows and columns of what the network restores at once, margins included; rows are those of the result.
         halo: Margins that are thrown away, in observed voxels along z and along y and x.
@@ -92,7 +91,6 @@ class IRSDE(Method):
         steps: int | None = None,
         direction: str = "mean",
         samples: int = 1,
-        noise_seed: int = 0,
         crop: int = 256,
         batch: int = 4,
         budget: int = 200000,
@@ -118,7 +116,7 @@ class IRSDE(Method):
         self.grid: Grid = grid if registered else "centred"
         self.residual = residual
         self.sampler, self.direction = sampler, direction
-        self.samples, self.noise_seed = samples, noise_seed
+        self.samples = samples
         self.crop, self.batch, self.budget = round(math.ceil(crop / scale) * scale), batch, budget
         self.learning_rate, self.final_rate, self.average_every = learning_rate, final_rate, average_every
         self.net = NAFNet(width, encoder, middle, decoder) if network == "nafnet" else UNet(width, depth)
@@ -277,7 +275,7 @@ class IRSDE(Method):
         """Noise of every step in a box of the reconstruction, with its axes in the order of a batch of sections."""
 
         def of_step(step: int | str) -> Tensor:
-            key = noise_key(self.noise_seed, "irsde", name, step)
+            key = noise_key(self.seed, "irsde", name, step)
             return noise_at(key, start, shape, self.device).permute(order)[:, None]
 
         return of_step
