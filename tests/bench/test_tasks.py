@@ -135,11 +135,12 @@ def test_lateral_scores_are_those_of_xy_sections_only(tmp_path, name):
     reconstruct_volume(method, observed, 4, tmp_path / "made.zarr", like=truth, axis=1)
     made = replace(open_volume(tmp_path / "made.zarr"), voxel_size=truth.voxel_size)
     scene = Scene(observed, truth, 1)
-    metrics = ("psnr", "ssim", "frc")
+    metrics = ("psnr", "ssim", "fsim", "frc")
     rows, curves = score_against_truth(scene, made, degradation, metrics, [2], lambda share: None)
     whole = {(row["metric"], row["plane"]): row for row in rows if (row["range"], row["block"]) == ("all", "all")}
     assert set(whole) == {
-        ("psnr", "xy"), ("psnr", "volume"), ("ssim", "xy"), *(("frc", plane) for plane in ("all", "y", "x", "ratio")),
+        ("psnr", "xy"), ("psnr", "volume"), ("ssim", "xy"), ("fsim", "xy"),
+        *(("frc", plane) for plane in ("all", "y", "x", "ratio")),
     }  # fmt: skip
     a, b = (np.rint(v.read(v.whole).astype(np.float64) * 255) for v in (truth, made))
     psnr = [10 * np.log10(255**2 / ((p - q) ** 2).mean()) for z, (p, q) in enumerate(zip(a, b, strict=True)) if z != 2]

@@ -9,7 +9,7 @@ import functools
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ SSIM = {
 }
 MS_SSIM = {"torchmetrics_gaussian11": "", "pytorch_msssim_win11": "p11", "pytorch_msssim_win5": "p5"}
 FSC_CURVES = {"hann": "fsc", "none": "fsc_none"}
-PAIR_METRICS = ("mse", "mae", "psnr", "ssim", "ms_ssim", "fsc", "power_anisotropy_log10", "axial")
+PAIR_METRICS = ("mse", "mae", "psnr", "ssim", "ms_ssim", "fsc", "power_anisotropy_log10", "axial", "fsim_xy_subset")
 
 
 def golden_folder() -> Path | None:
@@ -111,7 +111,7 @@ def scored(section: str, file: str, entry: Mapping[str, Any]) -> Evaluation:
     return _scored(json.dumps([section, file, entry["id"]]))
 
 
-def score_pair(entry: Mapping[str, Any]) -> Evaluation:
+def pair(entry: Mapping[str, Any]) -> tuple[recipes.Grey, recipes.Grey]:
     recipe = entry["reference"]
     if isinstance(recipe, str):
         reference = recipes.run_recipe(recipe, {})
@@ -122,6 +122,11 @@ def score_pair(entry: Mapping[str, Any]) -> Evaluation:
     assert list(reference.shape) == entry["shape_zyx"]
     assert recipes.sha256(reference) == entry["sha256_reference"], "the input is wrong, not the metric"
     assert recipes.sha256(test) == entry["sha256_test"], "the input is wrong, not the metric"
+    return reference, test
+
+
+def score_pair(entry: Mapping[str, Any]) -> Evaluation:
+    reference, test = pair(entry)
     voxel_size = VoxelSize(*entry["voxel_nm_zyx"])
     wanted = [name for name in METRICS if name.split("_")[0] in ("psnr", "ssim")]
     wanted += [name for name in METRICS if name.startswith("ms_ssim") and "ms_ssim" in entry["metrics"]]
@@ -133,6 +138,12 @@ def score_pair(entry: Mapping[str, Any]) -> Evaluation:
         ranges={"all": Region.whole(reference.shape)},
         scale=entry["scale"],
     )
+
+
+def fsim_of_sections(entry: Mapping[str, Any], sections: Sequence[int]) -> float | None:
+    truth, other = (GreyVolume(grey[list(sections)], VoxelSize(1, 1, 1)) for grey in pair(entry))
+    found = evaluate(truth, other, metrics=("fsim",), planes=("xy",), ranges={"all": Region.whole(truth.shape)})
+    return row(found, "fsim", "", "xy").value
 
 
 def score_protocol(entry: Mapping[str, Any]) -> Evaluation:
@@ -239,6 +250,8 @@ def test_golden_pairs_agree(file: str, entry: dict[str, Any], metric: str) -> No
         pytest.skip(f"vemrecon does not implement '{metric}' yet")
     tolerance = golden_files()[file]["absolute_tolerance"]
     expected = entry["metrics"][metric]
+    if metric == "fsim_xy_subset":
+        return agree(fsim_of_sections(entry, expected["slices"]), expected["value"], tolerance["fsim"])
     found = scored("pairs", file, entry)
     if metric == "mse":
         decibels = 10 * np.log10(255**2 / expected)
@@ -262,6 +275,7 @@ def test_golden_pairs_agree(file: str, entry: dict[str, Any], metric: str) -> No
         agree(difference, expected["difference"], tolerance[metric])
     else:
         check_axial(found, expected, tolerance["axial"])
+    return None
 
 
 @pytest.mark.parametrize(("file", "entry", "metric"), cases("protocols"))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from metrics.metric_volumes import GreyVolume, noisy, textured
 
 from vemrecon.errors import ConfigError, DataError
@@ -103,7 +104,8 @@ def test_ranges_and_blocks_equal_their_crops() -> None:
     b = noisy(a)
     span = Region((0, 0, 0), (21, 33, 29))
     block = Region((2, 5, 3), (24, 30, 28))
-    names = tuple(name for name in METRICS if name != "axial")  # axial counts sections from the start of the truth
+    # Axial counts sections from the start of the truth, and FSIM has no blocks.
+    names = tuple(name for name in METRICS if name not in ("axial", "fsim"))
     found = scored(a, b, ranges={**ALL, "span": span}, blocks={"b": block}, metrics=names)
     common = Region((2, 5, 3), (21, 30, 28))
     for where, region in (
@@ -129,7 +131,32 @@ def test_short_axes_give_notes_and_no_crash() -> None:
     assert pick(found, "ssim", "mean", "gaussian11").value is None
     assert pick(found, "ssim", "xy", "gaussian11").value is not None
     assert "shorter than 176" in pick(found, "ms_ssim", "xy", "").note
+    assert "shorter than 24" in pick(found, "fsim", "xz").note
     assert "shorter than 16" in pick(found, "fsc", "z", "hann").note
+
+
+@pytest.mark.parametrize("metric", ["ms_ssim_p5", "fsim"])
+def test_metrics_of_whole_sections_can_be_asked_for_some_planes(metric: str) -> None:
+    a = textured((66, 70, 68))
+    b = noisy(a)
+    full, part = scored(a, b, metrics=(metric,)), scored(a, b, metrics=(metric,), planes=("xy", "yz"))
+    assert part.scores == tuple(row for row in full.scores if row.plane in ("xy", "yz"))
+
+
+def test_whole_sections_score_the_same_with_any_number_of_threads() -> None:
+    a = textured((66, 70, 68))
+    b = noisy(a)
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(scored(a, b, metrics=("ms_ssim_p5", "fsim")).scores)
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    for one, three in zip(*found, strict=True):
+        assert one.value == pytest.approx(three.value, abs=1e-6)
 
 
 def test_constant_volumes_give_no_nan() -> None:
@@ -146,7 +173,7 @@ def test_every_metric_gives_finite_rows_and_plain_curves() -> None:
     a = textured((66, 70, 68))
     b = noisy(a)
     found = scored(a, b, metrics=METRICS, scale=4)
-    assert {row.metric for row in found.scores} == {"psnr", "ssim", "ms_ssim", "fsc", "axial"}
+    assert {row.metric for row in found.scores} == {"psnr", "ssim", "ms_ssim", "fsim", "fsc", "axial"}
     assert {row.variant for row in found.scores if row.metric == "fsc"} == {"hann", "none"}
     curves = json.loads(json.dumps(found.curves, allow_nan=False))
     assert len(curves["slices"]["all"]["mae"]) == 66

@@ -107,6 +107,16 @@ def test_the_best_values_are_marked_in_the_right_direction(make_run, tmp_path: P
     assert winners(board, "cost/parameters") == set()
 
 
+def test_a_metric_on_request_has_a_column_of_its_own(make_run, tmp_path: Path):
+    make_run("linear", rows=[*scores(24.0), score("fsim", "", "xy", 0.91)])
+    make_run("bicubic", rows=[*scores(25.0), score("fsim", "", "xy", 0.93)])
+
+    board = board_of(tmp_path)
+
+    assert [c.label for c in board.tables[0].columns if c.metric == "fsim"] == ["fsim xy"]
+    assert winners(board, "fsim//xy") == {"bicubic"}
+
+
 def test_costs_from_different_hardware_have_no_winner(make_run, tmp_path: Path):
     make_run("linear", costs={**COSTS, "reconstruct_seconds": 1.0})
     make_run("bicubic", costs={**COSTS, "reconstruct_seconds": 2.0}, environment={**ENVIRONMENT, "cpu": "other"})

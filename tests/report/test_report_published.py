@@ -155,6 +155,7 @@ def test_reasons_follow_from_what_is_known():
     moved = {"name": "subsample", "arguments": {"offset": 2}}
     assert first(task("epfl", 8, moved), "D2R-DGEAN")[0] == "ours with offset=2"
     assert "voxels of 8 nm, ours 10 nm" in first(task("fib25", 6, SUBSAMPLE), "EMGauss")
+    assert "FSIM implementation not stated" in first(task("fib25", 6, SUBSAMPLE), "EMGauss", "Table 2")
     assert first(task("fib25s", 8, SUBSAMPLE), "D2R-AENet")[0] == "our sample is a cube of 250 voxels"
     assert "region not given, one block of 500³ voxels" in first(task("epfl", 6), "EMGauss")
     assert first(task("epfl", 8), "IsoVEM", "text sec. 2.2")[0].startswith("region differs")

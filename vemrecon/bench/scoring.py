@@ -12,6 +12,7 @@ from vemrecon.degrade import Degradation
 from vemrecon.metrics.evaluate import Evaluation, evaluate
 from vemrecon.metrics.frc import ring_correlation
 from vemrecon.metrics.names import SECTION_METRICS
+from vemrecon.metrics.whole_sections import ALL_PLANES
 from vemrecon.volume import Region, Volume
 
 LATERAL_PLANES = {"psnr": ("xy", "volume")}
@@ -40,6 +41,7 @@ def score_against_truth(
         reconstruction,
         metrics=[name for name in metrics if name in SECTION_METRICS] if lateral else metrics,
         axis=scene.axis,
+        planes=("xy",) if lateral else ALL_PLANES,
         ranges=ranges,
         kept_sections=kept,
         defects=defects,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,10 +11,11 @@ from torch import Tensor
 
 from vemrecon.errors import ConfigError, DataError, unknown
 from vemrecon.metrics.fsc import DIRECTIONS, FourierShellCorrelation, ShellCurve
+from vemrecon.metrics.fsim import FeatureSimilarity
 from vemrecon.metrics.isotropy import AxialContinuity, PowerAnisotropy
-from vemrecon.metrics.ms_ssim import VARIANTS, MultiScaleStructuralSimilarity
+from vemrecon.metrics.ms_ssim import MultiScaleStructuralSimilarity
 from vemrecon.metrics.names import FSC_WINDOWS, METRICS, MS_SSIM_VARIANTS, SSIM_VARIANTS
-from vemrecon.metrics.passes import MOST_VOXELS_3D, bounding_region, multiscale_pass, spectral_pass, tile_pass
+from vemrecon.metrics.passes import MOST_VOXELS_3D, bounding_region, section_pass, spectral_pass, tile_pass
 from vemrecon.metrics.psnr import PeakSignalNoiseRatio
 from vemrecon.metrics.rows import (
     AXES,
@@ -30,6 +31,7 @@ from vemrecon.metrics.score import Score
 from vemrecon.metrics.spectrum import EDGE_LIMIT, spectral_blocks
 from vemrecon.metrics.ssim import WINDOWS, StructuralSimilarity, intersection
 from vemrecon.metrics.tiles import Readable
+from vemrecon.metrics.whole_sections import ALL_PLANES, WholeSectionMetric
 from vemrecon.metrics.windows import window
 from vemrecon.volume.region import Region, triple
 from vemrecon.volume.voxels import VoxelSize
@@ -65,6 +67,7 @@ def evaluate(
     *,
     metrics: Sequence[str] = ("psnr", "ssim", "fsc"),
     axis: int = 0,
+    planes: Collection[str] = ALL_PLANES,
     ranges: Mapping[str, Region],
     kept_sections: Sequence[int] = (),
     defects: Sequence[int] = (),
@@ -82,11 +85,14 @@ def evaluate(
         reconstruction: Volume in the coordinates of the truth, same shape.
         metrics: Names out of `METRICS`.
         axis: The degraded axis: 0, 1 or 2 for z, y or x.
+        planes: What the metrics that see whole sections (`ms_ssim`, `fsim`) are computed for, out of xy, xz, yz and
+            volume; the others give all of them at once.
         ranges: Scored regions by name (`all`, `span`), in voxels of the truth.
         kept_sections: Positions along `axis` of sections that were copied from the input. They are left out of the mean
             over sections perpendicular to `axis`, but count in the volume value and, as rows, in the other planes.
         defects: Positions along z of damaged sections, left out of every xy mean.
-        blocks: Evaluation blocks by name; each is scored on its own, cut to each range.
+        blocks: Evaluation blocks by name; each is scored on its own, cut to each range. `fsim` leaves them out: it
+            compares large sections at reduced size, so that a block of a section is not scored at the same scale.
         scale: Axial over lateral voxel size of the input, for the layering measures of `axial`.
         edge_limit: Longest edge, in voxels, of a Fourier transform; see `spectral_blocks`.
         progress: Called with the fraction of the work that is done.
@@ -107,7 +113,8 @@ def evaluate(
         raise ConfigError(f"axis must be 0, 1 or 2 (z, y or x), got {axis}")
     _check_shapes(truth, reconstruction)
     scopes = _scopes(Region.whole(truth.shape), ranges, blocks or {})
-    run = _Run(truth, reconstruction, axis, scopes, LeftOut(axis, frozenset(kept_sections), frozenset(defects)), scale)
+    left_out = LeftOut(axis, frozenset(kept_sections), frozenset(defects))
+    run = _Run(truth, reconstruction, axis, planes, scopes, left_out, scale)
     return run.evaluate(tuple(dict.fromkeys(metrics)), edge_limit, _Progress(progress))
 
 
@@ -143,12 +150,13 @@ class _Run:
         truth: Readable,
         reconstruction: Readable,
         axis: int,
+        planes: Collection[str],
         scopes: Sequence[Scope],
         left_out: LeftOut,
         scale: float | None,
     ) -> None:
         self.pair = (truth, reconstruction)
-        self.axis, self.scopes, self.left_out, self.scale = axis, scopes, left_out, scale
+        self.axis, self.planes, self.scopes, self.left_out, self.scale = axis, planes, scopes, left_out, scale
         self.regions = list(dict.fromkeys(scope.region for scope in scopes))  # equal regions are computed once
         self.scores: list[Score] = []
         self.curves: dict[str, Any] = {}
@@ -162,11 +170,15 @@ class _Run:
         tile_work = 1 + 5 * len(ssim)  # weights are rough relative costs per voxel
         voxels = sum(region.voxels for region in self.regions)
         whole = bounding_region(self.regions).voxels
+        unblocked = list(dict.fromkeys(s.region for s in self.scopes if s.block == "all")) if "fsim" in names else []
         progress.total = whole * tile_work + voxels * (2 * bool(spectral) + 15 * len(multiscale))
+        progress.total += 45 * sum(region.voxels for region in unblocked)
 
         self._tiles(names, ssim, lambda n: progress.add(n * tile_work))
         for name in multiscale:
             self._multiscale(name, lambda n: progress.add(5 * n))
+        if unblocked:
+            self._feature_similarity(unblocked, lambda n: progress.add(15 * n))
         for region in self.regions if spectral else ():
             self._spectral(names, region, edge_limit, lambda n: progress.add(2 * n))
 
@@ -182,33 +194,40 @@ class _Run:
         halo = max([1, *(metric.radius for metric in ssim.values())])
         tile_pass(*self.pair, self.regions, [continuity, *psnr, *ssim.values()], halo, done)
         for similarity in psnr:
-            self._sections("psnr", "", "dB", similarity.compute(), "not defined")
+            values = dict(zip(self.regions, similarity.compute(), strict=True))
+            self._sections("psnr", "", "dB", values, "not defined")
         for name, metric in ssim.items():
-            values = metric.compute()
+            values = dict(zip(self.regions, metric.compute(), strict=True))
             if metric.mirrors:
-                values = [_planes(scope) for scope in values]
+                values = {region: _planes(found) for region, found in values.items()}
             note = f"not defined: a side is shorter than {len(window(WINDOWS[SSIM_VARIANTS[name]]))}"
             self._sections("ssim", SSIM_VARIANTS[name], "", values, note)
         self._continuity("axial" in names, continuity.compute())
 
     def _multiscale(self, name: str, done: Callable[[float], None]) -> None:
         variant = MS_SSIM_VARIANTS[name]
-        metric = MultiScaleStructuralSimilarity(self.regions, variant)
-        multiscale_pass(*self.pair, metric, done)
+        metric = MultiScaleStructuralSimilarity(self.regions, variant, self.planes)
+        limit = f" (volume: at most {MOST_VOXELS_3D} voxels)" if metric.volumes else ""
+        self._whole_sections("ms_ssim", variant, metric, limit, done)
+
+    def _feature_similarity(self, regions: Sequence[Region], done: Callable[[float], None]) -> None:
+        self._whole_sections("fsim", "", FeatureSimilarity(regions, self.planes), "", done)
+
+    def _whole_sections(
+        self, name: str, variant: str, metric: WholeSectionMetric, limit: str, done: Callable[[float], None]
+    ) -> None:
+        section_pass(*self.pair, metric, done)
         values = metric.per_section()  # `compute` would warn when no section is large enough
-        if not metric.variant.volumes:
-            values = [_planes(scope) for scope in values]
-        note = f"not defined: a side is shorter than {VARIANTS[variant].shortest}"
-        if metric.variant.volumes:
-            note += f" (volume: at most {MOST_VOXELS_3D} voxels)"
-        self._sections("ms_ssim", variant, "", values, note)
+        note = f"not defined: a side is shorter than {metric.shortest}{limit}"
+        self._sections(name, variant, "", dict(zip(metric.scopes, values, strict=True)), note)
 
     def _sections(
-        self, metric: str, variant: str, unit: str, values: Sequence[Mapping[str, Tensor]], undefined: str
+        self, metric: str, variant: str, unit: str, values: Mapping[Region, Mapping[str, Tensor]], undefined: str
     ) -> None:
         for scope in self.scopes:
-            found = values[self.regions.index(scope.region)]
-            self.scores += section_rows(metric, variant, unit, scope, found, self.left_out, undefined)
+            if scope.region in values:
+                found = values[scope.region]
+                self.scores += section_rows(metric, variant, unit, scope, found, self.left_out, undefined)
 
     def _continuity(self, wanted: bool, sums: Sequence[Mapping[str, Tensor]]) -> None:
         for scope in self.scopes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vemrecon.errors import DataError, unknown
-from vemrecon.metrics.sections import PLANES, SectionMetric
+from vemrecon.errors import unknown
 from vemrecon.metrics.ssim import C2, moment_maps, similarity, similarity_terms
+from vemrecon.metrics.whole_sections import ALL_PLANES, WholeSectionMetric
 from vemrecon.metrics.windows import smooth
 from vemrecon.volume.region import Region
 
@@ -68,46 +68,26 @@ def multiscale_similarity(a: Tensor, b: Tensor, variant: Variant) -> Tensor:
     return result * similarity(means).flatten(1).mean(dim=1).relu_() ** WEIGHTS[-1]
 
 
-class MultiScaleStructuralSimilarity(SectionMetric):
+class MultiScaleStructuralSimilarity(WholeSectionMetric):
     """MS-SSIM of whole sections in three planes; each section is added once.
 
     Args:
         scopes: Regions to score.
         variant: Empty for the primary definition, `p11` or `p5`.
+        planes: What to score out of xy, xz, yz and volume.
 
     Source: metrics.md, section 2.
     """
 
-    def __init__(self, scopes: Sequence[Region], variant: str = "", **options: Any) -> None:
-        super().__init__(scopes, **options)
+    def __init__(
+        self, scopes: Sequence[Region], variant: str = "", planes: Collection[str] = ALL_PLANES, **options: Any
+    ) -> None:
+        super().__init__(scopes, planes, **options)
         if variant not in VARIANTS:
             raise unknown("MS-SSIM variant", variant, VARIANTS)
         self.variant = VARIANTS[variant]
+        self.shortest, self.volumes = self.variant.shortest, self.variant.volumes
 
-    def defined(self, i: int, plane: str) -> bool:
-        """Whether the sections (or the volume) of a scope are large enough."""
-        sides = [n for axis, n in enumerate(self.scopes[i].shape) if axis != PLANES.get(plane)]
-        return min(sides) >= self.variant.shortest and (plane != "volume" or self.variant.volumes)
-
-    def update(self, i: int, plane: str, first: int, a: Tensor, b: Tensor) -> None:
-        """Add a run of sections, or a volume.
-
-        Args:
-            i: Index of the scope.
-            plane: xy, xz, yz or volume.
-            first: Index of the first section inside the scope.
-            a: Grey levels, shape (sections, rows, columns), or (1, z, y, x) for a volume.
-            b: The same shape.
-        """
-        sums = getattr(self, f"{plane}_{i}")
-        sums[0, first : first + len(a)] += multiscale_similarity(a, b, self.variant)
-        sums[1, first : first + len(a)] += 1
-
-    def means(self, i: int, plane: str) -> Tensor:
-        """Value per section (one number for `volume`); empty if a side is too short."""
-        sums, counts = getattr(self, f"{plane}_{i}")
-        if not self.defined(i, plane) or (plane == "volume" and not bool(counts.any())):
-            return torch.zeros(0, dtype=torch.float64)
-        if bool((counts != 1).any()):
-            raise DataError(f"{type(self).__name__}: the sections of {self.scopes[i]} were not added exactly once")
-        return sums / counts
+    def compare(self, a: Tensor, b: Tensor) -> Tensor:
+        """MS-SSIM of pairs of sections or volumes."""
+        return multiscale_similarity(a, b, self.variant)

@@ -17,7 +17,7 @@ MS_SSIM_VARIANTS: dict[str, str] = {"ms_ssim": "", "ms_ssim_p11": "p11", "ms_ssi
 FSC_WINDOWS: dict[str, str] = {"fsc": "hann", "fsc_none": "none"}
 """Metric name to the taper that is applied before the Fourier transform."""
 
-SECTION_METRICS: tuple[str, ...] = ("psnr", *SSIM_VARIANTS, *MS_SSIM_VARIANTS)
+SECTION_METRICS: tuple[str, ...] = ("psnr", *SSIM_VARIANTS, *MS_SSIM_VARIANTS, "fsim")
 """Metrics that are means over sections, so that single planes can be scored."""
 
 KIND_METRICS: Mapping[str, tuple[str, ...]] = {

@@ -5,16 +5,17 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import torch
 from torchmetrics import Metric
 
 from vemrecon.metrics.fsc import FourierShellCorrelation
 from vemrecon.metrics.isotropy import PowerAnisotropy
-from vemrecon.metrics.ms_ssim import MultiScaleStructuralSimilarity
 from vemrecon.metrics.sections import PLANES
 from vemrecon.metrics.spectrum import folded_spectra
 from vemrecon.metrics.tiles import Readable, Tile, read_pair, tile_batches
+from vemrecon.metrics.whole_sections import WholeSectionMetric
 from vemrecon.volume.region import Region, triple
 
 SLAB_VOXELS = 2**21  # sections that are held at once; a float64 map of them is 16 MB
@@ -46,8 +47,7 @@ def tile_pass(
     copies of the metrics, so the many short operations never wait for another core. States are sums; the copies are
     added up at the end. The share of a thread is fixed: the same number of threads gives the same bits.
     """
-    threads = torch.get_num_threads()
-    crews = [list(metrics), *(copy.deepcopy(list(metrics)) for _ in range(threads - 1))]
+    crews = [list(metrics), *(copy.deepcopy(list(metrics)) for _ in range(torch.get_num_threads() - 1))]
 
     def work(crew: Sequence[Metric], share: Sequence[Tile]) -> float:
         for tile in share:
@@ -56,36 +56,48 @@ def tile_pass(
                     metric.update(tile)
         return float(sum(tile.core.voxels for tile in share))
 
-    try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            running: Iterable[float] = ()
-            for batch in tile_batches(truth, reconstruction, bounding_region(regions), halo):
-                finished = sum(running)  # waits; the batch was read meanwhile
-                running = pool.map(work, crews, [batch[k::threads] for k in range(threads)])
-                done(finished)
-            done(sum(running))
-    finally:
-        torch.set_num_threads(threads)
+    with _lone_threads() as (pool, threads):
+        running: Iterable[float] = ()
+        for batch in tile_batches(truth, reconstruction, bounding_region(regions), halo):
+            finished = sum(running)  # waits; the batch was read meanwhile
+            running = pool.map(work, crews, [batch[k::threads] for k in range(threads)])
+            done(finished)
+        done(sum(running))
     for crew in crews[1:]:
         for metric, other in zip(metrics, crew, strict=True):
             metric.merge_state(other)
 
 
-def multiscale_pass(
-    truth: Readable, reconstruction: Readable, metric: MultiScaleStructuralSimilarity, done: Done
-) -> None:
-    """Show whole sections of every plane, a slab at a time; small volumes also as a whole."""
+@contextmanager
+def _lone_threads() -> Iterator[tuple[ThreadPoolExecutor, int]]:
+    """As many threads as torch may use, and their number; none of them waits for another inside an operation."""
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield pool, threads
+    finally:
+        torch.set_num_threads(threads)
+
+
+def section_pass(truth: Readable, reconstruction: Readable, metric: WholeSectionMetric, done: Done) -> None:
+    """Compare whole sections of every plane, a slab at a time; small volumes also as a whole.
+
+    The sections of a slab are shared out among threads, each of which works alone, as in `tile_pass`.
+    """
     for i, region in enumerate(metric.scopes):
         for plane, normal in PLANES.items():
-            if metric.defined(i, plane):
+            if not metric.defined(i, plane):
+                done(region.voxels)
+                continue
+            with _lone_threads() as (pool, threads):
                 for slab in _slabs(region, normal):
-                    a, b = read_pair(truth, reconstruction, slab)
-                    first = slab.start[normal] - region.start[normal]
-                    metric.update(i, plane, first, a.movedim(normal, 0), b.movedim(normal, 0))
-            done(region.voxels)
+                    a, b = (v.movedim(normal, 0) for v in read_pair(truth, reconstruction, slab))
+                    values = pool.map(metric.compare, a.chunk(threads), b.chunk(threads))
+                    metric.update(i, plane, slab.start[normal] - region.start[normal], torch.cat([*values]))
+                    done(slab.voxels)
         if metric.defined(i, "volume") and region.voxels <= MOST_VOXELS_3D:
             a, b = read_pair(truth, reconstruction, region)
-            metric.update(i, "volume", 0, a[None], b[None])
+            metric.update(i, "volume", 0, metric.compare(a[None], b[None]))
 
 
 def _slabs(region: Region, normal: int) -> Iterator[Region]:

@@ -53,15 +53,15 @@ def section_rows(
     left_out: LeftOut,
     undefined: str,
 ) -> list[Score]:
-    """Rows xy, xz, yz, mean and volume of a metric that is averaged over sections.
+    """Rows xy, xz, yz, mean (of these three) and volume of a metric that is averaged over sections.
 
     Args:
         metric: Name of the metric.
         variant: Variant of the metric.
         unit: Unit of the values.
         scope: What was scored.
-        values: Per plane one value per section, one for `volume` if there is such a form; infinite for identical
-            sections, empty where the metric is not defined.
+        values: Per plane that is asked for one value per section, one for `volume` if there is such a form; infinite
+            for identical sections, empty where the metric is not defined.
         left_out: Sections that do not count.
         undefined: Note for planes where the metric is not defined.
     """
@@ -70,11 +70,13 @@ def section_rows(
         if values[plane].numel()
         else Score(metric, variant, plane, scope.range, scope.block, None, unit, note=undefined)
         for plane in PLANES
+        if plane in values
     ]
-    found = [row.value for row in rows if row.value is not None]
-    mean = sum(found) / len(found) if len(found) == len(PLANES) else None
-    note = "" if mean is not None else "not defined in every plane"
-    rows.append(Score(metric, variant, "mean", scope.range, scope.block, mean, unit, note=note))
+    if len(rows) == len(PLANES):
+        found = [row.value for row in rows if row.value is not None]
+        mean = sum(found) / len(found) if len(found) == len(PLANES) else None
+        note = "" if mean is not None else "not defined in every plane"
+        rows.append(Score(metric, variant, "mean", scope.range, scope.block, mean, unit, note=note))
     if "volume" in values:
         volume = values["volume"].reshape(-1)
         note = undefined if not len(volume) else "" if bool(volume.isfinite().all()) else "identical"
