@@ -52,6 +52,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "installing vemrecon into $(VENV) (minutes the first time)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps lpips
 	@touch $@
 
 clean:  ## remove caches and builds; runs and .venv stay

@@ -6,7 +6,7 @@ from pathlib import Path
 import vemrecon
 
 ROOT = Path(vemrecon.__file__).parent
-BASE = {"volume", "files", "seeding", "errors", "version", "protocol", "processes"}
+BASE = {"volume", "files", "seeding", "errors", "version", "protocol", "processes", "perceptual"}
 DOORS = {
     "volume": BASE,
     "degrade": BASE,
@@ -15,7 +15,7 @@ DOORS = {
     "methods": BASE | {"nets", "degrade", "data"},
     "fit": BASE | {"methods", "data"},
     "infer": BASE | {"methods"},
-    "metrics": {"volume", "errors"},
+    "metrics": {"volume", "errors", "perceptual"},
     "bench": BASE | {"fit", "infer", "metrics", "methods", "data", "degrade"},
     "report": BASE | {"bench"},
     "commands": BASE | {"bench", "fit", "metrics", "methods", "data", "degrade", "report", "progress"},

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vemrecon import perceptual
 from vemrecon.bench.plan import make_plan
 from vemrecon.bench.request import Place, Request, TaskRequest
 from vemrecon.bench.result import RunResult
@@ -80,6 +81,20 @@ def test_states_decide_what_is_done(tmp_path):
     assert to_do(plan, retry_failed=True) == [plan[1], plan[2]]
     more = make_plan(request(seeds=(0,), metrics=("psnr", "fsc_none")), Place(tmp_path), fetch=False)
     assert more[0] in to_do(more, retry_failed=False), "a metric that is not there yet is scored anew"
+
+
+def test_a_finished_run_is_scored_again_when_what_lpips_needs_has_arrived(tmp_path, monkeypatch):
+    plan = make_plan(request(seeds=(0,), metrics=("psnr", "lpips")), Place(tmp_path), fetch=False)[:1]
+    row = {"metric": "lpips", "variant": "vgg", "value": None, "note": f"{perceptual.UNAVAILABLE}: no weights"}
+    plan[0].folder.create()
+    plan[0].folder.write_result("done", scores=(row,))
+    monkeypatch.setattr(perceptual, "obstacle", lambda network: "no weights")
+    assert to_do(plan, retry_failed=False) == []
+    monkeypatch.setattr(perceptual, "obstacle", lambda network: "")
+    assert to_do(plan, retry_failed=False) == plan
+    for known in ({**row, "note": "not defined: a side is shorter than 16"}, {**row, "value": 0.3, "note": ""}):
+        plan[0].folder.write_result("done", scores=(known,))
+        assert to_do(plan, retry_failed=False) == []
 
 
 def test_a_result_that_cannot_be_read_counts_as_not_done(tmp_path):

@@ -21,7 +21,8 @@ from vemrecon.errors import ConfigError, DataError
 from vemrecon.infer.reconstruct import reconstruct_volume
 from vemrecon.methods.base import Method, Tile, TileShape
 from vemrecon.methods.interpolation import Interpolation
-from vemrecon.metrics.native import isotropy_scores, uncertainty_scores
+from vemrecon.metrics.native import isotropy_scores
+from vemrecon.metrics.uncertainty import uncertainty_scores
 from vemrecon.volume import Volume, VoxelSize, open_volume
 
 SECTIONS = VoxelSize(40, 4, 4)

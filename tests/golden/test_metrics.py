@@ -13,13 +13,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import lpips_stand_in as stand_in
 import metrics_recipes as recipes
 import numpy as np
 import pytest
+import torch
 
+from vemrecon.methods.eightfold import eightfold
 from vemrecon.metrics.evaluate import Evaluation, evaluate
 from vemrecon.metrics.names import METRICS
 from vemrecon.metrics.score import Score
+from vemrecon.metrics.uncertainty import uncertainty_scores
+from vemrecon.volume import Volume
 from vemrecon.volume.region import Region
 from vemrecon.volume.voxels import VoxelSize
 
@@ -33,6 +38,7 @@ SSIM = {
 MS_SSIM = {"torchmetrics_gaussian11": "", "pytorch_msssim_win11": "p11", "pytorch_msssim_win5": "p5"}
 FSC_CURVES = {"hann": "fsc", "none": "fsc_none"}
 PAIR_METRICS = ("mse", "mae", "psnr", "ssim", "ms_ssim", "fsc", "power_anisotropy_log10", "axial", "fsim_xy_subset")
+LPIPS_FORMULA = "lpips_alex_formula_backbone_xy_subset"
 
 
 def golden_folder() -> Path | None:
@@ -146,6 +152,12 @@ def fsim_of_sections(entry: Mapping[str, Any], sections: Sequence[int]) -> float
     return row(found, "fsim", "", "xy").value
 
 
+def lpips_of_sections(entry: Mapping[str, Any], sections: Sequence[int]) -> float | None:
+    truth, other = (GreyVolume(grey[list(sections)], VoxelSize(1, 1, 1)) for grey in pair(entry))
+    found = evaluate(truth, other, metrics=("lpips_alex",), planes=("xy",), ranges={"all": Region.whole(truth.shape)})
+    return row(found, "lpips", "alex", "xy").value
+
+
 def score_protocol(entry: Mapping[str, Any]) -> Evaluation:
     path, crop = recipes.crop_in_text(entry["recipe"])
     source = recipes.read_crop(data_file(path), "raw", crop)
@@ -245,11 +257,17 @@ def check_axial(found: Evaluation, expected: Mapping[str, Any], tolerance: float
 
 
 @pytest.mark.parametrize(("file", "entry", "metric"), cases("pairs"))
-def test_golden_pairs_agree(file: str, entry: dict[str, Any], metric: str) -> None:
-    if metric not in PAIR_METRICS:
+def test_golden_pairs_agree(
+    file: str, entry: dict[str, Any], metric: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if metric not in (*PAIR_METRICS, LPIPS_FORMULA):
         pytest.skip(f"vemrecon does not implement '{metric}' yet")
     tolerance = golden_files()[file]["absolute_tolerance"]
     expected = entry["metrics"][metric]
+    if metric == LPIPS_FORMULA:
+        stand_in.with_stand_in(monkeypatch)
+        stand_in.put_weights(monkeypatch, tmp_path, "alex")
+        return agree(lpips_of_sections(entry, expected["slices"]), expected["value"], tolerance["lpips"])
     if metric == "fsim_xy_subset":
         return agree(fsim_of_sections(entry, expected["slices"]), expected["value"], tolerance["fsim"])
     found = scored("pairs", file, entry)
@@ -319,8 +337,33 @@ def test_golden_baselines_agree(file: str, entry: dict[str, Any], metric: str) -
         pytest.skip(f"vemrecon does not implement '{metric}' yet")
 
 
+@pytest.mark.parametrize(("file", "entry", "metric"), cases("uncertainty"))
+def test_golden_uncertainty_agrees(file: str, entry: dict[str, Any], metric: str) -> None:
+    if entry["id"] != "U1":
+        pytest.skip(f"recipe not understood: {entry['recipe']}")
+    observed = torch.from_numpy(recipes.volume(7, (6, 16, 16)).astype(np.float64))
+    mean, spread = eightfold(rippled, observed, 4, "centred")
+    values = Volume((spread / 255).numpy().astype(np.float32), None, "uncertainty")
+    rows = {row.variant: row.value for row in uncertainty_scores(values)}
+    found = {
+        "std_mean": rows["mean"],
+        "std_p99": rows["p99"],
+        "std_max": spread.max().item(),
+        "ensemble_mean": mean.mean().item(),
+        "ensemble_minus_plain_rms": (mean - rippled(observed)).square().mean().sqrt().item(),
+    }
+    agree(found[metric], entry["metrics"][metric], golden_files()[file]["absolute_tolerance"]["uncertainty"])
+
+
+def rippled(stack: torch.Tensor) -> torch.Tensor:
+    """The model of the recipe: repeated sections and a ripple that does not turn with the volume."""
+    made = stack.repeat_interleave(4, dim=0)
+    turn_z, turn_x = (2 * np.pi * torch.arange(1, n + 1, dtype=torch.float64) / n for n in made.shape[::2])
+    return made + 6 * turn_x.sin() * turn_z.cos()[:, None, None]
+
+
 def unimplemented() -> list[Any]:
-    sections = ("segmentation", "uncertainty", "cost")
+    sections = ("segmentation", "cost")
     found = [
         pytest.param(section, id=f"{Path(file).stem}-{entry['id']}")
         for section in sections

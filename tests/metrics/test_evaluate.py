@@ -15,7 +15,7 @@ from metrics.metric_volumes import GreyVolume, noisy, textured
 
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.metrics.evaluate import Evaluation, evaluate
-from vemrecon.metrics.names import METRICS
+from vemrecon.metrics.names import LPIPS_NETWORKS, METRICS
 from vemrecon.metrics.score import Score
 from vemrecon.volume.region import Region, Triple
 from vemrecon.volume.voxels import VoxelSize
@@ -104,8 +104,8 @@ def test_ranges_and_blocks_equal_their_crops() -> None:
     b = noisy(a)
     span = Region((0, 0, 0), (21, 33, 29))
     block = Region((2, 5, 3), (24, 30, 28))
-    # Axial counts sections from the start of the truth, and FSIM has no blocks.
-    names = tuple(name for name in METRICS if name not in ("axial", "fsim"))
+    # Axial counts sections from the start of the truth; FSIM and LPIPS have no blocks.
+    names = tuple(name for name in METRICS if name not in ("axial", "fsim", *LPIPS_NETWORKS))
     found = scored(a, b, ranges={**ALL, "span": span}, blocks={"b": block}, metrics=names)
     common = Region((2, 5, 3), (21, 30, 28))
     for where, region in (
@@ -173,7 +173,7 @@ def test_every_metric_gives_finite_rows_and_plain_curves() -> None:
     a = textured((66, 70, 68))
     b = noisy(a)
     found = scored(a, b, metrics=METRICS, scale=4)
-    assert {row.metric for row in found.scores} == {"psnr", "ssim", "ms_ssim", "fsim", "fsc", "axial"}
+    assert {row.metric for row in found.scores} == {"psnr", "ssim", "ms_ssim", "fsim", "lpips", "fsc", "axial"}
     assert {row.variant for row in found.scores if row.metric == "fsc"} == {"hann", "none"}
     curves = json.loads(json.dumps(found.curves, allow_nan=False))
     assert len(curves["slices"]["all"]["mae"]) == 66

@@ -2,8 +2,8 @@
 
 import math
 import sys
-import types
 
+import lpips_stand_in as stand_in
 import pytest
 import torch
 from hypothesis import given, settings
@@ -99,33 +99,26 @@ def test_even_steps_have_the_lower_continuity_loss():
 
 def test_without_lpips_there_is_no_distance_and_one_clear_warning(monkeypatch):
     monkeypatch.setitem(sys.modules, "lpips", None)
-    with pytest.warns(UserWarning, match=r"continuity loss is off.*vemrecon\[lpips\]"):
+    with pytest.warns(UserWarning, match="continuity loss is off.*vemrecon fetch lpips"):
         assert perceptual_distance() is None
 
 
-def test_lpips_without_the_weights_of_its_trunk_is_never_used(monkeypatch):
-    def no_network(**_options):
-        raise OSError("no route to host")
-
-    monkeypatch.setitem(sys.modules, "lpips", types.SimpleNamespace(LPIPS=no_network))
-    with pytest.warns(UserWarning, match="no route to host"):
+def test_lpips_without_the_weights_of_its_network_is_never_used(monkeypatch, tmp_path):
+    stand_in.with_stand_in(monkeypatch)
+    stand_in.empty_cache(monkeypatch, tmp_path)
+    with pytest.warns(UserWarning, match="alexnet-owt-7be5be79.pth are not in torch's cache"):
         assert perceptual_distance() is None
 
 
-def test_lpips_sees_three_channels_between_minus_one_and_one(monkeypatch):
-    class Seen(torch.nn.Module):
-        def __init__(self, net, version, verbose):
-            super().__init__()
-            assert (net, version) == ("alex", "0.1")
-            self.weight = torch.nn.Parameter(torch.ones(1))
-
-        def forward(self, a, b):
-            assert a.shape[1] == 3 and a.min() == -1 and a.max() == 1
-            return self.weight * (a - b).abs().mean(dim=(1, 2, 3), keepdim=True)
-
-    monkeypatch.setitem(sys.modules, "lpips", types.SimpleNamespace(LPIPS=Seen))
-    slices = ramp([0.0, 1.0, 1.0]).clone().requires_grad_()
-    loss = continuity_loss(slices, perceptual_distance())
+def test_the_gradient_of_the_continuity_loss_passes_through_lpips(monkeypatch, tmp_path):
+    stand_in.with_stand_in(monkeypatch)
+    stand_in.put_weights(monkeypatch, tmp_path, "alex")
+    distance = perceptual_distance()
+    slices = torch.cat(images(2, (3, 1, 64, 64))).requires_grad_()
+    steps = distance(slices[:-1], slices[1:])
+    assert steps.shape == (5,) and (steps > 0).all()
+    assert torch.equal(distance(slices, slices), torch.zeros(6))
+    loss = continuity_loss(slices, distance)
+    assert loss.item() == pytest.approx((steps.mean() + gini_coefficient(steps)).item())
     loss.backward()
-    assert loss.item() == pytest.approx(1 + 0.5)
-    assert math.isfinite(slices.grad.abs().max())
+    assert 0 < slices.grad.abs().max().item() < math.inf

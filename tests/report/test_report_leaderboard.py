@@ -108,13 +108,17 @@ def test_the_best_values_are_marked_in_the_right_direction(make_run, tmp_path: P
 
 
 def test_a_metric_on_request_has_a_column_of_its_own(make_run, tmp_path: Path):
-    make_run("linear", rows=[*scores(24.0), score("fsim", "", "xy", 0.91)])
-    make_run("bicubic", rows=[*scores(25.0), score("fsim", "", "xy", 0.93)])
+    asked = [score("fsim", "", "xy", 0.91), score("lpips", "vgg", "xy", 0.3), score("lpips", "alex", "xy", 0.2)]
+    better = [score("fsim", "", "xy", 0.93), score("lpips", "vgg", "xy", 0.2), score("lpips", "alex", "xy", 0.1)]
+    make_run("linear", rows=[*scores(24.0)[:-1], *asked])
+    make_run("bicubic", rows=[*scores(25.0)[:-1], *better])
 
     board = board_of(tmp_path)
 
-    assert [c.label for c in board.tables[0].columns if c.metric == "fsim"] == ["fsim xy"]
-    assert winners(board, "fsim//xy") == {"bicubic"}
+    on_request = [c.label for c in board.tables[0].columns if c.metric in ("fsim", "lpips")]
+    assert on_request == ["fsim xy", "lpips alex xy", "lpips vgg xy"]
+    for key in ("fsim//xy", "lpips/alex/xy", "lpips/vgg/xy"):
+        assert winners(board, key) == {"bicubic"}
 
 
 def test_costs_from_different_hardware_have_no_winner(make_run, tmp_path: Path):

@@ -17,8 +17,9 @@ from vemrecon.data.source import IN_MEMORY_BYTES, in_memory
 from vemrecon.infer.reconstruct import reconstruct_volume
 from vemrecon.methods.base import Method
 from vemrecon.metrics.evaluate import evaluate
-from vemrecon.metrics.native import isotropy_scores, missing, native_score, uncertainty_scores
+from vemrecon.metrics.native import isotropy_scores, missing, native_score
 from vemrecon.metrics.score import Score
+from vemrecon.metrics.uncertainty import NO_SPREAD, uncertainty_scores
 from vemrecon.volume import Region, Volume, VoxelSize, open_volume
 
 Float32 = NDArray[np.float32]
@@ -72,7 +73,7 @@ def score_native(
     if "uncertainty" in metrics and spread is not None:
         rows += uncertainty_scores(spread)
     elif "uncertainty" in metrics:
-        rows += missing("uncertainty", UNCERTAINTY, "the method averages over neither rotations nor samples")
+        rows += missing("uncertainty", UNCERTAINTY, NO_SPREAD)
     if "inpainting" in metrics:
         rows += inpainting_scores(method, name, observed, defects)
     progress(1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -83,15 +84,21 @@ def _learn_together(folder: RunFolder, job: Job) -> None:
 
 
 def reconstruct(folder: RunFolder, job: Job, method: Method, scene: Scene, progress: Progress) -> None:
-    """Write reconstruction.zarr (and in native tasks uncertainty.zarr, if the method has one) and the finished mark."""
+    """Write reconstruction.zarr (and uncertainty.zarr, if there is one and it is scored) and the finished mark."""
     from vemrecon.infer.reconstruct import reconstruct_volume
 
     path, mark = folder.path / RECONSTRUCTION, folder.path / "reconstruction.json"
-    spread = folder.path / UNCERTAINTY if folder.spec.task.kind == "native" and method.has_spread else None
+    uncertainty = folder.path / UNCERTAINTY
+    spread = uncertainty if keeps_uncertainty(folder) and method.has_spread else None
     key = digest_of({"run": folder.spec.run_id, "tile": asdict(method.tile)})
-    if mark.exists() and read_json(mark).get("key") == key and path.exists():
+    whole = path.exists() and (spread is None or spread.exists())
+    if mark.exists() and read_json(mark).get("key") == key and whole:
         return
     mark.unlink(missing_ok=True)
+    if spread is None:  # one that is no longer asked for would miss the blocks that follow
+        shutil.rmtree(uncertainty, ignore_errors=True)
+    elif not spread.exists():  # blocks that were finished without it are made again, with the same voxels
+        path.with_name("blocks.log").unlink(missing_ok=True)
     clock, memory = time.perf_counter(), peak_memory()
     reconstruct_volume(
         method,
@@ -115,6 +122,11 @@ def reconstruct(folder: RunFolder, job: Job, method: Method, scene: Scene, progr
     )
 
 
+def keeps_uncertainty(folder: RunFolder) -> bool:
+    """Whether the uncertainty of a method is stored: always where nothing else is known, else if it is to be scored."""
+    return folder.spec.task.kind == "native" or "uncertainty" in folder.spec.metrics
+
+
 def score(folder: RunFolder, job: Job, method: Method, scene: Scene, progress: Progress) -> list[Mapping[str, Any]]:
     """Score the stored reconstruction; writes curves.json and sections.npz."""
     from vemrecon.bench.native import score_native
@@ -123,14 +135,14 @@ def score(folder: RunFolder, job: Job, method: Method, scene: Scene, progress: P
 
     spec, made = folder.spec, reconstruction(folder, scene)
     curves: dict[str, Any] = {}
+    spread = open_volume(folder.path / UNCERTAINTY) if (folder.path / UNCERTAINTY).exists() else None
     if scene.truth is None:
-        spread = folder.path / UNCERTAINTY
         rows = score_native(
             method,
             spec.method["name"],
             scene.observed,
             made,
-            open_volume(spread) if spread.exists() else None,
+            spread,
             spec.task.scale,
             spec.metrics,
             job.defects,
@@ -146,6 +158,7 @@ def score(folder: RunFolder, job: Job, method: Method, scene: Scene, progress: P
             spec.metrics,
             job.defects,
             lambda share: progress("score", share),
+            spread,
         )
     write_json(folder.path / "curves.json", curves | {"training": training_curves(folder)})
     write_sections(folder.path / "sections.npz", scene, made, spec.task.scale)

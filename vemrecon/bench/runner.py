@@ -36,9 +36,21 @@ class Listener(Protocol):
 
 
 def to_do(plan: Sequence[PlannedRun], retry_failed: bool) -> list[PlannedRun]:
-    """Runs that need work. Failed ones are repeated only when asked for."""
+    """Runs that need work. Failed ones are repeated only when asked for; finished ones are scored again for LPIPS."""
     open_states = {"planned", "interrupted"} | ({"failed"} if retry_failed else set())
-    return [run for run in plan if run.folder.state() in open_states]
+    return [run for run in plan if run.folder.state() in open_states or lpips_arrived(run.folder)]
+
+
+def lpips_arrived(folder: RunFolder) -> bool:
+    """Whether a finished run has no LPIPS because the package or its weights were missing, and now they are here."""
+    result = folder.result()
+    scores = result.scores if result and result.status == "done" else ()
+    blank = {score["variant"]: score["note"] for score in scores if score["metric"] == "lpips" and score["note"]}
+    if not blank:
+        return False
+    from vemrecon.perceptual import UNAVAILABLE, obstacle  # brings torch
+
+    return any(note.startswith(UNAVAILABLE) and not obstacle(network) for network, note in blank.items())
 
 
 def execute(

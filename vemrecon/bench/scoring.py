@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,6 +12,9 @@ from vemrecon.degrade import Degradation
 from vemrecon.metrics.evaluate import Evaluation, evaluate
 from vemrecon.metrics.frc import ring_correlation
 from vemrecon.metrics.names import SECTION_METRICS
+from vemrecon.metrics.rows import Scope
+from vemrecon.metrics.score import Score
+from vemrecon.metrics.uncertainty import NO_SPREAD, calibration, uncertainty_scores
 from vemrecon.metrics.whole_sections import ALL_PLANES
 from vemrecon.volume import Region, Volume
 
@@ -26,8 +29,9 @@ def score_against_truth(
     metrics: Sequence[str],
     defects: Sequence[int],
     progress: Callable[[float], None],
+    spread: Volume | None = None,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Rows and curves of a reference or lateral task.
+    """Rows and curves of a reference or lateral task; `spread` is the uncertainty of the reconstruction, if known.
 
     Lateral tasks are scored on xy sections, never across them: sections of an anisotropic volume do not register well
     enough with each other to compare shells. Source: dataset page, lateral-plane evaluation.
@@ -50,10 +54,35 @@ def score_against_truth(
         progress=progress,
     )
     if not lateral:
-        return [asdict(row) for row in result.scores], result.curves
+        left_out = {*kept, *defects}
+        found = (
+            uncertainty(truth, reconstruction, spread, ranges, left_out) if "uncertainty" in metrics else Evaluation(())
+        )
+        return [asdict(row) for row in (*result.scores, *found.scores)], result.curves | found.curves
     rows = [row for row in result.scores if row.plane in LATERAL_PLANES.get(row.metric, ("xy",))]
     rings = ring_correlation(truth, reconstruction, ranges, defects) if "frc" in metrics else Evaluation(())
     return [asdict(row) for row in (*rows, *rings.scores)], result.curves | rings.curves
+
+
+def uncertainty(
+    truth: Volume,
+    reconstruction: Volume,
+    spread: Volume | None,
+    ranges: Mapping[str, Region],
+    left_out: Collection[int],
+) -> Evaluation:
+    """Uncertainty, and how well it tells the error, of the sections that were reconstructed and are not damaged."""
+    rows: list[Score] = []
+    curves = {}
+    for name, region in ranges.items():
+        scope = Scope(name, "all", region)
+        if spread is None:
+            units = {"mean": "grey", "p99": "grey", "spearman": ""}
+            rows += (Score("uncertainty", v, "volume", name, "all", None, u, note=NO_SPREAD) for v, u in units.items())
+        else:
+            correlation, curves[name] = calibration(truth, reconstruction, spread, scope, left_out)
+            rows += (*uncertainty_scores(spread, scope, left_out), correlation)
+    return Evaluation(tuple(rows), {"uncertainty": curves} if curves else {})
 
 
 def scored_ranges(

@@ -1,15 +1,23 @@
-"""The command that fetches the files of a dataset."""
+"""The command that fetches the files of a dataset, or the weights that LPIPS needs."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from vemrecon.errors import ConfigError
 
+LPIPS = "lpips"
+INSTALL = (
+    "pip install 'vemrecon[lpips]'; where torch is a CPU build, first "
+    "pip install torchvision --index-url https://download.pytorch.org/whl/cpu"
+)
+
 if TYPE_CHECKING:
-    from vemrecon.data.card import RemoteFile
+    from vemrecon.data.card import DatasetCard, RemoteFile
     from vemrecon.data.remote.download import Progress
     from vemrecon.data.remote.fetch import Fetched
 
@@ -18,8 +26,10 @@ def fetch(options: Any) -> int:
     """Download the files of a dataset that are not here, and verify all of them."""
     from vemrecon.data import dataset_card, default_data_root
     from vemrecon.data.catalogue import LOCAL
-    from vemrecon.data.remote.fetch import fetch_files, files_of
+    from vemrecon.data.remote.fetch import files_of
 
+    if options.name == LPIPS:
+        return fetch_lpips(options.files)
     if options.name.startswith(LOCAL):
         raise ConfigError(f"{options.name}: a file of your own is used where it lies; there is nothing to fetch")
     card = dataset_card(options.name)
@@ -27,11 +37,45 @@ def fetch(options: Any) -> int:
     if not files:
         print(f"{card.name}: made on demand, there is nothing to fetch")
         return 0
-    root = (options.data_root or default_data_root()).absolute()
+    _fetch(card, files, (options.data_root or default_data_root()).absolute())
+    return 0
+
+
+def fetch_lpips(names: Sequence[str]) -> int:
+    """Download the weights below LPIPS to torch's cache, verify them, and say whether its package is here.
+
+    Args:
+        names: `vgg` and `alex`, or nothing for both.
+
+    Raises:
+        ConfigError: If a name is unknown, or a file cannot be had: one line says which to put where.
+    """
+    from vemrecon.data.card import DatasetCard, DatasetFile
+    from vemrecon.data.remote.fetch import files_of
+    from vemrecon.data.remote.missing import MissingFilesError
+    from vemrecon.perceptual import NETWORKS, missing_package
+
+    files = {
+        name: DatasetFile(path=network.file, url=network.url, sha256=network.sha256, bytes=network.bytes)
+        for name, network in NETWORKS.items()
+    }
+    card = DatasetCard(LPIPS, "Weights of the networks below LPIPS", files)
+    package = missing_package()
+    remedy = f"LPIPS also needs its package ({package}): {INSTALL}" if package else ""
+    try:
+        _fetch(card, files_of(card, names), NETWORKS["vgg"].path.parent)
+    except MissingFilesError as error:  # its own advice is about the folder of datasets
+        raise ConfigError("; ".join(filter(None, [*error.missing, remedy]))) from error
+    print(remedy or "the package lpips is installed")
+    return 0
+
+
+def _fetch(card: DatasetCard, files: Sequence[RemoteFile], root: Path) -> None:
+    from vemrecon.data.remote.fetch import fetch_files
+
     with DownloadBars() as bars:
         fetch_files(((card, file) for file in files), root, begin=bars.begin, done=bars.done, say=bars.say)
     print(f"{len(files)} file{'s' * (len(files) > 1)} of {card.name} in {root}")
-    return 0
 
 
 class DownloadBars:

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from vemrecon.errors import ConfigError, DataError, unknown
 from vemrecon.metrics.fsc import DIRECTIONS, FourierShellCorrelation, ShellCurve
 from vemrecon.metrics.fsim import FeatureSimilarity
 from vemrecon.metrics.isotropy import AxialContinuity, PowerAnisotropy
+from vemrecon.metrics.lpips import PerceptualSimilarity
 from vemrecon.metrics.ms_ssim import MultiScaleStructuralSimilarity
-from vemrecon.metrics.names import FSC_WINDOWS, METRICS, MS_SSIM_VARIANTS, SSIM_VARIANTS
+from vemrecon.metrics.names import FSC_WINDOWS, LPIPS_NETWORKS, METRICS, MS_SSIM_VARIANTS, SSIM_VARIANTS
 from vemrecon.metrics.passes import MOST_VOXELS_3D, bounding_region, section_pass, spectral_pass, tile_pass
 from vemrecon.metrics.psnr import PeakSignalNoiseRatio
 from vemrecon.metrics.rows import (
@@ -28,15 +30,18 @@ from vemrecon.metrics.rows import (
     section_rows,
 )
 from vemrecon.metrics.score import Score
+from vemrecon.metrics.sections import PLANES
 from vemrecon.metrics.spectrum import EDGE_LIMIT, spectral_blocks
 from vemrecon.metrics.ssim import WINDOWS, StructuralSimilarity, intersection
 from vemrecon.metrics.tiles import Readable
 from vemrecon.metrics.whole_sections import ALL_PLANES, WholeSectionMetric
 from vemrecon.metrics.windows import window
+from vemrecon.perceptual import PerceptualError
 from vemrecon.volume.region import Region, triple
 from vemrecon.volume.voxels import VoxelSize
 
 SHORTEST_SPECTRAL_SIDE = 16  # below, a curve has a handful of shells
+LPIPS_WORK = {"vgg": 650, "alex": 25}  # rough costs per voxel and plane, beside 1 for reading and PSNR
 
 
 @dataclass(frozen=True)
@@ -85,14 +90,15 @@ def evaluate(
         reconstruction: Volume in the coordinates of the truth, same shape.
         metrics: Names out of `METRICS`.
         axis: The degraded axis: 0, 1 or 2 for z, y or x.
-        planes: What the metrics that see whole sections (`ms_ssim`, `fsim`) are computed for, out of xy, xz, yz and
-            volume; the others give all of them at once.
+        planes: What the metrics that see whole sections (`ms_ssim`, `fsim`, `lpips`) are computed for, out of xy, xz,
+            yz and volume; the others give all of them at once.
         ranges: Scored regions by name (`all`, `span`), in voxels of the truth.
         kept_sections: Positions along `axis` of sections that were copied from the input. They are left out of the mean
             over sections perpendicular to `axis`, but count in the volume value and, as rows, in the other planes.
         defects: Positions along z of damaged sections, left out of every xy mean.
         blocks: Evaluation blocks by name; each is scored on its own, cut to each range. `fsim` leaves them out: it
-            compares large sections at reduced size, so that a block of a section is not scored at the same scale.
+            compares large sections at reduced size, so that a block of a section is not scored at the same scale. So
+            does `lpips`, whose networks see far beyond the edge of a block.
         scale: Axial over lateral voxel size of the input, for the layering measures of `axial`.
         edge_limit: Longest edge, in voxels, of a Fourier transform; see `spectral_blocks`.
         progress: Called with the fraction of the work that is done.
@@ -170,15 +176,19 @@ class _Run:
         tile_work = 1 + 5 * len(ssim)  # weights are rough relative costs per voxel
         voxels = sum(region.voxels for region in self.regions)
         whole = bounding_region(self.regions).voxels
-        unblocked = list(dict.fromkeys(s.region for s in self.scopes if s.block == "all")) if "fsim" in names else []
+        networks = list(dict.fromkeys(network for name in names for network in LPIPS_NETWORKS.get(name, ())))
+        unblocked = list(dict.fromkeys(scope.region for scope in self.scopes if scope.block == "all"))
+        section_work = 15 * ("fsim" in names) + sum(LPIPS_WORK[network] for network in networks)
         progress.total = whole * tile_work + voxels * (2 * bool(spectral) + 15 * len(multiscale))
-        progress.total += 45 * sum(region.voxels for region in unblocked)
+        progress.total += 3 * section_work * sum(region.voxels for region in unblocked)
 
         self._tiles(names, ssim, lambda n: progress.add(n * tile_work))
         for name in multiscale:
             self._multiscale(name, lambda n: progress.add(5 * n))
-        if unblocked:
+        if "fsim" in names:
             self._feature_similarity(unblocked, lambda n: progress.add(15 * n))
+        for network in networks:
+            self._perceptual(network, unblocked, progress)
         for region in self.regions if spectral else ():
             self._spectral(names, region, edge_limit, lambda n: progress.add(2 * n))
 
@@ -212,6 +222,19 @@ class _Run:
 
     def _feature_similarity(self, regions: Sequence[Region], done: Callable[[float], None]) -> None:
         self._whole_sections("fsim", "", FeatureSimilarity(regions, self.planes), "", done)
+
+    def _perceptual(self, network: str, regions: Sequence[Region], progress: _Progress) -> None:
+        def done(voxels: float) -> None:
+            progress.add(LPIPS_WORK[network] * voxels)
+
+        try:
+            metric = PerceptualSimilarity(regions, network, self.planes)
+        except PerceptualError as error:  # a reconstruction is not lost because a score cannot be had
+            blank = {plane: torch.zeros(0) for plane in PLANES if plane in self.planes}
+            self._sections("lpips", network, "", dict.fromkeys(regions, blank), str(error))
+            done(3.0 * sum(region.voxels for region in regions))
+        else:
+            self._whole_sections("lpips", network, metric, "", done)
 
     def _whole_sections(
         self, name: str, variant: str, metric: WholeSectionMetric, limit: str, done: Callable[[float], None]

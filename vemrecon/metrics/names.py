@@ -14,14 +14,18 @@ SSIM_VARIANTS: dict[str, str] = {
 MS_SSIM_VARIANTS: dict[str, str] = {"ms_ssim": "", "ms_ssim_p11": "p11", "ms_ssim_p5": "p5"}
 """Metric name to the variant that a `Score` row carries."""
 
+LPIPS_NETWORKS: dict[str, tuple[str, ...]] = {"lpips": ("vgg", "alex"), "lpips_vgg": ("vgg",), "lpips_alex": ("alex",)}
+"""Metric name to the networks that it asks for; a network is the variant that a `Score` row carries, `vgg` the primary
+one."""
+
 FSC_WINDOWS: dict[str, str] = {"fsc": "hann", "fsc_none": "none"}
 """Metric name to the taper that is applied before the Fourier transform."""
 
-SECTION_METRICS: tuple[str, ...] = ("psnr", *SSIM_VARIANTS, *MS_SSIM_VARIANTS, "fsim")
+SECTION_METRICS: tuple[str, ...] = ("psnr", *SSIM_VARIANTS, *MS_SSIM_VARIANTS, "fsim", *LPIPS_NETWORKS)
 """Metrics that are means over sections, so that single planes can be scored."""
 
 KIND_METRICS: Mapping[str, tuple[str, ...]] = {
-    "reference": (*SECTION_METRICS, *FSC_WINDOWS, "axial"),
+    "reference": (*SECTION_METRICS, *FSC_WINDOWS, "axial", "uncertainty"),
     "lateral": (*SECTION_METRICS, "frc"),
     "native": ("holdout", "isotropy", "uncertainty", "inpainting"),
 }

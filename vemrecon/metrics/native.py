@@ -1,4 +1,4 @@
-"""Scores that need no truth: how alike the axes of a reconstruction are, and how far its orientations disagree."""
+"""Scores that need no truth: how alike the axes of a reconstruction are, and rows of such scores."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from vemrecon.metrics.score import Score
 from vemrecon.metrics.spectrum import spectral_blocks
 from vemrecon.metrics.tiles import Readable
 from vemrecon.volume.region import Region
-from vemrecon.volume.volume import Volume
 from vemrecon.volume.voxels import VoxelSize
 
-BINS_PER_GREY_LEVEL = 50
 SHORTEST_SPECTRAL_SIDE = 16
 
 
@@ -65,28 +63,6 @@ def isotropy_scores(
         native_score("isotropy", "continuity", "ratio", along_z / lateral if lateral else None),
         native_score("isotropy", "power", "ratio", power, "log10", "" if power is not None else note),
         native_score("isotropy", "layer_contrast", "z", contrast, note="" if contrast is not None else note),
-    )
-
-
-def uncertainty_scores(spread: Volume) -> tuple[Score, ...]:
-    """Mean and 99th percentile of the standard deviation over rotations, in grey levels of 0..255.
-
-    Args:
-        spread: Standard deviation per voxel in [0, 1].
-
-    Source: metrics.md, section 6.
-    """
-    counts = np.zeros(256 * BINS_PER_GREY_LEVEL + 1, dtype=np.int64)
-    total = 0.0
-    for slab in spread.slabs():
-        grey = spread.read(slab).astype(np.float64).ravel() * 255
-        total += grey.sum()
-        counts += np.bincount((grey * BINS_PER_GREY_LEVEL).astype(np.int64), minlength=len(counts))
-    voxels = spread.whole.voxels
-    percentile = (int(np.searchsorted(np.cumsum(counts), 0.99 * voxels)) + 0.5) / BINS_PER_GREY_LEVEL
-    return (
-        native_score("uncertainty", "mean", "volume", total / voxels, "grey"),
-        native_score("uncertainty", "p99", "volume", percentile, "grey"),
     )
 
 

@@ -56,11 +56,11 @@ def tile_pass(
                     metric.update(tile)
         return float(sum(tile.core.voxels for tile in share))
 
-    with _lone_threads() as (pool, threads):
+    with _crew(torch.get_num_threads()) as pool:
         running: Iterable[float] = ()
         for batch in tile_batches(truth, reconstruction, bounding_region(regions), halo):
             finished = sum(running)  # waits; the batch was read meanwhile
-            running = pool.map(work, crews, [batch[k::threads] for k in range(threads)])
+            running = pool.map(work, crews, [batch[k :: len(crews)] for k in range(len(crews))])
             done(finished)
         done(sum(running))
     for crew in crews[1:]:
@@ -69,12 +69,12 @@ def tile_pass(
 
 
 @contextmanager
-def _lone_threads() -> Iterator[tuple[ThreadPoolExecutor, int]]:
-    """As many threads as torch may use, and their number; none of them waits for another inside an operation."""
+def _crew(size: int) -> Iterator[ThreadPoolExecutor]:
+    """Workers among whom the threads of torch are divided; with one thread each, none waits inside an operation."""
     threads = torch.get_num_threads()
     try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield pool, threads
+        with ThreadPoolExecutor(size, initializer=torch.set_num_threads, initargs=(threads // size,)) as pool:
+            yield pool
     finally:
         torch.set_num_threads(threads)
 
@@ -82,17 +82,19 @@ def _lone_threads() -> Iterator[tuple[ThreadPoolExecutor, int]]:
 def section_pass(truth: Readable, reconstruction: Readable, metric: WholeSectionMetric, done: Done) -> None:
     """Compare whole sections of every plane, a slab at a time; small volumes also as a whole.
 
-    The sections of a slab are shared out among threads, each of which works alone, as in `tile_pass`.
+    The sections of a slab are shared out among threads, each of which works alone, as in `tile_pass`; a metric that
+    works `one_by_one` gets all threads for one batch of them.
     """
+    workers = 1 if metric.one_by_one else torch.get_num_threads()
     for i, region in enumerate(metric.scopes):
         for plane, normal in PLANES.items():
             if not metric.defined(i, plane):
                 done(region.voxels)
                 continue
-            with _lone_threads() as (pool, threads):
+            with _crew(workers) as pool:
                 for slab in _slabs(region, normal):
                     a, b = (v.movedim(normal, 0) for v in read_pair(truth, reconstruction, slab))
-                    values = pool.map(metric.compare, a.chunk(threads), b.chunk(threads))
+                    values = pool.map(metric.compare, a.chunk(workers), b.chunk(workers))
                     metric.update(i, plane, slab.start[normal] - region.start[normal], torch.cat([*values]))
                     done(slab.voxels)
         if metric.defined(i, "volume") and region.voxels <= MOST_VOXELS_3D:

@@ -28,6 +28,8 @@ class WholeSectionMetric(SectionMetric):
     """Shortest side of a section, in voxels."""
     volumes: bool = False
     """Whether there is a three-dimensional form."""
+    one_by_one: bool = False
+    """Whether one call of `compare` may take all threads, because several at once would take too much memory."""
 
     def __init__(self, scopes: Sequence[Region], planes: Collection[str] = ALL_PLANES, **options: Any) -> None:
         super().__init__(scopes, **options)

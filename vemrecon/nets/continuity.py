@@ -12,6 +12,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from vemrecon import perceptual
 from vemrecon.errors import unknown
 
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -51,26 +52,9 @@ def continuity_loss(slices: Tensor, distance: Distance, smooth_sign: SmoothSign 
 
 
 def perceptual_distance(device: torch.device | str = "cpu") -> Distance | None:
-    """LPIPS (AlexNet, version 0.1) with its published weights; None, with one warning, where these are not to be had.
-
-    Never with random weights: the numbers would mean nothing.
-    """
+    """LPIPS with AlexNet and its published weights; None, with one warning, where these are not to be had."""
     try:
-        import lpips  # type: ignore[import-not-found, unused-ignore]  # optional
-
-        net = lpips.LPIPS(net="alex", version="0.1", verbose=False)
-    except (ImportError, OSError, RuntimeError) as error:  # no package, or no weights of its trunk
-        warnings.warn(
-            f"the continuity loss is off: LPIPS is not available ({error}); pip install 'vemrecon[lpips]' and let it "
-            f"download the ImageNet weights of AlexNet once",
-            stacklevel=2,
-        )
+        return perceptual.perceptual_distance("alex", device)
+    except perceptual.PerceptualError as error:
+        warnings.warn(f"the continuity loss is off: {error}", stacklevel=2)
         return None
-    net = net.eval().requires_grad_(False).to(device)
-
-    def measure(a: Tensor, b: Tensor) -> Tensor:
-        colours = [2 * slices.expand(-1, 3, -1, -1) - 1 for slices in (a, b)]
-        result: Tensor = net(*colours)
-        return result.flatten()
-
-    return measure

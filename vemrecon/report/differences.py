@@ -106,6 +106,8 @@ def _measures(scores: Sequence[PublishedScore], notes: str) -> Iterator[str]:
         yield "SSIM window not stated"
         if (first.paper, first.dataset, first.method) == ("VEMamba", "CREMI", "VEMamba"):
             yield "SSIM implausible beside its PSNR"
+    if "lpips" in measures:
+        yield "LPIPS network not stated"
     if "fsim" in measures:
         yield "FSIM implementation not stated"
     if "fsc" in measures:

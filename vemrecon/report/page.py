@@ -10,6 +10,7 @@ from typing import Any
 
 from vemrecon.errors import DataError
 from vemrecon.report.beside import COMPARABLE, PUBLISHED, PublishedPart, papers, parts
+from vemrecon.report.calibration import calibration_svg
 from vemrecon.report.columns import ARROWS, Column
 from vemrecon.report.curves import Curves, curves_data, curves_svg, load_curves
 from vemrecon.report.footnotes import Footnotes
@@ -100,6 +101,7 @@ def _task(table: Table, indices: Mapping[str, int]) -> dict[str, Any]:
         "correlation": correlation_name(table),
         "primary": table.primary.heading,
         "scatter": markupsafe.Markup(scatter_svg(table, indices)),
+        "calibration": markupsafe.Markup(calibration_svg(table, indices)),
         "learning": markupsafe.Markup(learning_svg(table, indices)),
         "mixed": len(environments(table)["hardware"]) > 1,
         "published": [_published(part) for part in parts(table) if part.lines],
