@@ -38,6 +38,7 @@ from vemrecon.methods.irsde.schedule import make_schedule
 from vemrecon.methods.irsde.unet import UNet
 from vemrecon.methods.noise import noise_at, noise_key
 from vemrecon.methods.rates import falling
+from vemrecon.methods.samples import mean_and_spread
 from vemrecon.methods.stage import Stage, epoch_of
 from vemrecon.volume import Grid
 from vemrecon.volume.region import Triple, triple
@@ -222,13 +223,8 @@ class IRSDE(Method):
         return self._mean_and_spread(tile) if self.samples > 1 else None
 
     def _mean_and_spread(self, tile: Tile) -> tuple[Tensor, Tensor]:
-        mean = squares = torch.zeros((), device=tile.observed.device)
-        for number in range(self.samples):
-            found = self.sampled(tile, number)
-            before = found - mean
-            mean = mean + before / (number + 1)
-            squares = squares + before * (found - mean)
-        return mean[None, None], (squares / self.samples).clamp_min(0).sqrt()[None, None]
+        mean, spread = mean_and_spread(lambda number: self.sampled(tile, number), self.samples)
+        return mean[None, None], spread[None, None]
 
     def sampled(self, tile: Tile, number: int = 0) -> Tensor:
         """One sample of a tile, shape (round(z * scale), y, x): mean over all xz and all yz sections, or one of them.
