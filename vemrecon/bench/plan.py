@@ -13,6 +13,7 @@ from vemrecon.bench.spec import RunSpec
 from vemrecon.bench.store import RunFolder
 from vemrecon.bench.tasks import PlannedTask, planned_tasks
 from vemrecon.errors import ConfigError, unknown
+from vemrecon.methods.card import MethodCard
 from vemrecon.methods.registry import check_preset, choose_preset, method_entry, with_settings
 from vemrecon.metrics.names import KIND_METRICS, METRICS
 
@@ -53,13 +54,16 @@ def make_plan(request: Request, place: Place, *, fetch: bool, say: Say = lambda 
         if name not in request.methods:
             raise unknown("method in --set", name, request.methods)
     planned: dict[str, PlannedRun] = {}
-    learn = any(regime != "none" for *_, regime in methods)
+    learn = any(card.regime != "none" and not card.at_test for *_, card in methods)
     for found in planned_tasks(request, place, fetch, say, learn):
         metrics = metrics_of(found.task.kind, request.metrics)
-        for facts, preset, regime in methods:
-            learns = regime != "none"
-            if learns:
-                _check_regime(facts["name"], regime, request.mode, found)
+        for facts, preset, card in methods:
+            learns = card.regime != "none"
+            learning = found.learning if learns else None
+            if card.at_test:
+                learning = {"mode": "transductive"}
+            elif learns:
+                _check_regime(facts["name"], card.regime, request.mode, found)
             for seed in request.seeds if learns else request.seeds[:1]:
                 spec = RunSpec(
                     found.task,
@@ -69,7 +73,7 @@ def make_plan(request: Request, place: Place, *, fetch: bool, say: Say = lambda 
                     protocol.protocol()["version"],
                     metrics,
                     protocol.protocol()["precision"],
-                    found.learning if learns else None,
+                    learning,
                 )
                 planned.setdefault(spec.run_id, PlannedRun(RunFolder.of(spec, place.runs), found.job, learns))
     return list(planned.values())
@@ -105,8 +109,8 @@ def _check_regime(name: str, regime: str, mode: str, found: PlannedTask) -> None
         )
 
 
-def _method(asked: str, request: Request) -> tuple[dict[str, Any], str, str]:
-    """Identity of a method, the preset it runs with, and its regime."""
+def _method(asked: str, request: Request) -> tuple[dict[str, Any], str, MethodCard]:
+    """Identity of a method, the preset it runs with, and its card."""
     entry = method_entry(asked)
     card, presets = entry.card, entry.presets
     if card is None:
@@ -122,4 +126,4 @@ def _method(asked: str, request: Request) -> tuple[dict[str, Any], str, str]:
         "version": card.version,
         "arguments": arguments,
     }
-    return facts, preset, card.regime
+    return facts, preset, card

@@ -1,0 +1,93 @@
+"""`Bundle`: the observed sections of one tile, when they were "filmed", and what lies between them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from vemrecon.volume import Grid
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Observed sections as frames of a movie whose time runs from 0 to 1.
+
+    Positions along z are counted in observed sections: section k lies at k. On an aligned grid time runs from the first
+    section to the last. On a centred grid every section is the mean of a slab of thickness 1, and time runs from the
+    lower face of the first slab to the upper face of the last.
+
+    Attributes:
+        sections: Shape (n, y, x), in [0, 1].
+        scale: Reconstructed sections per observed one.
+        grid: Where these lie.
+    """
+
+    sections: Tensor
+    scale: float
+    grid: Grid
+
+    def __len__(self) -> int:
+        return len(self.sections)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.sections.shape[1], self.sections.shape[2]
+
+    def time(self, position: float) -> float:
+        """Time at a position; before the first and after the last one time stands still."""
+        n = len(self)
+        share = (position + 0.5) / n if self.grid == "centred" else position / max(n - 1, 1)
+        return min(max(share, 0.0), 1.0)
+
+    def positions(self) -> list[float]:
+        """Positions of all reconstructed sections, round(n * scale) of them."""
+        z = np.arange(round(len(self) * self.scale))
+        return list((z + 0.5) / self.scale - 0.5 if self.grid == "centred" else z / self.scale)
+
+    def kept(self) -> dict[int, int]:
+        """Which reconstructed sections are observed ones: number of the one to number of the other; aligned only."""
+        if self.grid == "centred":
+            return {}
+        nearest = {z: round(position) for z, position in enumerate(self.positions())}
+        return {z: k for z, k in nearest.items() if abs(k * self.scale - z) < 1e-6 and k < len(self)}
+
+    def observed_times(self, number: int, slab: int, rng: np.random.Generator) -> list[float]:
+        """Times whose mean is an observed section: one, or on a centred grid `slab` of them, spread over the slab."""
+        if self.grid == "aligned":
+            return [self.time(number)]
+        return [self.time(number - 0.5 + (i + u) / slab) for i, u in enumerate(rng.uniform(size=slab))]
+
+    def between(self, reach: float, rng: np.random.Generator) -> float:
+        """A position between two observed sections.
+
+        Args:
+            reach: Largest distance from the middle of the gap in gaps: 0 for the middle alone, 1/2 for all of it.
+            rng: Draws it.
+        """
+        gap = int(rng.integers(max(len(self) - 1, 1)))
+        if self.grid == "aligned" and float(self.scale).is_integer():
+            return gap + float(rng.choice(middle_offsets(round(self.scale), reach))) / self.scale
+        return gap + 0.5 + reach * float(rng.uniform(-1, 1))
+
+    def interpolated(self, position: float) -> Tensor:
+        """The section at a position by linear interpolation, shape (y, x)."""
+        first = min(max(math.floor(position), 0), len(self) - 1)
+        second = min(first + 1, len(self) - 1)
+        return self.sections[first].lerp(self.sections[second], min(max(position - first, 0.0), 1.0))
+
+
+def middle_offsets(scale: int, reach: float) -> list[int]:
+    """Unobserved sections of a gap that are near its middle; at least the nearest ones.
+
+    >>> [middle_offsets(6, reach) for reach in (0, 1 / 4, 1 / 2)]
+    [[3], [2, 3, 4], [1, 2, 3, 4, 5]]
+    >>> middle_offsets(5, 0), middle_offsets(2, 1 / 2), middle_offsets(1, 0)
+    ([2, 3], [1], [0])
+    """
+    far = [(abs(offset - scale / 2), offset) for offset in range(1, scale)] or [(0.0, 0)]
+    most = max(reach * scale, min(far)[0])
+    return [offset for distance, offset in far if distance <= most + 1e-9]
