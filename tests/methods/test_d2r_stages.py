@@ -3,6 +3,7 @@
 Run as a script it trains one method, for processes that are killed or are one of several.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -20,7 +21,8 @@ from vemrecon.data.source import Source
 from vemrecon.degrade import degrade, make_degradation
 from vemrecon.errors import ConfigError
 from vemrecon.fit.callbacks import read_log
-from vemrecon.fit.stages import load_weights, save_weights, train, trained_parts
+from vemrecon.fit.shelf import Shelf
+from vemrecon.fit.stages import load_weights, save_weights, take_shared, train, trained_parts
 from vemrecon.methods.base import Tile, reconstruct_tile
 from vemrecon.methods.build import initialise
 from vemrecon.methods.d2r.distilled import D2R, STUDENTS
@@ -140,6 +142,37 @@ def test_presets_are_accepted(student, preset):
         assert method.diffusion.parameter_count() == 20_400_261
         counts = {"aenet": 42_078_593, "dgean": 42_085_057, "srunet": 2_408_257}
         assert method.student.parameter_count() == counts[student]
+
+
+# stages that methods have in common
+
+
+def run(student, folder, shelf, seed=0, **more):
+    method = small(student, seed=seed, **more)
+    take_shared(method, folder, shelf, identity=student, seed=seed)
+    train(method, source(), folder, identity=student, seed=seed, shelf=shelf)
+    return method, json.loads((folder / "diffusion" / "stage.json").read_text())
+
+
+def test_the_diffusion_is_trained_once_for_all_students(tmp_path):
+    shelf = Shelf(tmp_path / "shelf", "data")
+    first, facts = run("aenet", tmp_path / "a", shelf)
+    second, shared = run("srunet", tmp_path / "b", shelf)
+    alone, _ = run("srunet", tmp_path / "c", Shelf(tmp_path / "other shelf", "data"))
+    assert "shared" not in facts and shared["shared"] and shared["seconds"] == facts["seconds"]
+    assert equal(first.diffusion, second.diffusion) and equal(second, alone)
+    assert len(list((tmp_path / "shelf").iterdir())) == 1
+    for name in ("stage.safetensors", "loss.csv"):
+        assert (tmp_path / "a" / "diffusion" / name).read_bytes() == (tmp_path / "b" / "diffusion" / name).read_bytes()
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"diffusion": {"budget": 4}}, {"diffusion": {"width": 6}}])
+def test_another_diffusion_is_not_taken(change, tmp_path):
+    shelf = Shelf(tmp_path / "shelf", "data")
+    run("aenet", tmp_path / "a", shelf)
+    _, facts = run("aenet", tmp_path / "b", shelf, **change)
+    assert "shared" not in facts and len(list((tmp_path / "shelf").iterdir())) == 2
+    assert Shelf(tmp_path / "shelf", "other data").take(small().stages()[0], 0, tmp_path / "c") is None
 
 
 # restarts and several processes

@@ -39,25 +39,29 @@ def method_of(folder: RunFolder) -> Method:
 
 def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Progress) -> None:
     """Train all stages, or load what an earlier attempt has finished. Training-free methods return at once."""
-    from vemrecon.fit.stages import save_weights, train, trained_parts
+    from vemrecon.fit.shelf import Shelf
+    from vemrecon.fit.stages import save_weights, take_shared, train, trained_parts
 
     if not method.stages():
         return
-    world = world_size()
+    world, place, identity, seed = world_size(), folder.path / "train", folder.spec.run_id, folder.spec.seed
+    shelf = Shelf(folder.shared_stages, folder.spec.learning_id)
+    if world == 1:
+        take_shared(method, place, shelf, identity=identity, seed=seed)
     if job.processes > 1 and world == 1 and not trained(folder, method):
         _learn_together(folder, job)
     source = learning_source(folder, job, regime)
-    place = folder.path / "train"
     train(
         method,
         source,
         place,
-        identity=folder.spec.run_id,
-        seed=folder.spec.seed,
+        identity=identity,
+        seed=seed,
         device=job.device,
         devices=world,
         workers=0 if job.device == "cpu" else 4,
         loggers=job.loggers,
+        shelf=shelf,
         progress=progress,
     )
     if rank() == 0:

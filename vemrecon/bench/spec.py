@@ -74,6 +74,11 @@ class RunSpec:
         return digest_of({k: v for k, v in self.as_dict().items() if k != "metrics"})[:12]
 
     @property
+    def learning_id(self) -> str:
+        """Identity of what methods learn from in this run."""
+        return digest_of({"task": asdict(self.task), "training": self.training, "precision": self.precision})[:12]
+
+    @property
     def task_id(self) -> str:
         """Identity of the observed volume, which all methods of a task share."""
         return digest_of(asdict(self.task))[:12]

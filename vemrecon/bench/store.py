@@ -50,6 +50,11 @@ class RunFolder:
         """The observed volume, shared by all runs of the task."""
         return self.path.parent / f"observed-{self.spec.task_id}.zarr"
 
+    @property
+    def shared_stages(self) -> Path:
+        """Stages of trainings that runs of the task have in common."""
+        return self.path.parent / "shared-stages"
+
     def result(self) -> RunResult | None:
         """The result, if there is one that can be read."""
         path = self.path / "result.json"

@@ -22,6 +22,7 @@ from vemrecon.files import canonical_json, digest_of, make_folder, output_error,
 from vemrecon.fit.callbacks import StageCallback, rest_others
 from vemrecon.fit.loggers import make_loggers
 from vemrecon.fit.sampler import StridedSampler
+from vemrecon.fit.shelf import Shelf
 from vemrecon.methods.base import Method
 from vemrecon.methods.stage import Stage
 from vemrecon.processes import local_rank, rank, world_size
@@ -41,6 +42,7 @@ def train(
     devices: int = 1,
     workers: int = 0,
     loggers: Sequence[str] = (),
+    shelf: Shelf | None = None,
     progress: Callable[[str, float], None] = lambda stage, share: None,
 ) -> None:
     """Train all stages of a method.
@@ -55,6 +57,7 @@ def train(
         devices: Processes that share every batch.
         workers: Processes that prepare patches.
         loggers: Further logs beside loss.csv: wandb, tensorboard.
+        shelf: Where stages are kept that other runs may have in common; see `take_shared`.
         progress: Told stage and finished share.
 
     Raises:
@@ -64,9 +67,8 @@ def train(
     fixed = frozenset(name for name, p in method.named_parameters() if not p.requires_grad)
     for number, stage in enumerate(method.stages()):
         place = folder / stage.name
-        key = digest_of({"run": identity, "stage": number, "name": stage.name, "budget": stage.budget})
-        mark = place / "stage.json"
-        if mark.exists() and read_json(mark).get("key") == key:
+        key, mark = stage_key(identity, number, stage), place / "stage.json"
+        if finished(mark, key):
             load_weights(method, place / "stage.safetensors", stage.trains)
             continue
         make_folder(place)
@@ -81,6 +83,29 @@ def train(
             write_json(
                 mark, {"key": key, "seconds": seconds + waited, "batches": stage.epochs * stage.batches_per_epoch}
             )
+            if shelf:
+                shelf.put(stage, seed, place)
+
+
+def take_shared(method: Method, folder: Path, shelf: Shelf, *, identity: str, seed: int) -> None:
+    """Take stages from the shelf that `train` would otherwise train; their seconds count as if they were trained here.
+
+    To be called by one process, before several share a training.
+    """
+    for number, stage in enumerate(method.stages()):
+        key, mark = stage_key(identity, number, stage), folder / stage.name / "stage.json"
+        if not finished(mark, key) and (facts := shelf.take(stage, seed, mark.parent)):
+            write_json(mark, {**facts, "key": key, "shared": True})
+
+
+def stage_key(identity: str, number: int, stage: Stage) -> str:
+    """Identity of a stage of a run."""
+    return digest_of({"run": identity, "stage": number, "name": stage.name, "budget": stage.budget})
+
+
+def finished(mark: Path, key: str) -> bool:
+    """Whether a stage has left its mark."""
+    return mark.exists() and read_json(mark).get("key") == key
 
 
 def prepared(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vemrecon.data.patches import Patches
@@ -22,6 +23,8 @@ class Stage:
         batch: Examples per batch over all devices.
         epoch: Batches between checkpoints and validations; a kill loses at most one epoch.
         validation: Patches that are scored after every epoch, or 0.
+        recipe: All that decides the stage besides name, budget, batch, data and seed, if other methods may have the
+            same stage with the same names of what learns: then it is trained once for all of them.
     """
 
     name: str
@@ -31,6 +34,7 @@ class Stage:
     batch: int
     epoch: int = 100
     validation: int = 32
+    recipe: Mapping[str, Any] | None = None
 
     @property
     def epochs(self) -> int:

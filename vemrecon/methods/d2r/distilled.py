@@ -74,6 +74,7 @@ class D2R(Method):
         self.pieces: Triple = triple(tile)
         self.overlap: Triple = triple(overlap)
         self.diffusion = IRSDE(self.factor, grid, **diffusion or {}) if self.factor > 1 else None
+        self.recipe = {"irsde": dict(diffusion or {}), "factor": self.factor, "grid": grid}
         arguments = {"axes": LATERAL_AXES, **(distil or {})}
         self.student: SRUNet | SliceInterpolation = (
             SRUNet(scale, grid, **arguments)
@@ -92,12 +93,10 @@ class D2R(Method):
 
     def stages(self) -> tuple[Stage, ...]:
         """Those of the diffusion and of the student."""
-        parts = (("diffusion", "diffusion", self.diffusion), ("distil", "student", self.student))
-        return tuple(
-            replace(stage, name=name, trains=(part,))
-            for name, part, owner in parts
-            if owner
-            for stage in owner.stages()
+        first = self.diffusion.stages() if self.diffusion else ()
+        return (
+            *(replace(stage, name="diffusion", trains=("diffusion",), recipe=self.recipe) for stage in first),
+            *(replace(stage, name="distil", trains=("student",)) for stage in self.student.stages()),
         )
 
     @property
