@@ -203,6 +203,25 @@ def test_training_killed_three_times_ends_with_the_same_weights(undisturbed, tmp
     assert torch.equal(finished(runs), undisturbed)
 
 
+def test_a_training_that_is_asked_to_end_is_interrupted_and_goes_on(undisturbed, tmp_path):
+    """As job schedulers do it. The trainer has a way of its own to end then, which must not look like a failure."""
+    runs, pause = tmp_path / "runs", threading.Event()
+    process = subprocess.Popen(
+        bench(runs), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=one_thread()
+    )
+    while process.poll() is None and not list(runs.glob("*/*/train/fit/last.ckpt")):
+        pause.wait(0.01)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(int(next(iter(runs.glob("*/*/lease.owner"))).read_text().split()[1]), signal.SIGTERM)
+    output, _ = process.communicate(timeout=300)
+    (result,) = runs.glob("*/*/result.json")
+    found = json.loads(result.read_text())
+    assert (found["status"], process.returncode) == ("interrupted", 1), output
+    assert found["reason"] == "ended by SIGTERM; start again to go on"
+    subprocess.run(bench(runs), check=True, capture_output=True, env=one_thread())
+    assert torch.equal(finished(runs), undisturbed)
+
+
 def test_two_processes_give_the_same_weights_as_one(tmp_path):
     """Short, because Adam turns the last bit of a gradient near zero into a whole step, and weights drift apart."""
     found = []

@@ -123,7 +123,7 @@ class Pool:
         result = worker.run.result()
         status, reason = (result.status, result.reason) if result else ("", "")
         if result is None or (code != 0 and status == "done"):
-            status, reason = "interrupted" if code < 0 else "failed", death(code, worker.run.path)
+            status, reason = "interrupted" if code <= 0 else "failed", death(code, worker.run.path)
         if result is None:
             worker.run.write_result(status, reason=reason, environment=environment())
         self.listener.ended(worker.run, status, reason)
@@ -169,8 +169,8 @@ def threads_per_job(jobs: int) -> int:
 
 def death(code: int, folder: Path) -> str:
     """Why a process ended without leaving a result."""
-    if code < 0:
-        name = signal.Signals(-code).name
+    if code <= 0:
+        name = signal.Signals(-code or signal.SIGTERM).name  # the trainer turns SIGTERM into an orderly end
         hint = " (often too little memory)" if name == "SIGKILL" else ""
         return f"ended by {name}{hint}; start again to go on"
     log = folder / "log.txt"
