@@ -135,7 +135,7 @@ def _datasets(sub: Any) -> None:
 
 
 def _fetch(sub: Any) -> None:
-    sub.add_argument("name", help="dataset, as `vemrecon datasets` lists it")
+    sub.add_argument("name", help="dataset, as `vemrecon datasets` lists it, or lpips for the weights of that metric")
     sub.add_argument("files", nargs="*", help="some of its files (default: all)")
     sub.add_argument("--labels", action=ActionYesNo(no_prefix="no-"), default=True, help="label files too")
     sub.add_argument("--data-root", type=Path, help="folder of dataset files (default: $VEMRECON_DATA, then a cache)")
@@ -176,7 +176,7 @@ def _reconstruct(sub: Any) -> None:
     sub.add_argument("--train", help="train on this volume first, with this preset: smoke, cpu, gpu10 or paper")
     sub.add_argument("--grid", help="centred (thick sections) or aligned (kept thin ones); default: as the file says")
     sub.add_argument("--missing-sections", help="numbers of sections to fill first, such as 11,40 (isovem-plus)")
-    sub.add_argument("--uncertainty", type=Path, help="also write the spread over rotations: .zarr or .tif")
+    sub.add_argument("--uncertainty", type=Path, help="also write the spread over rotations or samples: .zarr or .tif")
     sub.add_argument("--seed", default="0", help="seed of the training")
     sub.add_argument("--set", nargs="+", default=[], help="ARGUMENT=VALUE of the method")
     sub.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
@@ -185,7 +185,7 @@ def _reconstruct(sub: Any) -> None:
 
 
 def _import_weights(sub: Any) -> None:
-    sub.add_argument("method", help="vemamba, isovem or cyclegan-ir")
+    sub.add_argument("method", help="vemamba, isovem, cyclegan-ir, irsde, emdiffuse-i or emdiffuse-a")
     sub.add_argument("file", type=Path, help="the authors' state dict: a torch or safetensors file")
     sub.add_argument("output", type=Path, help="weights.safetensors to write, for `reconstruct --weights`")
     sub.add_argument("--encoder", type=Path, help="state dict of VEMamba's degradation encoder")
@@ -236,7 +236,8 @@ COMMANDS: dict[str, tuple[str, Callable[[Any], None], str]] = {
     "fetch": (
         "fetch",
         _fetch,
-        "Download the files of a dataset and verify them.\n\nAn interrupted download goes on where it stopped.",
+        "Download the files of a dataset, or the weights of LPIPS, and verify them.\n\n"
+        "An interrupted download goes on where it stopped.",
     ),
     "reconstruct": ("volumes", _reconstruct, "Make an anisotropic volume isotropic."),
     "import-weights": ("volumes", _import_weights, "Convert weights that the authors of a method have released."),

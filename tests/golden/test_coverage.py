@@ -6,7 +6,20 @@ from pathlib import Path
 import pytest
 from conftest_golden import golden_folder
 
-CHECKED = ("cyclegan_ir", "d2r", "degradation", "flavr_backbone", "irsde", "isovem", "metrics", "srunet", "vemamba")
+CHECKED = (
+    "cyclegan_ir",
+    "d2r",
+    "degradation",
+    "emdiffuse",
+    "flavr_backbone",
+    "fsim",
+    "gauss2d",
+    "irsde",
+    "isovem",
+    "metrics",
+    "srunet",
+    "vemamba",
+)
 
 
 def names():

@@ -6,6 +6,7 @@ import torch
 from small_volumes import textured
 
 from vemrecon.cli import main
+from vemrecon.methods.irsde.nafnet import NAFNet
 from vemrecon.methods.isovem.network import IsoVEMNet
 from vemrecon.methods.isovem.released import to_released
 from vemrecon.methods.vemamba.encoder import MomentumContrast
@@ -21,6 +22,7 @@ def checkpoints(tmp_path):
     torch.save({"state_dict": export_state(MomentumContrast(32))}, tmp_path / "encoder.pt")
     net = IsoVEMNet(4, window_size=(2, 1, 4), embed_dims=(8,) * 9, depths=(4,) * 7 + (2,) * 2)
     torch.save(to_released(net), tmp_path / "isovem.pt")
+    torch.save(NAFNet(4, (2, 1), 1, (1, 1)).state_dict(), tmp_path / "irsde.pt")
     np.save(tmp_path / "stack.npy", textured((8, 32, 32)))
     return tmp_path
 
@@ -29,12 +31,14 @@ def run(*words):
     return main([str(word) for word in words])
 
 
-@pytest.mark.parametrize("method", ["vemamba", "isovem"])
-def test_imported_weights_reconstruct_a_volume(checkpoints, method):
+@pytest.mark.parametrize(
+    ("method", "setting"), [("vemamba", "rotations=[0]"), ("isovem", "rotations=[0]"), ("irsde", "steps=2")]
+)
+def test_imported_weights_reconstruct_a_volume(checkpoints, method, setting):
     encoder = ["--encoder", checkpoints / "encoder.pt"] if method == "vemamba" else []
     weights = checkpoints / "weights.safetensors"
     assert run("import-weights", method, checkpoints / f"{method}.pt", weights, *encoder) == 0
-    words = ["--method", method, "--weights", weights, "--scale", 4, "--set", "rotations=[0]"]
+    words = ["--method", method, "--weights", weights, "--scale", 4, "--set", setting]
     assert run("reconstruct", checkpoints / "stack.npy", checkpoints / "out.zarr", *words) == 0
 
 
@@ -46,7 +50,7 @@ def test_weights_of_one_method_do_not_serve_another(checkpoints, capsys):
     assert "weights of method 'isovem'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("method", ["vemamba", "isovem"])
+@pytest.mark.parametrize("method", ["vemamba", "isovem", "irsde"])
 @pytest.mark.parametrize("change", ["missing", "left over"])
 def test_a_checkpoint_with_other_keys_is_refused(checkpoints, capsys, method, change):
     state = torch.load(checkpoints / f"{method}.pt")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,24 @@ def _cyclegan_ir(state: State, encoder: State | None) -> Imported:
     return arguments, _prefixed("net", load_released(state, nn.Identity()).state_dict())
 
 
+def _emdiffuse(planes: list[str], state: State, encoder: State | None) -> Imported:
+    from vemrecon.methods.emdiffuse.released import load_released, network_options, network_state
+
+    if encoder is not None:
+        raise ConfigError("vEMDiffuse has no encoder; leave --encoder out")
+    arguments = {"planes": planes, "depth": "layer", "average": False, **network_options(network_state(state))}
+    return arguments, _prefixed("net", load_released(state).state_dict())
+
+
+def _irsde(state: State, encoder: State | None) -> Imported:
+    from vemrecon.methods.irsde.released import load_released, network_options
+
+    if encoder is not None:
+        raise ConfigError("IRSDE has no encoder; leave --encoder out")
+    arguments = {"registered": False, "average_every": 0, **network_options(state)}
+    return arguments, _prefixed("net", load_released(state).state_dict())
+
+
 def _prefixed(part: str, state: State) -> dict[str, Tensor]:
     return {f"{part}.{name}": value.detach().clone().contiguous() for name, value in state.items()}
 
@@ -120,4 +139,7 @@ IMPORTERS: Mapping[str, Callable[[State, State | None], Imported]] = {
     "vemamba": _vemamba,
     "isovem": _isovem,
     "cyclegan-ir": _cyclegan_ir,
+    "irsde": _irsde,
+    "emdiffuse-i": partial(_emdiffuse, ["xy"]),
+    "emdiffuse-a": partial(_emdiffuse, ["xz"]),
 }

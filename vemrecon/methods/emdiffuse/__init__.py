@@ -1,0 +1,1 @@
+"""vEMDiffuse: sections between observed ones, drawn from a diffusion that is given both neighbours."""

@@ -1,0 +1,66 @@
+"""`Observation`: how observed sections come from a volume, as a linear operator along z, and back.
+
+Source: null-space methods for inverse problems (Wang et al., "Zero-shot image restoration using denoising diffusion
+null-space model", ICLR 2023): A x = y is met by the smallest change of x, with the pseudo-inverse of A.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vemrecon.degrade.average import box_weights
+from vemrecon.volume import Grid
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Observed sections and the operator that gives them.
+
+    Attributes:
+        sections: Shape (k, y, x).
+        forward: A, shape (k, n).
+        inverse: Its pseudo-inverse, shape (n, k).
+    """
+
+    sections: Tensor
+    forward: Tensor
+    inverse: Tensor
+
+    @classmethod
+    def of(cls, sections: Tensor, scale: float, grid: Grid) -> Observation:
+        """Kept rows (`aligned`) or means over slabs (`centred`)."""
+        forward, inverse = (torch.from_numpy(m).to(sections) for m in _operators(len(sections), scale, grid))
+        return cls(sections, forward, inverse)
+
+    def met(self, volume: Tensor, share: float = 1.0) -> Tensor:
+        """A volume (n, y, x) changed so that it gives the observed sections, or by a share of that change."""
+        missing = self.sections - torch.tensordot(self.forward, volume, dims=1)
+        return volume + share * torch.tensordot(self.inverse, missing, dims=1)
+
+
+@lru_cache(maxsize=16)
+def _operators(count: int, scale: float, grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A and its pseudo-inverse: rows put back, or every slab filled with its mean."""
+    rows = round(count * scale)
+    if grid == "centred":
+        forward = box_weights(scale, 0, count, 0, rows)
+        forward = forward / forward.sum(axis=1, keepdims=True)  # a last slab may be cut
+    else:
+        forward = np.zeros((count, rows))
+        forward[np.arange(count), known_rows(count, scale)] = 1
+    return forward, np.linalg.pinv(forward).astype(np.float64)
+
+
+def known_rows(count: int, scale: float) -> list[int]:
+    """Rows of kept sections.
+
+    >>> known_rows(3, 4), known_rows(3, 2.5)
+    ([0, 4, 8], [0, 2, 5])
+    """
+    return [round(k * scale) for k in range(count)]
