@@ -80,7 +80,6 @@ class VEMDiffuse(NoiseMethod):
         samples: See `NoiseMethod`.
         shared_noise: Whether all sections of a gap get the same noise, so that they flicker less.
         brightness: Whether `ancestral` draws the mean of a section towards that of its neighbours.
-        noise_seed: Of the noise of reconstructions.
         blur: Whether observed sections are blurred in training, see `Gaps`; useful where sections are out of focus.
         warm_up: See `NoiseMethod`.
         cosine: See `NoiseMethod`.
@@ -110,7 +109,6 @@ class VEMDiffuse(NoiseMethod):
         samples: int = 2,
         shared_noise: bool = False,
         brightness: bool = False,
-        noise_seed: int = 0,
         crop: int = 256,
         blur: bool = True,
         batch: int = 16,
@@ -152,7 +150,7 @@ class VEMDiffuse(NoiseMethod):
         self.scale, self.grid, self.planes, self.depth = scale, grid, tuple(planes), depth
         self.residual, self.loss_name = residual, loss
         self.sampler, self.steps, self.at_once = sampler, steps, at_once
-        self.shared_noise, self.brightness, self.noise_seed = shared_noise, brightness, noise_seed
+        self.shared_noise, self.brightness = shared_noise, brightness
         self.crop, self.blur, self.batch, self.budget = crop, blur, batch, budget
         self.tile = TileShape(16, section - 2 * halo, section - 2 * halo, halo=(1, halo, halo))
 
@@ -288,7 +286,7 @@ class VEMDiffuse(NoiseMethod):
         """Noise of every step of a sample in parts of some sections, shape (sections, 1, y, x)."""
 
         def of_step(step: int | str) -> Tensor:
-            key = noise_key(self.noise_seed, "emdiffuse", number, step)
+            key = noise_key(self.seed, "emdiffuse", number, step)
             return torch.stack([noise_at(key, (z, *start), (1, *shape), self.device) for z in sections])
 
         return of_step

@@ -64,7 +64,6 @@ class LateralDiffusion(NoiseMethod):
         jump: Steps that `replacement` undoes together.
         visits: How often it makes every step.
         samples: See `NoiseMethod`.
-        noise_seed: Of the noise of reconstructions.
         warm_up: See `NoiseMethod`.
         cosine: See `NoiseMethod`.
         average: See `NoiseMethod`.
@@ -93,7 +92,6 @@ class LateralDiffusion(NoiseMethod):
         jump: int = 1,
         visits: int = 20,
         samples: int = 1,
-        noise_seed: int = 0,
         crop: int = 256,
         batch: int = 16,
         budget: int = 200000,
@@ -125,7 +123,7 @@ class LateralDiffusion(NoiseMethod):
         self.scale, self.grid, self.contrast = scale, grid, contrast
         self.sampler, self.steps, self.start, self.eta = sampler, steps, start, eta
         self.uncertainty, self.alternate, self.jump, self.visits = uncertainty, alternate, jump, visits
-        self.noise_seed, self.crop, self.batch, self.budget, self.at_once = noise_seed, crop, batch, budget, at_once
+        self.crop, self.batch, self.budget, self.at_once = crop, batch, budget, at_once
         z, lateral = round(section[0] / scale) - 2 * halo[0], section[1] - 2 * halo[1]
         if min(z, lateral) < 1:
             raise ConfigError(
@@ -230,6 +228,6 @@ class LateralDiffusion(NoiseMethod):
         """Noise of every step of a sample in a box of the reconstruction."""
 
         def of_step(step: int | str) -> Tensor:
-            return noise_at(noise_key(self.noise_seed, "lateral", number, step), start, shape, self.device)
+            return noise_at(noise_key(self.seed, "lateral", number, step), start, shape, self.device)
 
         return of_step
