@@ -52,7 +52,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "installing vemrecon into $(VENV) (minutes the first time)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps lpips
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps lpips \
+		|| echo "lpips cannot be installed; its tests will be skipped"
 	@touch $@
 
 clean:  ## remove caches and builds; runs and .venv stay
