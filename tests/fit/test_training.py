@@ -74,6 +74,24 @@ def test_a_finished_stage_is_loaded_and_not_trained_again(tmp_path):
     assert (tmp_path / "fit" / "stage.safetensors").stat().st_mtime_ns == stamp
 
 
+class _StopError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_stopped_training_goes_on_with_the_right_patches_however_many_prepare_them(workers, tmp_path):
+    def stop(stage, share):
+        if share > 0.6:
+            raise _StopError
+
+    calm, stopped, resumed = small(), small(), small(seed=5)
+    train(calm, source(), tmp_path / "calm", identity="x", seed=0)
+    with pytest.raises(_StopError):
+        train(stopped, source(), tmp_path / "a", identity="x", seed=0, workers=workers, progress=stop)
+    train(resumed, source(), tmp_path / "a", identity="x", seed=0, workers=workers)
+    assert torch.equal(weights(calm), weights(resumed))
+
+
 def test_weights_of_another_network_are_refused(tmp_path):
     train(small(), source(), tmp_path, identity="x", seed=0)
     with pytest.raises(DataError, match="another network"):

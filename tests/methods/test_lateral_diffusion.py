@@ -85,7 +85,25 @@ def test_pseudo_inverses_put_rows_back_or_repeat_means(grid):
     torch.testing.assert_close(inverse, wanted, atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize(("scale", "grid"), [(4, "aligned"), (4, "centred"), (2.5, "centred")])
+def test_a_smooth_change_meets_the_observation_too_and_moves_neighbours_alike(scale, grid):
+    rows = round(8 * scale)
+    observation = Observation.of(seeded((8, 5, 6)), scale, grid, smooth=True)
+    wrong = seeded((rows, 5, 6), 1)
+    change = observation.met(wrong) - wrong
+    met = torch.tensordot(observation.forward, wrong + change, dims=1)
+    torch.testing.assert_close(met, observation.sections, atol=1e-5, rtol=0)
+    rising, dark = torch.arange(8.0)[:, None, None].expand(8, 5, 6), torch.zeros(rows, 5, 6)
+    steps = [Observation.of(rising, scale, grid, smooth=on).met(dark).diff(dim=0).abs().max() for on in (True, False)]
+    assert steps[0] < 0.7 * steps[1]
+
+
 # samplers
+
+
+def fresh(image):
+    """Noise for every step, and other noise for the start."""
+    return lambda step: seeded(image.shape, 99 if step == "start" else step)
 
 
 def oracle(image):
@@ -101,7 +119,7 @@ def test_a_perfect_network_leads_to_the_volume_whatever_it_starts_from(steps, et
         lambda volume, share: volume,
         0 * image,
         levels(TRAINING, 0.05, steps),
-        lambda step: seeded(image.shape, hash(step) % 100),
+        fresh(image),
         eta=eta,
     )
     torch.testing.assert_close(found, image, atol=1e-4, rtol=0)
@@ -116,7 +134,7 @@ def test_noise_that_is_added_again_keeps_the_level():
         seen.append((float(state.var()), 1 - gamma))
         return state / (1 - gamma) ** 0.5
 
-    consistent([find], lambda v, share: v, image, gammas, lambda step: seeded(image.shape, hash(step) % 50), eta=0.85)
+    consistent([find], lambda v, share: v, image, gammas, fresh(image), eta=0.85)
     for found, wanted in seen:
         assert found == pytest.approx(wanted, rel=0.03)
 
@@ -220,7 +238,7 @@ def test_learning_lowers_the_loss_of_a_batch(contrast):
 # reconstruction
 
 
-@pytest.mark.parametrize("more", [{}, {"alternate": True}, {"sampler": "replacement", "visits": 2}])
+@pytest.mark.parametrize("more", [{}, {"alternate": True, "smooth": True}, {"sampler": "replacement", "visits": 2}])
 def test_kept_sections_stay_as_they_are(more):
     method = awake(**more)
     tile = Tile(torch.rand(1, 1, 4, 9, 7), 4.0, "aligned", (2, 3, 4))

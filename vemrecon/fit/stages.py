@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -172,6 +173,7 @@ def fit_stage(
         default_root_dir=place,
     )
     sampler = StridedSampler(stage.batches_per_epoch, stage.batch, trainer.global_rank, devices)
+    sampler.set_epoch(finished_epochs(checkpoint))  # processes that prepare patches begin before the trainer says it
     stream = PatchStream(method.source, stage.patches, seed, stage.name, stage.epochs * len(sampler) * devices)
     loader: DataLoader[Any] = DataLoader(
         stream,
@@ -183,6 +185,13 @@ def fit_stage(
     )
     trainer.fit(method, loader, ckpt_path=checkpoint if checkpoint.exists() else None)
     return callback.seconds
+
+
+def finished_epochs(checkpoint: Path) -> int:
+    """Epochs that a checkpoint has behind it; 0 if there is none."""
+    if not checkpoint.exists():
+        return 0
+    return int(torch.load(checkpoint, map_location="cpu", weights_only=False, mmap=True)["epoch"]) + 1
 
 
 def _strategy(method: Method, devices: int) -> str:

@@ -61,6 +61,7 @@ class LateralDiffusion(NoiseMethod):
         eta: Noise that is added again in every step of `consistency`.
         uncertainty: Standard deviation of observed sections, in intensities; 0 meets them exactly.
         alternate: Whether `consistency` asks xz and yz planes in turn, at half of the cost, or both in every step.
+        smooth: Whether `consistency` changes all rows smoothly to meet observed sections, see `Observation`.
         jump: Steps that `replacement` undoes together.
         visits: How often it makes every step.
         samples: See `NoiseMethod`.
@@ -89,6 +90,7 @@ class LateralDiffusion(NoiseMethod):
         eta: float = 0.85,
         uncertainty: float = 0.0,
         alternate: bool = False,
+        smooth: bool = False,
         jump: int = 1,
         visits: int = 20,
         samples: int = 1,
@@ -122,7 +124,8 @@ class LateralDiffusion(NoiseMethod):
         )
         self.scale, self.grid, self.contrast = scale, grid, contrast
         self.sampler, self.steps, self.start, self.eta = sampler, steps, start, eta
-        self.uncertainty, self.alternate, self.jump, self.visits = uncertainty, alternate, jump, visits
+        self.uncertainty, self.alternate, self.smooth = uncertainty, alternate, smooth
+        self.jump, self.visits = jump, visits
         self.crop, self.batch, self.budget, self.at_once = crop, batch, budget, at_once
         z, lateral = round(section[0] / scale) - 2 * halo[0], section[1] - 2 * halo[1]
         if min(z, lateral) < 1:
@@ -196,10 +199,10 @@ class LateralDiffusion(NoiseMethod):
         guess = torch.tensordot(torch.from_numpy(weights).to(observed), observed, dims=1)
         start = triple([round(tile.origin[0] * tile.scale), *tile.origin[1:]])
         noise = self.noise(number, start, triple(guess.shape))
-        observation = Observation.of(observed, tile.scale, tile.grid)
         finders = [self.finder(orientation) for orientation in (ORIENTATIONS if tile.turns else ("xz",))]
         if self.sampler == "replacement":
-            return unsigned(self._replaced(finders, guess, observation, noise))
+            return unsigned(self._replaced(finders, guess, Observation.of(observed, tile.scale, tile.grid), noise))
+        observation = Observation.of(observed, tile.scale, tile.grid, smooth=self.smooth)
         gammas = levels(TRAINING, self.start, self.steps)
         volume = consistent(
             finders,

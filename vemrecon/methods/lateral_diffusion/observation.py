@@ -1,7 +1,8 @@
 """`Observation`: how observed sections come from a volume, as a linear operator along z, and back.
 
 Source: null-space methods for inverse problems (Wang et al., "Zero-shot image restoration using denoising diffusion
-null-space model", ICLR 2023): A x = y is met by the smallest change of x, with the pseudo-inverse of A.
+null-space model", ICLR 2023): A x = y is met by the smallest change of x, with the pseudo-inverse of A. The smooth
+change is ours: the smallest one moves kept rows alone, which stand out from their neighbours after a short training.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vemrecon.degrade.average import box_weights
+from vemrecon.methods.interpolation import interpolation_matrix
 from vemrecon.volume import Grid
 
 
@@ -25,7 +27,7 @@ class Observation:
     Attributes:
         sections: Shape (k, y, x).
         forward: A, shape (k, n).
-        inverse: Its pseudo-inverse, shape (n, k).
+        inverse: What A undoes, shape (n, k).
     """
 
     sections: Tensor
@@ -33,9 +35,16 @@ class Observation:
     inverse: Tensor
 
     @classmethod
-    def of(cls, sections: Tensor, scale: float, grid: Grid) -> Observation:
-        """Kept rows (`aligned`) or means over slabs (`centred`)."""
-        forward, inverse = (torch.from_numpy(m).to(sections) for m in _operators(len(sections), scale, grid))
+    def of(cls, sections: Tensor, scale: float, grid: Grid, *, smooth: bool = False) -> Observation:
+        """Kept rows (`aligned`) or means over slabs (`centred`).
+
+        Args:
+            sections: Shape (k, y, x).
+            scale: Rows for each section.
+            grid: Where sections lie.
+            smooth: Whether to meet them by linear interpolation of what is missing, in place of the smallest change.
+        """
+        forward, inverse = (torch.from_numpy(m).to(sections) for m in _operators(len(sections), scale, grid, smooth))
         return cls(sections, forward, inverse)
 
     def met(self, volume: Tensor, share: float = 1.0) -> Tensor:
@@ -45,8 +54,8 @@ class Observation:
 
 
 @lru_cache(maxsize=16)
-def _operators(count: int, scale: float, grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """A and its pseudo-inverse: rows put back, or every slab filled with its mean."""
+def _operators(count: int, scale: float, grid: Grid, smooth: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A, and its pseudo-inverse (rows put back, or every slab filled with its mean) or a smooth right inverse."""
     rows = round(count * scale)
     if grid == "centred":
         forward = box_weights(scale, 0, count, 0, rows)
@@ -54,6 +63,9 @@ def _operators(count: int, scale: float, grid: Grid) -> tuple[NDArray[np.float64
     else:
         forward = np.zeros((count, rows))
         forward[np.arange(count), known_rows(count, scale)] = 1
+    if smooth:
+        weights = interpolation_matrix("linear", count, scale, grid)
+        return forward, weights @ np.linalg.inv(forward @ weights)
     return forward, np.linalg.pinv(forward).astype(np.float64)
 
 
