@@ -13,10 +13,10 @@ from vemrecon.errors import ConfigError
 from vemrecon.fit.callbacks import read_log
 from vemrecon.fit.stages import train
 from vemrecon.infer.reconstruct import reconstruct_volume
+from vemrecon.methods.average import average_decay
 from vemrecon.methods.base import Tile, TileShape, reconstruct_tile
 from vemrecon.methods.build import build_method, initialise
 from vemrecon.methods.irsde import method as irsde
-from vemrecon.methods.irsde.average import average_decay
 from vemrecon.methods.irsde.continued import continued
 from vemrecon.methods.irsde.diffusion import forward_mean, forward_state, noise_of
 from vemrecon.methods.irsde.method import IRSDE

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import copy
-from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
 
-from vemrecon.methods.base import Method, Tile
+from vemrecon.methods.average import update_average
 from vemrecon.methods.emdiffuse.unet import NoiseUNet
-from vemrecon.methods.irsde.average import update_average
 from vemrecon.methods.rates import warmed
-from vemrecon.methods.samples import mean_and_spread
+from vemrecon.methods.samples import SampledMethod
 
 MOST = 0.9999  # of itself that the running average keeps
 
 
-class NoiseMethod(Method):
+class NoiseMethod(SampledMethod):
     """A noise network `net`, and the running average of its weights, which reconstructs.
 
     Args:
@@ -30,6 +27,8 @@ class NoiseMethod(Method):
         average: Whether the running average reconstructs; otherwise the last weights.
         bf16: Whether the network computes in bfloat16.
     """
+
+    correction: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -72,24 +71,3 @@ class NoiseMethod(Method):
         if self.average is not None:
             number = self.current_epoch * self.stage.batches_per_epoch + batch_idx + 1
             update_average(self.average, self.net, min(MOST, (1 + number) / (10 + number)))
-
-    @abstractmethod
-    def sampled(self, tile: Tile, number: int = 0) -> Tensor:
-        """One sample of a tile, shape (round(z * scale), y, x)."""
-
-    def reconstruct(self, tile: Tile) -> Tensor:
-        """Mean over all samples."""
-        return self._mean_and_spread(tile)[0]
-
-    @property
-    def has_spread(self) -> bool:
-        """Whether there are several samples."""
-        return self.samples > 1
-
-    def reconstruct_with_spread(self, tile: Tile) -> tuple[Tensor, Tensor] | None:
-        """Mean and unbiased standard deviation over samples, if there are several."""
-        return self._mean_and_spread(tile) if self.samples > 1 else None
-
-    def _mean_and_spread(self, tile: Tile) -> tuple[Tensor, Tensor]:
-        mean, spread = mean_and_spread(lambda number: self.sampled(tile, number), self.samples, correction=1)
-        return mean[None, None], spread[None, None]

@@ -25,9 +25,9 @@ import torch
 from torch import Tensor, nn
 
 from vemrecon.errors import ConfigError, unknown
-from vemrecon.methods.base import Method, Tile, TileShape
+from vemrecon.methods.average import average_decay, update_average
+from vemrecon.methods.base import Tile, TileShape
 from vemrecon.methods.interpolation import interpolation_matrix
-from vemrecon.methods.irsde.average import average_decay, update_average
 from vemrecon.methods.irsde.continued import continued
 from vemrecon.methods.irsde.diffusion import Denoiser, matching_loss
 from vemrecon.methods.irsde.nafnet import NAFNet
@@ -38,7 +38,7 @@ from vemrecon.methods.irsde.schedule import make_schedule
 from vemrecon.methods.irsde.unet import UNet
 from vemrecon.methods.noise import noise_at, noise_key
 from vemrecon.methods.rates import falling
-from vemrecon.methods.samples import mean_and_spread
+from vemrecon.methods.samples import SampledMethod
 from vemrecon.methods.stage import Stage, epoch_of
 from vemrecon.volume import Grid
 from vemrecon.volume.region import Triple, triple
@@ -50,7 +50,7 @@ VALIDATION_SECTIONS, VALIDATION_STEPS = 8, 10  # a complete sampler would cost m
 PIXELS = {"cpu": 1 << 18, "cuda": 1 << 21}  # restored at once: 64 and 512 MiB for each map of 64 channels
 
 
-class IRSDE(Method):
+class IRSDE(SampledMethod):
     """A noise network `net`, and the running average of its weights, which restores.
 
     Args:
@@ -208,23 +208,6 @@ class IRSDE(Method):
             noise = self.noise("sections", (0, 0, 0), (count, rows, columns), (0, 1, 2))
         denoiser, steps, sampler = self.denoiser(self.best), steps or self.steps, sampler or self.sampler
         return sample(self.schedule, denoiser, mean, steps, sampler, noise)
-
-    def reconstruct(self, tile: Tile) -> Tensor:
-        """Mean over all samples."""
-        return self._mean_and_spread(tile)[0]
-
-    @property
-    def has_spread(self) -> bool:
-        """Whether there are several samples."""
-        return self.samples > 1
-
-    def reconstruct_with_spread(self, tile: Tile) -> tuple[Tensor, Tensor] | None:
-        """Mean and population standard deviation over samples, if there are several."""
-        return self._mean_and_spread(tile) if self.samples > 1 else None
-
-    def _mean_and_spread(self, tile: Tile) -> tuple[Tensor, Tensor]:
-        mean, spread = mean_and_spread(lambda number: self.sampled(tile, number), self.samples)
-        return mean[None, None], spread[None, None]
 
     def sampled(self, tile: Tile, number: int = 0) -> Tensor:
         """One sample of a tile, shape (round(z * scale), y, x): mean over all xz and all yz sections, or one of them.
