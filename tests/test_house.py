@@ -16,7 +16,8 @@ DOORS = {
     "fit": BASE | {"methods", "data"},
     "infer": BASE | {"methods"},
     "metrics": {"volume", "errors", "perceptual"},
-    "bench": BASE | {"fit", "infer", "metrics", "methods", "data", "degrade"},
+    "segment": BASE,
+    "bench": BASE | {"fit", "infer", "segment", "metrics", "methods", "data", "degrade"},
     "report": BASE | {"bench"},
     "commands": BASE | {"bench", "fit", "metrics", "methods", "data", "degrade", "report", "progress"},
 }

@@ -16,6 +16,7 @@ from vemrecon.bench.scene import Scene, learning_source, task_degradation
 from vemrecon.bench.store import RunFolder
 from vemrecon.files import digest_of, read_json, write_json
 from vemrecon.methods.registry import method_entry
+from vemrecon.metrics.names import SEGMENTATION
 from vemrecon.processes import rank, world_size
 from vemrecon.volume import Volume, open_volume
 
@@ -136,6 +137,7 @@ def score(folder: RunFolder, job: Job, method: Method, scene: Scene, progress: P
     from vemrecon.bench.native import score_native
     from vemrecon.bench.scoring import score_against_truth
     from vemrecon.bench.sections import write_sections
+    from vemrecon.bench.segmentation import score_segmentation
 
     spec, made = folder.spec, reconstruction(folder, scene)
     curves: dict[str, Any] = {}
@@ -164,6 +166,9 @@ def score(folder: RunFolder, job: Job, method: Method, scene: Scene, progress: P
             lambda share: progress("score", share),
             spread,
         )
+        if SEGMENTATION in spec.metrics:
+            found, beside = score_segmentation(folder, job, scene, made, progress)
+            rows, curves = [*rows, *found], curves | beside
     write_json(folder.path / "curves.json", curves | {"training": training_curves(folder)})
     write_sections(folder.path / "sections.npz", scene, made, spec.task.scale)
     return list(rows)

@@ -8,14 +8,14 @@ from typing import Any
 
 from vemrecon import protocol
 from vemrecon.bench.job import Job
-from vemrecon.bench.request import Place, Request
+from vemrecon.bench.request import Place, Request, metrics_of
 from vemrecon.bench.spec import RunSpec
 from vemrecon.bench.store import RunFolder
 from vemrecon.bench.tasks import PlannedTask, planned_tasks
 from vemrecon.errors import ConfigError, unknown
 from vemrecon.methods.card import MethodCard
 from vemrecon.methods.registry import check_preset, choose_preset, method_entry, with_settings
-from vemrecon.metrics.names import KIND_METRICS, METRICS
+from vemrecon.metrics.names import METRICS
 
 Say = Callable[[str], None]
 MODES = ("inductive", "transductive")
@@ -77,20 +77,6 @@ def make_plan(request: Request, place: Place, *, fetch: bool, say: Say = lambda 
                 )
                 planned.setdefault(spec.run_id, PlannedRun(RunFolder.of(spec, place.runs), found.job, learns))
     return list(planned.values())
-
-
-def metrics_of(kind: str, asked: tuple[str, ...]) -> tuple[str, ...]:
-    """Metrics of a kind of task: those asked for that it can be scored by, or those of the protocol.
-
-    Raises:
-        ConfigError: If it can be scored by none of them.
-    """
-    if not asked:
-        return tuple(protocol.protocol()["metrics"][kind])
-    found = tuple(metric for metric in asked if metric in KIND_METRICS[kind])
-    if not found:
-        raise ConfigError(f"--metrics {' '.join(asked)}: a {kind} task is scored by {', '.join(KIND_METRICS[kind])}")
-    return found
 
 
 def _check_regime(name: str, regime: str, mode: str, found: PlannedTask) -> None:

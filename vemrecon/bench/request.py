@@ -9,6 +9,7 @@ from typing import Any
 
 from vemrecon import protocol
 from vemrecon.errors import ConfigError, unknown
+from vemrecon.metrics.names import KIND_METRICS
 from vemrecon.volume import VoxelSize
 
 
@@ -109,3 +110,17 @@ def parse_overrides(texts: Sequence[str], methods: Sequence[str]) -> dict[str, d
         method = max(owners, key=len, default=path.rpartition(".")[0])
         result.setdefault(method, {})[path[len(method) + 1 :]] = protocol.value_of(value)
     return result
+
+
+def metrics_of(kind: str, asked: tuple[str, ...]) -> tuple[str, ...]:
+    """Metrics of a kind of task: those asked for that it can be scored by, or those of the protocol.
+
+    Raises:
+        ConfigError: If it can be scored by none of them.
+    """
+    if not asked:
+        return tuple(protocol.protocol()["metrics"][kind])
+    found = tuple(metric for metric in asked if metric in KIND_METRICS[kind])
+    if not found:
+        raise ConfigError(f"--metrics {' '.join(asked)}: a {kind} task is scored by {', '.join(KIND_METRICS[kind])}")
+    return found

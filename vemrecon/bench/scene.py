@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from vemrecon.bench.job import Job, VolumeAt
+from vemrecon.bench.job import Job
+from vemrecon.bench.place import VolumeAt
 from vemrecon.bench.store import RunFolder, exclusive
 from vemrecon.data.source import Source
 from vemrecon.degrade import Degradation, degrade, make_degradation, reconstructed_sections, trimmed

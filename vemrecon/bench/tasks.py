@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vemrecon import protocol
-from vemrecon.bench.job import Job, VolumeAt
-from vemrecon.bench.request import Place, Request, TaskRequest
+from vemrecon.bench.job import Job
+from vemrecon.bench.labelled import planned_segmentations
+from vemrecon.bench.place import VolumeAt
+from vemrecon.bench.request import Place, Request, TaskRequest, metrics_of
 from vemrecon.bench.spec import Task
 from vemrecon.data import (
     DatasetCard,
@@ -26,6 +28,7 @@ from vemrecon.data.split import check_mode, guard_voxels
 from vemrecon.degrade import make_degradation, trimmed
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.files import digest_of
+from vemrecon.metrics.names import SEGMENTATION
 from vemrecon.volume import Volume, open_volume, require_content
 
 Say = Callable[[str], None]
@@ -107,6 +110,8 @@ def _split_tasks(
         volume = task_volume(located, split)
         job = replace(job, defects=_defects(card, split, located, volume, place))
         _check(volume, kind, wanted.scales)
+    if SEGMENTATION in metrics_of(kind, request.metrics):
+        job = replace(job, segmentation=planned_segmentations(card, split, request.preset, place, fetch, say))
     for scale in wanted.scales:
         for name in wanted.degradations:
             task = Task(

@@ -48,6 +48,20 @@ class LabelFile(RemoteFile):
 
 
 @dataclass(frozen=True)
+class Target:
+    """What a segmenter of the dataset finds: where it learns, and where reconstructions are segmented and scored.
+
+    Boundaries between the two are kept by whoever writes the card; what is scored here must not be learned from.
+    """
+
+    labels: str
+    """Which labels; those of neurons are ids, of which membranes are made, and all others masks."""
+    train: Mapping[str, Region]
+    """Labelled regions, by file."""
+    score: Mapping[str, Region]
+
+
+@dataclass(frozen=True)
 class Precomputed:
     """A box of a chunked volume in neuroglancer's precomputed format, read over https."""
 
@@ -88,6 +102,8 @@ class DatasetCard:
     default_split: str = "test"
     tasks: tuple[Kind, ...] = ("reference",)
     """Kinds of task that make sense; the first is the default."""
+    segmentation: Mapping[str, Target] = field(default_factory=dict)
+    """By what is found: membranes, mitochondria."""
     exclude_outliers: bool = False
     """Whether sections that depart by more than 4 robust sigmas in mean or contrast count as defects."""
 
@@ -128,10 +144,15 @@ def card_from(name: str, facts: Mapping[str, Any], splits: Mapping[str, Any]) ->
                 "files": {key: _file(value) for key, value in facts["files"].items()},
                 "splits": {key: split_from(key, value) for key, value in splits.items()},
                 "tasks": tuple(facts.get("tasks", ("reference",))),
+                "segmentation": {key: _target(value) for key, value in facts.get("segmentation", {}).items()},
             },
         )
     except (TypeError, KeyError, ValueError) as error:
         raise ConfigError(f"dataset card '{name}': {error}") from error
+    for what, target in card.segmentation.items():
+        for key in (*target.train, *target.score):
+            if target.labels not in (card.files[key].labels if key in card.files else ()):
+                raise ConfigError(f"dataset card '{name}': {what}: the file '{key}' has no labels '{target.labels}'")
     for kind in card.tasks:
         if kind not in KINDS:
             raise unknown(f"task of dataset card '{name}'", str(kind), KINDS)
@@ -149,6 +170,11 @@ def _file(facts: Mapping[str, Any]) -> DatasetFile:
             "precomputed": Precomputed(**{**remote, "region": Region.of(remote["region"])}) if remote else None,
         }
     )
+
+
+def _target(facts: Mapping[str, Any]) -> Target:
+    regions = {part: {key: Region.of(r) for key, r in facts[part].items()} for part in ("train", "score")}
+    return Target(**{**facts, **regions})
 
 
 def _labels(facts: Mapping[str, Any]) -> LabelFile:

@@ -1,16 +1,81 @@
-"""Label volumes: neuron ids of FIB-25, read lazily."""
+"""Label volumes, read lazily: neuron ids, and masks of organelles."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.errors import DataError
 from vemrecon.volume import Region
+from vemrecon.volume.formats import HDF5, TIFF
 from vemrecon.volume.hdf5 import open_dataset
+from vemrecon.volume.tiff import open_tiff
+
+
+class Labels(Protocol):
+    """A volume of labels; 0 is unlabelled or background."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(z, y, x)."""
+
+    def read(self, region: Region) -> NDArray[np.int64]:
+        """Labels of a region."""
+
+
+def open_labels(path: Path, dataset: str | None = None, *, table: bool = False) -> Labels:
+    """Open a label volume.
+
+    Args:
+        path: HDF5, multi-page TIFF or `.npy`.
+        dataset: Inside an HDF5 file.
+        table: Whether it is a file of FIB-25, with supervoxels and a table of neurons.
+
+    Raises:
+        DataError: If the file is missing, damaged, or of another kind.
+    """
+    if not path.exists():
+        raise DataError(f"{path}: no such file")
+    suffix = path.suffix.lower()
+    if table:
+        return NeuronLabels(path)
+    if suffix in HDF5:
+        return LabelArray(path, open_dataset(path, dataset))
+    if suffix in TIFF:
+        return LabelArray(path, open_tiff(path).array)
+    if suffix == ".npy":
+        try:
+            return LabelArray(path, np.load(path, mmap_mode="r"))
+        except ValueError as error:
+            raise DataError(f"{path}: not a .npy file, or truncated") from error
+    raise DataError(f"{path}: labels are read from HDF5, TIFF or .npy files")
+
+
+class LabelArray:
+    """Labels as they stand in a file. The largest unsigned 64-bit number means background, as in CREMI."""
+
+    def __init__(self, path: Path, array: Any) -> None:
+        if len(array.shape) != 3 or not (np.issubdtype(array.dtype, np.integer) or array.dtype == bool):
+            raise DataError(f"{path}: labels are a 3D array of integers, not {array.dtype} of shape {array.shape}")
+        self.path, self.array, self.shape = path, array, tuple(array.shape)
+
+    def read(self, region: Region) -> NDArray[np.int64]:
+        """Labels of a region.
+
+        Raises:
+            DataError: If the region lies outside, or the file is damaged there.
+        """
+        _check_inside(self.path, self.shape, region)
+        try:
+            found = np.asarray(self.array[region.slices])
+        except OSError as error:
+            raise DataError(f"{self.path}: cannot be read at {region}: damaged or truncated") from error
+        if found.dtype == np.uint64:
+            found = np.where(found > np.iinfo(np.int64).max, 0, found)
+        return found.astype(np.int64)
 
 
 class NeuronLabels:
@@ -36,8 +101,10 @@ class NeuronLabels:
         """Neuron ids of a region.
 
         Raises:
-            DataError: If the file is damaged there, or holds supervoxels that the table does not know.
+            DataError: If the region lies outside, the file is damaged there, or it holds supervoxels that the table
+                does not know.
         """
+        _check_inside(self.path, self.shape, region)
         try:
             supervoxels: NDArray[Any] = self.stack[region.slices]
         except OSError as error:
@@ -45,3 +112,8 @@ class NeuronLabels:
         if supervoxels.max() >= len(self.bodies):
             raise DataError(f"{self.path}: supervoxel {supervoxels.max()} is not in the table of bodies")
         return self.bodies[supervoxels]
+
+
+def _check_inside(path: Path, shape: tuple[int, ...], region: Region) -> None:
+    if not Region.whole(shape).contains(region):
+        raise DataError(f"{path}: {region} lies outside the labels, which have the shape {shape}")

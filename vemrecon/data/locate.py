@@ -6,6 +6,9 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from vemrecon.data.card import DatasetCard, DatasetFile, RemoteFile
 from vemrecon.data.catalogue import LOCAL
@@ -13,8 +16,11 @@ from vemrecon.data.prepared import prepared_path, prepared_volume
 from vemrecon.data.remote.fetch import fetch_file, fetch_files, spoken
 from vemrecon.data.remote.recognise import content_sha256, known_sha256, recognise
 from vemrecon.data.split import Split
-from vemrecon.files import digest_of, make_folder, read_json, sha256_of, write_json
+from vemrecon.files import atomic_write, digest_of, make_folder, read_json, sha256_of, write_json
 from vemrecon.volume import Volume, VoxelSize, open_volume
+
+if TYPE_CHECKING:
+    from vemrecon.data.phantom import Phantom
 
 Say = Callable[[str], None]
 
@@ -84,6 +90,54 @@ def locate(
     return _prepared(card, key, root, found) or Located(path.resolve(), file.dataset, found, card.voxel_size)
 
 
+@dataclass(frozen=True)
+class LocatedLabels:
+    """Labels that are on this machine, with the identity of their content."""
+
+    path: Path
+    dataset: str | None
+    table: bool
+    offset: tuple[int, int, int]
+    digest: str
+
+
+def locate_labels(
+    card: DatasetCard,
+    key: str,
+    kind: str,
+    *,
+    data_root: Path | None = None,
+    scratch: Path,
+    fetch: bool = True,
+    say: Say = lambda text: None,
+) -> LocatedLabels:
+    """Find, make or download the labels of one file of a dataset, and check them.
+
+    Args:
+        card: The dataset.
+        key: Which of its files.
+        kind: Which labels of this file.
+        data_root: As in `locate`.
+        scratch: Folder for labels of generated volumes and remembered checksums.
+        fetch: Whether to make or download what is not there; without it the file may be missing.
+        say: Told what takes time.
+
+    Raises:
+        DataError: If the file is missing, cannot be downloaded or has another checksum.
+    """
+    file = card.files[key].labels[kind]
+    if card.files[key].generator is not None:
+        return _generated_labels(card, card.files[key], kind, scratch, fetch)
+    root = data_root or default_data_root()
+    path = root / file.path
+    digest = known_sha256(file, path)
+    if not path.exists() and fetch:
+        fetch_file(card, file, root, progress=spoken(say, path.name), say=say)
+    if path.exists():
+        digest = recognise(card, file, path, _digest(path, scratch))
+    return LocatedLabels(path.absolute(), file.dataset, file.table is not None, file.offset, digest)
+
+
 def fetch_needed(
     needed: Iterable[tuple[DatasetCard, str]], *, data_root: Path | None = None, say: Say = lambda text: None
 ) -> None:
@@ -123,19 +177,42 @@ def _prepared(card: DatasetCard, key: str, root: Path, digest: str) -> Located |
 
 
 def _generated(card: DatasetCard, file: DatasetFile, scratch: Path, fetch: bool, say: Say) -> Located:
-    from vemrecon.data.phantom import PHANTOM_VERSION, make_phantom
     from vemrecon.volume.ome_zarr import copy_to_zarr
 
-    recipe = {**(file.generator or {}), "phantom_version": PHANTOM_VERSION}
-    digest = digest_of(recipe)
+    digest, shape = _recipe_digest(file)
     path = scratch / f"{card.name}-{digest[:12]}.zarr"
     if fetch and not path.exists():
         make_folder(scratch)
-        say(f"making the {card.name} volume {tuple(recipe['shape'])}")
-        size = card.voxel_size or VoxelSize(8, 8, 8)
-        phantom = make_phantom(tuple(recipe["shape"]), seed=recipe["seed"], voxel_size_nm=size.x)
-        copy_to_zarr(path, Volume(phantom.grey, size, card.name), "uint8")
+        say(f"making the {card.name} volume {shape}")
+        phantom = _phantom(card, file)
+        copy_to_zarr(path, Volume(phantom.grey, phantom.voxel_size, card.name), "uint8")
     return Located(path.absolute(), None, digest, card.voxel_size)
+
+
+def _generated_labels(card: DatasetCard, file: DatasetFile, kind: str, scratch: Path, fetch: bool) -> LocatedLabels:
+    digest, _ = _recipe_digest(file)
+    path = scratch / f"{card.name}-{digest[:12]}-{kind}.npy"
+    if fetch and not path.exists():
+        make_folder(scratch)
+        phantom = _phantom(card, file)
+        with atomic_write(path, "wb") as out:
+            np.save(out, {"neurons": phantom.cells, "mitochondria": phantom.mitochondria}[kind])
+    return LocatedLabels(path.absolute(), None, False, (0, 0, 0), digest_of([digest, kind]))
+
+
+def _recipe_digest(file: DatasetFile) -> tuple[str, tuple[int, ...]]:
+    """Identity and shape of a generated volume."""
+    from vemrecon.data.phantom import PHANTOM_VERSION
+
+    recipe = {**(file.generator or {}), "phantom_version": PHANTOM_VERSION}
+    return digest_of(recipe), tuple(recipe["shape"])
+
+
+def _phantom(card: DatasetCard, file: DatasetFile) -> Phantom:
+    from vemrecon.data.phantom import make_phantom
+
+    recipe, size = file.generator or {}, card.voxel_size or VoxelSize(8, 8, 8)
+    return make_phantom(tuple(recipe["shape"]), seed=recipe["seed"], voxel_size_nm=size.x)
 
 
 def _digest(path: Path, scratch: Path) -> str:

@@ -32,7 +32,7 @@ from vemrecon.metrics.rows import (
 from vemrecon.metrics.score import Score
 from vemrecon.metrics.sections import PLANES
 from vemrecon.metrics.spectrum import EDGE_LIMIT, spectral_blocks
-from vemrecon.metrics.ssim import WINDOWS, StructuralSimilarity, intersection
+from vemrecon.metrics.ssim import WINDOWS, StructuralSimilarity
 from vemrecon.metrics.tiles import Readable
 from vemrecon.metrics.whole_sections import ALL_PLANES, WholeSectionMetric
 from vemrecon.metrics.windows import window
@@ -142,7 +142,7 @@ def _scopes(whole: Region, ranges: Mapping[str, Region], blocks: Mapping[str, Re
     scopes = [Scope(name, "all", region) for name, region in ranges.items()]
     for block, inside in blocks.items():
         for name, region in ranges.items():
-            common = intersection(inside, region)
+            common = inside.intersection(region)
             if common is not None:
                 scopes.append(Scope(name, block, common))
     return scopes

@@ -24,9 +24,12 @@ FSC_WINDOWS: dict[str, str] = {"fsc": "hann", "fsc_none": "none"}
 SECTION_METRICS: tuple[str, ...] = ("psnr", *SSIM_VARIANTS, *MS_SSIM_VARIANTS, "fsim", *LPIPS_NETWORKS)
 """Metrics that are means over sections, so that single planes can be scored."""
 
+SEGMENTATION = "segmentation"
+"""IoU, Dice, adapted Rand error, VOI and breaks of what a segmenter of the dataset finds in the reconstruction."""
+
 KIND_METRICS: Mapping[str, tuple[str, ...]] = {
-    "reference": (*SECTION_METRICS, *FSC_WINDOWS, "axial", "uncertainty"),
-    "lateral": (*SECTION_METRICS, "frc"),
+    "reference": (*SECTION_METRICS, *FSC_WINDOWS, "axial", "uncertainty", SEGMENTATION),
+    "lateral": (*SECTION_METRICS, "frc", SEGMENTATION),
     "native": ("holdout", "isotropy", "uncertainty", "inpainting"),
 }
 """What each kind of task can be scored by; names in the order in which they are shown."""

@@ -104,7 +104,7 @@ class StructuralSimilarity(SectionMetric):
             self._add(tile, tile.core, tile.region, range(len(self.scopes)))
             return
         for i, scope in enumerate(self.scopes):  # mirrored windows depend on where the scope ends
-            core, region = intersection(tile.core, scope), intersection(tile.region, scope)
+            core, region = tile.core.intersection(scope), tile.region.intersection(scope)
             if core is not None and region is not None:
                 self._add(tile, core, region, [i])
 
@@ -145,10 +145,3 @@ class StructuralSimilarity(SectionMetric):
         if along_y is not None and along_z is not None:
             means = apply_band(apply_band(maps[..., x], along_y, -2), along_z, -3)
             self.tally("yz", similarity(means), (z0, y0, core.start[2]), scopes)
-
-
-def intersection(a: Region, b: Region) -> Region | None:
-    """Voxels that lie in both regions, or None."""
-    if not a.overlaps(b):
-        return None
-    return Region(triple([*map(max, a.start, b.start)]), triple([*map(min, a.stop, b.stop)]))

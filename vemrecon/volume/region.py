@@ -96,6 +96,12 @@ class Region:
         """Whether the two regions share a voxel."""
         return all(a < d and c < b for a, b, c, d in zip(self.start, self.stop, other.start, other.stop, strict=True))
 
+    def intersection(self, other: Region) -> Region | None:
+        """Voxels that lie in both regions, or None."""
+        if not self.overlaps(other):
+            return None
+        return Region(triple([*map(max, self.start, other.start)]), triple([*map(min, self.stop, other.stop)]))
+
     def blocks(self, size: Sequence[int]) -> Iterator[Region]:
         """Blocks of at most `size` voxels per axis that tile the region, in z, y, x order."""
         steps = [

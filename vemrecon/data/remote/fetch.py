@@ -45,8 +45,9 @@ def files_of(card: DatasetCard, keys: Sequence[str] = (), labels: bool = True) -
         if key not in card.files:
             raise unknown(f"file of {card.name}", key, card.files)
         volume = card.files[key]
-        if volume.generator is None:
-            found.setdefault(volume.path, volume)
+        if volume.generator is not None:
+            continue
+        found.setdefault(volume.path, volume)
         for label in volume.labels.values() if labels else ():
             found.setdefault(label.path, label)
     return list(found.values())

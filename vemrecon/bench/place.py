@@ -1,0 +1,48 @@
+"""`VolumeAt`: where a part of a volume is on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vemrecon.data import Located, Split, task_volume
+from vemrecon.volume import Region, Volume, VoxelSize
+
+
+@dataclass(frozen=True)
+class VolumeAt:
+    """A part of a volume on this machine."""
+
+    path: str
+    dataset: str | None
+    digest: str
+    voxel_size: tuple[float, float, float] | None
+    intensity_range: tuple[float, float] | None
+    split: str
+    region: tuple[tuple[int, int, int], tuple[int, int, int]] | None
+
+    @classmethod
+    def of(cls, located: Located, split: Split) -> VolumeAt:
+        """A split of a located volume."""
+        region = split.region
+        return cls(
+            path=str(located.path),
+            dataset=located.dataset,
+            digest=located.digest,
+            voxel_size=tuple(located.voxel_size) if located.voxel_size else None,  # type: ignore[arg-type]
+            intensity_range=located.intensity_range,
+            split=split.name,
+            region=(region.start, region.stop) if region else None,
+        )
+
+    @property
+    def voxels(self) -> int | None:
+        """Voxels of the region, where the split names one."""
+        return Region(*self.region).voxels if self.region else None
+
+    def open(self) -> Volume:
+        """The part of the volume that the split names."""
+        size = VoxelSize(*self.voxel_size) if self.voxel_size else None
+        span = (self.intensity_range[0], self.intensity_range[1]) if self.intensity_range else None
+        located = Located(Path(self.path), self.dataset, self.digest, size, span)
+        return task_volume(located, Split(self.split, "", Region(*self.region) if self.region else None))

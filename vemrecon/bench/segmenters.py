@@ -1,0 +1,120 @@
+"""The segmenter of a dataset: trained once, kept beside the runs, and the same for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vemrecon.bench.environment import environment
+from vemrecon.bench.labelled import SegmentationAt
+from vemrecon.bench.spec import slug
+from vemrecon.bench.store import exclusive
+from vemrecon.errors import DataError
+from vemrecon.files import digest_of, make_folder, read_json, sha256_of, write_json
+from vemrecon.segment.recipe import Recipe, recipe
+from vemrecon.volume import Region, Volume, VoxelSize
+
+if TYPE_CHECKING:
+    from torch import nn
+
+PATIENCE = 7 * 24 * 3600
+"""Seconds to wait for another run that trains the same segmenter."""
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """A trained segmenter."""
+
+    net: nn.Module
+    recipe: Recipe
+    voxel_size: VoxelSize
+    facts: dict[str, Any]
+    """What it is and how it was trained, for the report."""
+
+    def probability(
+        self, volume: Volume, region: Region, device: str, progress: Callable[[float], None]
+    ) -> NDArray[np.float16]:
+        """Probability of what it finds, in every voxel of a region of a volume; nothing outside the region is seen."""
+        from vemrecon.segment.network import predict
+
+        part = volume.crop(region)
+        return predict(self.net, self.recipe, self.voxel_size, part.read, part.shape, device=device, progress=progress)
+
+
+def segmenter(at: SegmentationAt, runs: Path, device: str, progress: Callable[[float], None]) -> Segmenter:
+    """The segmenter of a dataset and preset; trained now if no run has done so before.
+
+    Args:
+        at: What it finds, and what it learns from.
+        runs: The run store.
+        device: Where to train it.
+        progress: Told the finished share of the training.
+
+    Raises:
+        DataError: If there is nothing to learn from, or stored weights are damaged.
+    """
+    from safetensors.torch import load_file
+
+    from vemrecon.segment.network import make_network, set_weights
+
+    name, how = recipe(at.preset)
+    size = at.training[0].volume.open().require_voxel_size()
+    identity = digest_of({"learning": at.learning_id, "recipe": how.as_dict(), "voxel_size": list(size)})[:12]
+    place = make_folder(runs / "segmenters" / slug(f"{at.dataset}-{at.what}-{name}-{identity}"))
+    weights, facts = place / "weights.safetensors", place / "segmenter.json"
+    with exclusive(place / "lock", f"{place}", patience=PATIENCE):
+        if not facts.exists():
+            _train(at, name, how, size, place, device, progress)
+    net, known = make_network(how, size), read_json(facts)
+    if sha256_of(weights) != known["weights_sha256"]:
+        raise DataError(f"{weights}: not the weights that were trained; remove {place} to train them again")
+    set_weights(net, load_file(weights))
+    return Segmenter(net.eval(), how, size, known)
+
+
+def _train(
+    at: SegmentationAt,
+    name: str,
+    how: Recipe,
+    size: VoxelSize,
+    place: Path,
+    device: str,
+    progress: Callable[[float], None],
+) -> None:
+    from safetensors.torch import save_file
+
+    from vemrecon.segment.network import weights_of
+    from vemrecon.segment.target import target
+    from vemrecon.segment.train import Example, train
+
+    examples = []
+    for part in at.training:
+        volume = part.volume.open()
+        mask = target(part.labels.read(part.region), at.kind, size)
+        examples.append(Example(volume.read(volume.whole), mask))
+    done = train(examples, how, size, place / "last.ckpt", device=device, progress=progress)
+    save_file(weights_of(done.net), place / "weights.part")
+    (place / "weights.part").replace(place / "weights.safetensors")
+    write_json(
+        place / "segmenter.json",
+        {
+            "dataset": at.dataset,
+            "what": at.what,
+            "preset": name,
+            "recipe": how.as_dict(),
+            "learning_id": at.learning_id,
+            "weights_sha256": sha256_of(place / "weights.safetensors"),
+            "parameters": sum(p.numel() for p in done.net.parameters()),
+            "batches": done.batches,
+            "seconds": done.seconds,
+            "loss": done.loss,
+            "voxels": sum(example.grey.size for example in examples),
+            "environment": environment() | {"device": device},
+        },
+    )
+    (place / "last.ckpt").unlink(missing_ok=True)

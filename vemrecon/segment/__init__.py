@@ -1,0 +1,1 @@
+"""Segmenters: networks that find membranes or mitochondria, and instances between membranes."""
