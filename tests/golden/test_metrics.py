@@ -9,7 +9,7 @@ import functools
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,11 @@ import metrics_recipes as recipes
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from vemrecon.methods.base import Method, Tile
 from vemrecon.methods.eightfold import eightfold
+from vemrecon.methods.flops import Parameters, count_flops
 from vemrecon.metrics.evaluate import Evaluation, evaluate
 from vemrecon.metrics.names import METRICS
 from vemrecon.metrics.score import Score
@@ -362,16 +365,45 @@ def rippled(stack: torch.Tensor) -> torch.Tensor:
     return made + 6 * turn_x.sin() * turn_z.cos()[:, None, None]
 
 
-def unimplemented() -> list[Any]:
-    sections = ("segmentation", "cost")
-    found = [
-        pytest.param(section, id=f"{Path(file).stem}-{entry['id']}")
-        for section in sections
-        for file, entry in entries(section)
-    ]
-    return found or [pytest.param("", marks=pytest.mark.skip(reason=missing_reason(", ".join(sections))), id="none")]
+COSTED: dict[str, Callable[[], nn.Module]] = {
+    "Conv3d(1, 8, kernel_size=(3, 3, 3), stride=(1, 1, 1), padding=(1, 1, 1))": lambda: nn.Conv3d(1, 8, 3, padding=1),
+    "ConvTranspose3d(8, 4, kernel_size=(4, 1, 1), stride=(4, 1, 1))": lambda: nn.ConvTranspose3d(
+        8, 4, (4, 1, 1), stride=(4, 1, 1)
+    ),
+    "Sequential( (0): Conv2d(1, 16, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1)) (1): ReLU() "
+    "(2): Conv2d(16, 1, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1)) )": lambda: nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 1, 3, padding=1)
+    ),
+    "Linear(in_features=96, out_features=64, bias=True)": lambda: nn.Linear(96, 64),
+}
+"""Modules of the cost entries, by what they print."""
 
 
-@pytest.mark.parametrize("section", unimplemented())
-def test_golden_entries_without_an_implementation_are_listed(section: str) -> None:
-    pytest.skip(f"'{section}' is not a metric of evaluate")
+class OneModule(Method):
+    """A module as a method."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def reconstruct(self, tile: Tile) -> torch.Tensor:
+        return self.module(tile.observed)
+
+
+def cost_cases() -> list[Any]:
+    found = [pytest.param(entry, id=f"{Path(file).stem}-{entry['id']}") for file, entry in entries("cost")]
+    return found or [pytest.param({}, id="none", marks=pytest.mark.skip(reason=missing_reason("cost")))]
+
+
+@pytest.mark.parametrize("entry", cost_cases())
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_golden_costs_agree(entry: dict[str, Any], device: str) -> None:
+    text = " ".join(entry["module"].split())
+    if text not in COSTED:
+        pytest.skip(f"module not understood: {text}")
+    module = COSTED[text]()
+    assert " ".join(str(module).split()) == text
+    method = OneModule(module).to(device)
+    flops = count_flops(method, Tile(torch.zeros(entry["input_shape"], device=device), 1, "centred"))
+    assert flops.total == entry["flops"]
+    assert Parameters.of(method).total == entry["parameters"]

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from metrics.metric_volumes import GreyVolume, noisy, textured
+from scipy import ndimage
 from torch import Tensor
 
 from vemrecon.errors import DataError
@@ -91,6 +92,20 @@ def test_phase_congruency_equals_the_definition(rows: int, columns: int, seed: i
     assert found == pytest.approx(defined_congruency(image[0].numpy()), abs=1e-10)
     assert found.min() >= 0
     assert found.max() <= 1
+
+
+@pytest.mark.parametrize("shape", [(41, 50), (64, 39)])
+def test_fsim_equals_the_definition(shape: tuple[int, int]) -> None:
+    a = batch(*shape)
+    pair = [image[0].numpy().astype(np.float64) for image in (a, torch.from_numpy(noisy(a.numpy())))]
+    scharr = np.array([[3, 10, 3], [0, 0, 0], [-3, -10, -3]]) / 16
+    slopes = [np.hypot(*(ndimage.correlate(v, k, mode="constant") for k in (scharr, scharr.T))) for v in pair]
+    phases = [defined_congruency(v) for v in pair]
+    similarity, weight = 1.0, np.maximum(*phases)
+    for (p, q), constant in ((phases, 0.85), (slopes, 160)):
+        similarity = similarity * (2 * p * q + constant) / (p**2 + q**2 + constant)
+    found = exactly(*(torch.from_numpy(v)[None] for v in pair))
+    assert found == pytest.approx((similarity * weight).sum() / weight.sum(), abs=1e-9)
 
 
 def test_phase_congruency_ignores_brightness_and_contrast() -> None:

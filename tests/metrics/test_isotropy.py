@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from metrics.metric_volumes import ODD, GreyVolume, noisy, textured
+from scipy.signal import windows
 
 from vemrecon.metrics.isotropy import AxialContinuity, layer_contrast, periodic_error_fraction
+from vemrecon.metrics.native import isotropy_scores
 from vemrecon.metrics.tiles import tiles
 from vemrecon.volume.region import Region, Triple
 
@@ -31,6 +33,29 @@ def test_continuity_equals_the_formulas_for_any_cut_and_axis(size: Triple, axis:
         assert found["steps"][k, 1:].numpy() == pytest.approx(np.abs(np.diff(volume, axis=axis)).mean(axis=others))
         changes = [np.abs(np.diff(volume, axis=n)).mean() for n in range(3)]
         assert found["change"][k].numpy() == pytest.approx(changes, abs=1e-12)
+
+
+def test_scores_without_truth_equal_the_formulas() -> None:
+    volume = textured((24, 26, 28))
+    volume[::4] = volume[1::4]  # steps at the borders of the sections
+    values = volume.astype(float)
+    changes = [np.abs(np.diff(values, axis=axis)).mean() for axis in range(3)]
+    steps = np.abs(np.diff(values, axis=0)).mean(axis=(1, 2))
+    at_border = np.arange(1, 24) % 4 == 0
+    border, inside = steps[at_border].mean(), steps[~at_border].mean()
+    taper = [windows.hann(n, sym=True) for n in volume.shape]
+    power = np.abs(np.fft.fftn((values - values.mean()) * np.einsum("i,j,k->ijk", *taper))) ** 2
+    axes = np.meshgrid(*(np.fft.fftfreq(n, 8) for n in volume.shape), indexing="ij")
+    radius = np.sqrt(sum(f**2 for f in axes))
+    band = (radius >= 0.25 / 16) & (radius <= 0.75 / 16)
+    with np.errstate(invalid="ignore"):
+        z, y, x = (power[band & (np.abs(f) >= radius * np.cos(np.deg2rad(20)))].mean() for f in axes)
+    found = {row.variant: row.value for row in isotropy_scores(GreyVolume(volume), 4)}
+    assert found == {
+        "continuity": pytest.approx(2 * changes[0] / (changes[1] + changes[2]), abs=1e-12),
+        "layer_contrast": pytest.approx((border - inside) / (border + inside), abs=1e-12),
+        "power": pytest.approx(np.log10(2 * z / (y + x)), abs=1e-9),
+    }
 
 
 def test_layer_contrast_sees_steps_between_blocks_wherever_the_range_starts() -> None:

@@ -27,6 +27,7 @@ from vemrecon.methods.d2r.sections import depths_between, interpolate_sections
 from vemrecon.methods.padding import cropped, padded
 from vemrecon.methods.plateau import Plateau
 from vemrecon.methods.rates import falling
+from vemrecon.methods.short_floats import short_floats
 from vemrecon.methods.stage import Stage, epoch_of
 from vemrecon.nets.continuity import Distance, SmoothSign, continuity_loss, perceptual_distance
 from vemrecon.volume import Grid
@@ -44,6 +45,7 @@ class SliceInterpolation(Method):
         base: None for that of the network.
         continuity: Weight of the continuity loss; DGEAN's is 0.1.
         continuity_every: Batches from one continuity loss to the next; each costs as many passes as there are sections.
+        bf16: Whether the network is trained in bfloat16, where a device computes in it.
         at_once: Sections predicted together in a reconstruction.
         axes: See `SectionWindows`.
     """
@@ -68,6 +70,7 @@ class SliceInterpolation(Method):
         budget: int = 60000,
         learning_rate: float = 2e-4,
         cosine: bool = False,
+        bf16: bool = False,
         tile: Sequence[int] = (16, 256, 256),
         halo: int = 32,
         at_once: int = 4,
@@ -79,7 +82,7 @@ class SliceInterpolation(Method):
         self.ssim, self.frequency, self.continuity = ssim, frequency, continuity
         self.continuity_every, self.smooth_sign = continuity_every, smooth_sign
         self.axes, self.crop, self.batch, self.budget = tuple(axes), crop, batch, budget
-        self.learning_rate, self.cosine, self.at_once = learning_rate, cosine, at_once
+        self.learning_rate, self.cosine, self.bf16, self.at_once = learning_rate, cosine, bf16, at_once
         base = base or BASES[network]
         self.net = (
             AENet(widths, depth_mode=depth_mode, base=base)
@@ -134,7 +137,9 @@ class SliceInterpolation(Method):
 
     def predict(self, windows: Tensor, depth: Tensor) -> Tensor:
         """Windows (b, 1, 4, y, x) of any extent and depths (b,) to sections (b, 1, y, x)."""
-        return cropped(self.net(padded(windows, MULTIPLE), depth), windows)
+        with short_floats(windows.device, self.bf16 and self.training):
+            made = self.net(padded(windows, MULTIPLE), depth)
+        return cropped(made.float(), windows)
 
     def validate(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """PSNR of the wanted section."""

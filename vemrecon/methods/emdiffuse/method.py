@@ -45,6 +45,7 @@ from vemrecon.methods.emdiffuse.unet import NoiseUNet
 from vemrecon.methods.guess import of_learned, with_guess
 from vemrecon.methods.noise import noise_at, noise_key
 from vemrecon.methods.places import places, predict_sections
+from vemrecon.methods.short_floats import short_floats
 from vemrecon.methods.stage import Stage, epoch_of
 from vemrecon.seeding import derive
 from vemrecon.volume import Grid
@@ -231,7 +232,7 @@ class VEMDiffuse(NoiseMethod):
             difference = state - like(state, gamma).sqrt() * between(condition, depth)
             image = difference / (signal**2 + rest**2).sqrt()
         images = torch.cat([condition, image], dim=1)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
+        with short_floats(images.device, self.bf16):
             found, log_variance = net.with_variance(images, gamma, told)
         found = found.float()
         if self.residual is not None:

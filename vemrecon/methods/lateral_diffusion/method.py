@@ -33,6 +33,7 @@ from vemrecon.methods.lateral_diffusion.noisy_crops import NoisyCrops
 from vemrecon.methods.lateral_diffusion.observation import Observation
 from vemrecon.methods.lateral_diffusion.replacement import resampled, respaced
 from vemrecon.methods.noise import noise_at, noise_key
+from vemrecon.methods.short_floats import short_floats
 from vemrecon.methods.stage import Stage, epoch_of
 from vemrecon.volume import Grid
 from vemrecon.volume.region import Triple, triple
@@ -173,7 +174,7 @@ class LateralDiffusion(NoiseMethod):
         return with_guess(state, learned, signal, rest)
 
     def _looked(self, net: NoiseUNet, images: Tensor, gamma: Tensor) -> Tensor:
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
+        with short_floats(images.device, self.bf16):
             found: Tensor = net(images, gamma)
         return found.float()
 

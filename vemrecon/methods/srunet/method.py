@@ -23,6 +23,7 @@ from vemrecon.methods.interpolation import Kernel, interpolation_matrix
 from vemrecon.methods.padding import cropped, padded
 from vemrecon.methods.plateau import Plateau
 from vemrecon.methods.rates import falling
+from vemrecon.methods.short_floats import short_floats
 from vemrecon.methods.srunet.loss import weighted_error
 from vemrecon.methods.srunet.network import WIDTHS, SRUNetwork
 from vemrecon.methods.stage import Stage, epoch_of
@@ -45,7 +46,7 @@ def start_at_interpolation(net: SRUNetwork) -> None:
 
 
 class SRUNet(Method):
-    """Supervised 3D U-Net; even scales only. For `axes` see `IsotropicBlocks`."""
+    """Supervised 3D U-Net; even scales only. For `axes` see `IsotropicBlocks`; `bf16` is for training alone."""
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class SRUNet(Method):
         budget: int = 50000,
         learning_rate: float = 1e-4,
         cosine: bool = False,
+        bf16: bool = False,
         tile: Sequence[int] = (8, 128, 128),
         halo: Sequence[int] = (4, 16, 16),
     ) -> None:
@@ -67,7 +69,9 @@ class SRUNet(Method):
         self.scale, self.grid, self.skip = scale, grid, skip
         self.axes, self.sections, self.crop, self.batch, self.budget = tuple(axes), sections, crop, batch, budget
         self.learning_rate, self.cosine = learning_rate, cosine
+        self.bf16 = bf16
         self.net = SRUNetwork(tuple(widths))
+        self.net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # a third faster on a CPU
         if skip:
             start_at_interpolation(self.net)
         self.plateau = Plateau()
@@ -107,7 +111,9 @@ class SRUNet(Method):
 
     def restore(self, observed: Tensor) -> Tensor:
         """Blocks (b, 1, z, y, x) in [0, 1], to (b, 1, z * scale, y, x)."""
-        result = cropped(self.net(padded(2 * observed - 1, MULTIPLE), round(self.scale)), observed)
+        with short_floats(observed.device, self.bf16 and self.training):
+            made = self.net(padded(2 * observed - 1, MULTIPLE), round(self.scale))
+        result = cropped(made.float(), observed)
         return self.interpolate(observed, "linear") + result / 2 if self.skip else (result + 1) / 2
 
     def interpolate(self, observed: Tensor, kernel: Kernel) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vemrecon.errors import ConfigError
 from vemrecon.nets.scan_orders import to_grid, to_sequences
-from vemrecon.nets.selective_scan import selective_scan
+from vemrecon.nets.selective_scan import scan_flops, selective_scan
 from vemrecon.volume.region import Triple
 
 AXIAL_TO_LATERAL = ("hWF", "WhF", "hWF-", "WhF-")
@@ -67,6 +67,10 @@ class DirectionalScan(nn.Module):
             softplus=True,
         )
         return to_grid(y.view_as(u), grid, self.orders)
+
+    def uncounted_flops(self, x: Tensor, grid: Triple) -> int:
+        """Operations of the recurrences, which are no matrix products."""
+        return scan_flops(len(x), len(self.orders) * x.shape[1], x.shape[2], self.parts[-1])
 
 
 class DirectionFusion(nn.Module):

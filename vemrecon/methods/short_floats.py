@@ -1,0 +1,24 @@
+"""Training in bfloat16, where a processor computes in it."""
+
+from __future__ import annotations
+
+import torch
+
+
+def short_floats(device: torch.device, wanted: bool) -> torch.autocast:
+    """Where convolutions and matrix products compute in bfloat16; weights, losses and the rest stay float32.
+
+    Args:
+        device: Of the inputs.
+        wanted: Whether this is asked for; processors that would only imitate it compute in float32 all the same.
+    """
+    kind = "cpu" if device.type == "meta" else device.type  # torch refuses meta, where only shapes are followed
+    return torch.autocast(kind, torch.bfloat16, enabled=wanted and computes_in_bfloat16(device))
+
+
+def computes_in_bfloat16(device: torch.device) -> bool:
+    """Whether a device has bfloat16 arithmetic of its own."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # torch tells nothing of other processors
+    return device.type == "cpu" and any(getattr(torch.cpu, test, bool)() for test in tests)
