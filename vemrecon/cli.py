@@ -125,8 +125,42 @@ def _report(sub: Any) -> None:
     sub.add_argument("--out", type=Path, help="folder of the report (default: RUNS/report)")
 
 
+def _figure(sub: Any) -> None:
+    sub.add_argument("output", type=Path, help="figure to write: .png, or .pdf with text that can be edited")
+    _runs(sub)
+    sub.add_argument("--task", help="task to show, where RUNS holds several: a folder of RUNS")
+    sub.add_argument("--methods", nargs="+", help="methods to show, in this order (default: all that have finished)")
+    sub.add_argument("--volumes", nargs="+", type=Path, help="show these reconstructions, in any format, not runs")
+    sub.add_argument("--truth", type=Path, help="with --volumes: isotropic truth")
+    sub.add_argument("--observed", type=Path, help="with --volumes: the anisotropic volume that they were made from")
+    sub.add_argument("--grid", help="of --observed: centred (thick sections) or aligned (kept thin ones)")
+    sub.add_argument("--labels", nargs="+", help="names of the reconstructions (default: of methods or files)")
+    sub.add_argument("--planes", nargs="+", help="xy, xz, yz (default: all; in lateral tasks xy, which is scored)")
+    sub.add_argument(
+        "--at",
+        nargs=3,
+        metavar=("Z", "Y", "X"),
+        help="voxel of the truth that all planes go through (default: the middle, in a section that was not recorded)",
+    )
+    sub.add_argument("--size", help="side of the crop in voxels along x (default: 128); z and y show as many nm")
+    sub.add_argument("--errors", action="store_true", help="also show reconstruction minus truth")
+    sub.add_argument("--segmentation", help="outline what runs found, e.g. membranes; the place is then that of masks")
+    sub.add_argument("--columns", default="planes", help="planes, or methods with the planes below each other")
+    sub.add_argument("--scale-bar", help="length in nm (default: round, at most a third of a picture)")
+    sub.add_argument("--width", help="of the figure in mm (default: 180, but no picture wider than 60)")
+    sub.add_argument("--dpi", default="300", help="pixels per inch")
+    _data_options(sub)
+
+
 def _name(sub: Any) -> None:
     sub.add_argument("name", nargs="?", help="show everything about this one")
+
+
+def _methods(sub: Any) -> None:
+    _name(sub)
+    sub.add_argument("--cost", action="store_true", help="show parameters and floating point operations instead")
+    sub.add_argument("--preset", default="paper", help="with --cost: smoke, cpu, gpu10 or paper")
+    sub.add_argument("--scale", default="8", help="with --cost: anisotropy factor")
 
 
 def _datasets(sub: Any) -> None:
@@ -229,7 +263,13 @@ COMMANDS: dict[str, tuple[str, Callable[[Any], None], str]] = {
         _report,
         "Write leaderboard.csv, leaderboard.json, README.md and index.html from finished runs.",
     ),
-    "methods": ("lists", _name, "List the methods, built in and installed, or show one."),
+    "figure": (
+        "figure",
+        _figure,
+        "Write a figure for a paper: the same place of truth, observed volume and reconstructions.\n\n"
+        "Shows the finished runs of a task with their PSNR and SSIM, or with --volumes any files.",
+    ),
+    "methods": ("lists", _methods, "List the methods, built in and installed, show one, or count what they cost."),
     "datasets": ("lists", _datasets, "List the datasets and their splits, or show one."),
     "published": ("lists", _published, "List numbers that papers have published."),
     "cite": ("lists", _cite, "Print citation and licence of datasets and methods."),

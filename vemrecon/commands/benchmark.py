@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vemrecon.commands.options import devices, integer, intensity_range, positive, voxel_size, words
-from vemrecon.errors import ConfigError, DataError, unknown
+from vemrecon.commands.options import devices, integer, intensity_range, positive, require_runs, voxel_size, words
+from vemrecon.errors import ConfigError, unknown
 
 if TYPE_CHECKING:
     from vemrecon.bench.plan import PlannedRun
@@ -91,7 +90,7 @@ def status(options: Any) -> int:
     """Every run of a folder."""
     from vemrecon.bench.store import run_folders
 
-    _require_runs(options.runs)
+    require_runs(options.runs)
     folders = list(run_folders(options.runs))
     for folder in folders:
         result = folder.result()
@@ -108,7 +107,7 @@ def report(options: Any) -> int:
 
     from vemrecon.report import print_table, write_report
 
-    _require_runs(options.runs)
+    require_runs(options.runs)
     out = options.out or options.runs / "report"
     console = Console(highlight=False)
     print_table(write_report(options.runs, out), console)
@@ -182,8 +181,3 @@ def _jobs(text: str | None, runs: Sequence[PlannedRun], devices: Sequence[str]) 
     if devices[0] != "cpu":
         return len(devices)
     return 1 if any(run.learns for run in runs) else cores()
-
-
-def _require_runs(runs: Path) -> None:
-    if not runs.is_dir():
-        raise DataError(f"{runs}: no such folder of runs; `vemrecon bench` makes one, or name it with --runs")

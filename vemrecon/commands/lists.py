@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 
 def methods(options: Any) -> int:
-    """Names, regimes and titles, or all about one method."""
+    """Names, regimes and titles, or all about one method, or what they cost."""
+    if options.cost:
+        from vemrecon.commands.cost import costs
+
+        return costs(options)
     from rich.console import Console
     from rich.table import Table
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vemrecon.errors import ConfigError
+from vemrecon.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from vemrecon.volume import VoxelSize
@@ -66,6 +67,12 @@ def intensity_range(texts: Sequence[str] | None) -> tuple[float, float] | None:
         return None
     low, high = numbers("--intensity-range", texts)
     return low, high
+
+
+def require_runs(runs: Path) -> None:
+    """Refuse a folder of runs that is not there."""
+    if not runs.is_dir():
+        raise DataError(f"{runs}: no such folder of runs; `vemrecon bench` makes one, or name it with --runs")
 
 
 def devices(texts: Sequence[str]) -> tuple[str, ...]:

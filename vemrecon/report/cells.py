@@ -10,7 +10,10 @@ from typing import Any
 from vemrecon.bench.result import RunResult
 from vemrecon.report.columns import LOW, ONE, Column
 from vemrecon.report.load import SCORE_FIELDS, number
+from vemrecon.report.segmentation_columns import is_segmentation
 
+WHOLE = "all"
+"""Range of every section that is scored."""
 AT_MOST, AT_LEAST, UNSURE = "<= ", ">= ", "~ "
 USUAL = "crossing"
 """Note of a Fourier shell correlation that crossed its threshold, as it should."""
@@ -55,7 +58,7 @@ def score_cell(results: Sequence[RunResult], column: Column, name: str) -> Cell:
     scores = [score for score in found if score and number(score.get("value")) is not None]
     missing = len(found) - len(scores)
     if not scores:
-        return Cell(None, notes=tuple(sorted(notes)) or ("not computed by this run",))
+        return Cell(None, notes=tuple(sorted(notes)) or (_unasked(column, name),))
     values = [float(score["value"]) for score in scores]
     if missing:
         notes.add(f"{missing} of {len(found)} seeds have no value")
@@ -80,6 +83,11 @@ def _score(result: RunResult, column: Column, name: str) -> Mapping[str, Any] | 
         if tuple(score[key] for key in SCORE_FIELDS) == (column.metric, column.variant, column.plane, name, "all"):
             return score
     return None
+
+
+def _unasked(column: Column, name: str) -> str:
+    whole = is_segmentation(column.metric, column.variant, column.plane) and name != WHOLE
+    return "segmentations are scored on all sections only" if whole else "not computed by this run"
 
 
 def _mean(values: Sequence[float]) -> tuple[float, float | None]:

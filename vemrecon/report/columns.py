@@ -15,6 +15,8 @@ ARROWS = {HIGH: "↑", LOW: "↓", ONE: "→ 1", ZERO: "→ 0", "": ""}
 PLANES = ("volume", "xy", "xz", "yz", "mean", "all", "z", "y", "x", "lateral", "ratio")
 PRIMARY_SSIM = "gaussian11"
 PRIMARY_FSC = "hann"
+MORE, APART = "More", "Apart"
+"""Groups of columns that are folded away, and of columns that only a table of their own shows."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Column:
     better: str = ""
     """high, low, one or zero (closest to 1 or 0 is best) or empty (nothing to win)."""
     style: str = "2"
-    """Number of decimals, or seconds, bytes, count."""
+    """Number of decimals, or seconds, bytes, count, tally."""
     metric: str = ""
     variant: str = ""
     plane: str = ""
@@ -39,12 +41,12 @@ class Column:
     def heading(self) -> str:
         """Label with its unit, for tables without a row of groups."""
         unit = f" ({self.unit})" if self.unit else ""
-        group = "" if self.group in ("Cost", "More") else f"{self.group} "
+        group = "" if self.group in ("Cost", MORE, APART) else f"{self.group} "
         return f"{group}{self.label}{unit}"
 
     def text(self, value: float) -> str:
         """The value as it is printed, without its unit unless the unit depends on the value."""
-        return FORMATS[self.style](value) if self.style in FORMATS else f"{value:.{self.style}f}"
+        return FORMATS[self.style](value) if self.style in FORMATS else f"{value:z.{self.style}f}"
 
 
 def seconds_text(value: float) -> str:
@@ -81,7 +83,16 @@ def count_text(value: float) -> str:
     return f"{value / 1e3:.0f} k" if value >= 1000 else f"{value:.0f}"
 
 
-FORMATS = {"seconds": seconds_text, "bytes": bytes_text, "count": count_text}
+def tally_text(value: float) -> str:
+    """A small number of things, or a mean of such numbers.
+
+    >>> tally_text(3), tally_text(-4 / 3)
+    ('3', '-1.33')
+    """
+    return f"{round(value, 2):zg}"
+
+
+FORMATS = {"seconds": seconds_text, "bytes": bytes_text, "count": count_text, "tally": tally_text}
 
 
 def main_columns(kind: str, axis: str) -> tuple[Column, ...]:
@@ -191,7 +202,7 @@ def other_columns(found: Iterable[tuple[str, str, str]], main: Iterable[Column])
     rest = {key for key in found if key not in shown}
     return tuple(
         Column(
-            key="/".join((metric, variant, plane)), group="More", metric=metric, variant=variant, plane=plane,
+            key="/".join((metric, variant, plane)), group=MORE, metric=metric, variant=variant, plane=plane,
             label=" ".join(part for part in (metric.replace("_", "-"), variant, plane) if part),
             better=ONE if plane == "ratio" else BETTER.get(metric, ""),
             style="2" if metric in ("psnr", "fsc", "frc") else "4",

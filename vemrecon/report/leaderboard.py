@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from vemrecon.files import canonical_json
 from vemrecon.report.cells import Cell, cost_cell, score_cell
-from vemrecon.report.columns import Column, badness, main_columns, other_columns, primary_key
-from vemrecon.report.load import Run
+from vemrecon.report.columns import APART, MORE, Column, badness, main_columns, other_columns, primary_key
+from vemrecon.report.load import Run, number
+from vemrecon.report.segmentation_columns import segmentation_columns
 
 if TYPE_CHECKING:
     from vemrecon.report.published_line import PublishedLine
+    from vemrecon.report.segmentation import Segmentation
 
 REGIMES = ("none", "self", "isotropic", "external")
 MAIN_RANGE = "all"
@@ -71,6 +73,8 @@ class Table:
     """(range, column key, row label) of the best values."""
     published: tuple[PublishedLine, ...] = ()
     """What papers printed for the same tissue and scale; never part of the ranking."""
+    segmentations: tuple[Segmentation, ...] = ()
+    """What was found in the reconstructions, one for each thing that is looked for."""
 
     @property
     def title(self) -> str:
@@ -79,8 +83,8 @@ class Table:
 
     @property
     def main(self) -> tuple[Column, ...]:
-        """The columns that every table has."""
-        return tuple(c for c in self.columns if c.group != "More")
+        """The columns that are always seen."""
+        return tuple(c for c in self.columns if c.group not in (MORE, APART))
 
     @property
     def primary(self) -> Column:
@@ -142,13 +146,23 @@ def _table(members: Sequence[Run], taken: set[str]) -> Table:
     main = main_columns(spec["task"]["kind"], spec["task"]["axis"])
     whole = [s for _, r in members if r.status == "done" for s in r.scores if s["block"] == "all"]
     ranges = (MAIN_RANGE, *sorted({s["range"] for s in whole} - {MAIN_RANGE}))
-    columns = main + other_columns({(s["metric"], s["variant"], s["plane"]) for s in whole}, main)
+    columns = _columns(main, whole)
     rows = _rows(members, columns, ranges)
     slug = "".join(c if c.isalnum() else "-" for c in "-".join(task_words(spec["task"])).lower())
     slug = "-".join(part for part in slug.split("-") if part)
     key = next(k for n in range(1, len(taken) + 2) if (k := slug if n == 1 else f"{slug}-{n}") not in taken)
     identity = {name: spec["task"].get(name, spec.get(name)) for name in IDENTITY}
     return Table(key, spec["task"], identity, columns, ranges, rows, _best(columns, ranges, rows))
+
+
+def _columns(main: tuple[Column, ...], scores: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
+    """The main columns with those of segmentations before the costs, then everything else that was scored."""
+    found = {(s["metric"], s["variant"], s["plane"]) for s in scores}
+    known = {(s["metric"], s["variant"], s["plane"]) for s in scores if number(s.get("value")) is not None}
+    judged = segmentation_columns(found, known)
+    shown = tuple(c for c in judged if c.group != APART)
+    main = (*(c for c in main if not c.cost), *shown, *(c for c in main if c.cost))
+    return (*main, *other_columns(found, (*main, *judged)), *(c for c in judged if c.group == APART))
 
 
 def _rows(members: Sequence[Run], columns: Sequence[Column], ranges: Sequence[str]) -> tuple[Row, ...]:

@@ -10,6 +10,8 @@ from vemrecon.report.columns import ARROWS, Column
 from vemrecon.report.footnotes import Footnotes
 from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Row, Table, environments
 from vemrecon.report.published_line import PublishedLine
+from vemrecon.report.segmentation import UNFAIR, Line, Segmentation
+from vemrecon.report.segmentation_columns import MEASURES
 
 LEGEND = (
     "Rows are sorted by regime (none, self, isotropic, external: how much a method may see beyond the volume it "
@@ -46,12 +48,49 @@ def _table(table: Table) -> list[str]:
     lines = [_line(heads), _line(["---", "---", *["---:"] * len(table.main), "---", "---"])]
     lines += [_line(_cells(table, row, notes)) for row in table.rows]
     texts = [f"## {escape(table.title)}", "\n".join(lines), *_footnotes(notes), escape(provenance(table))]
-    return texts + _published(table)
+    return texts + segmentation_lines(table) + _published(table)
 
 
 def _footnotes(notes: Footnotes) -> list[str]:
     lines = [f"<sup>{mark}</sup> {escape(reason)}" for mark, reason in notes.lines]
     return ["  \n".join(lines)] if lines else []
+
+
+def segmentation_lines(table: Table) -> list[str]:
+    """One small table for each thing that was looked for."""
+    texts = []
+    for found in table.segmentations:
+        heads = [_segmentation_heading(reference, column) for reference, column in found.columns]
+        texts.append(f"### {escape(found.title)}")
+        if heads:
+            first = ["method"] if found.fair else ["method", "segmenter"]
+            lines = [_line([*first, *heads]), _line([*["---"] * len(first), *["---:"] * len(heads)])]
+            lines += [_line(_segmentation_cells(table, found, line)) for line in found.lines]
+            texts.append("\n".join(lines))
+            if not found.fair:
+                texts.append(UNFAIR)
+            texts.append("  \n".join(escape(f"Segmenter {words}") for words in found.judges_in_words()))
+        else:
+            texts += [escape(f"Not scored: {reason}") for reason in dict.fromkeys(n.reason for n in found.lines)]
+    return texts
+
+
+def _segmentation_heading(reference: str, column: Column) -> str:
+    unit = f" ({column.unit})" if column.unit else ""
+    return f"{MEASURES[column.metric].label}, {reference}{unit} {ARROWS[column.better]}".strip()
+
+
+def _segmentation_cells(table: Table, found: Segmentation, line: Line) -> list[str]:
+    first = [escape(line.label) + (" (floor)" if line.method_is_floor else "")]
+    first += [] if found.fair else [line.judges]
+    if line.reason:
+        return [*first, f"*{escape(line.reason)}*", *[""] * (len(found.columns) - 1)]
+    cells = []
+    for _, column in found.columns:
+        cell, best = line.cells[column.key], (MAIN_RANGE, column.key, line.label) in table.best
+        text = f"**{cell.text(column)}**" if best and line.row is not None else cell.text(column)
+        cells.append(f"{text} {cell.spread(column)}".strip())
+    return first + cells
 
 
 def _published(table: Table) -> list[str]:
@@ -84,7 +123,7 @@ def _published_cells(line: PublishedLine, columns: Sequence[Column], notes: Foot
 
 def _heading(column: Column) -> str:
     arrow = ARROWS[column.better]
-    return f"{column.heading} {arrow}".strip()
+    return f"{escape(column.heading)} {arrow}".strip()
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from vemrecon.errors import DataError
-from vemrecon.report.beside import COMPARABLE, PUBLISHED, PublishedPart, papers, parts
+from vemrecon.report.beside import PUBLISHED, papers
 from vemrecon.report.calibration import calibration_svg
-from vemrecon.report.columns import ARROWS, Column
 from vemrecon.report.curves import Curves, curves_data, curves_svg, load_curves
-from vemrecon.report.footnotes import Footnotes
 from vemrecon.report.frame import swatch
-from vemrecon.report.leaderboard import REGIMES, TIMES, Leaderboard, Row, Table, environments, hardware
+from vemrecon.report.layering import layering
+from vemrecon.report.leaderboard import REGIMES, Leaderboard, Table, environments
 from vemrecon.report.learning import learning_svg
-from vemrecon.report.load import artifact, number
-from vemrecon.report.markdown import short
+from vemrecon.report.load import artifact
+from vemrecon.report.page_provenance import all_runs, cards_of, facts, regime_order
+from vemrecon.report.page_segmentation import segmentation_views
+from vemrecon.report.page_table import main_table, published_tables
 from vemrecon.report.pictures import length_text, scale_bar
+from vemrecon.report.profiles import profile_charts
 from vemrecon.report.scatter import scatter_svg
-from vemrecon.report.viewer import Viewer, build_viewer
+from vemrecon.report.viewer import build_viewer
 
 TEMPLATES = Path(__file__).parent / "templates"
-RANGES = {"all": "all sections", "span": "between recorded sections only"}
 REGIME_WORDS = {
     "none": "no training",
     "self": "trained on anisotropic volumes only",
@@ -47,7 +47,7 @@ def html_text(board: Leaderboard) -> tuple[str, tuple[str, ...]]:
     warnings = tuple(warning for task in tasks for warning in task["warnings"])
     page = environment.get_template("report.html.jinja").render(
         tasks=tasks,
-        cards=_cards(board),
+        cards=cards_of(board),
         counts=_counts(board),
         warnings=(*board.warnings, *warnings),
         regimes=REGIME_WORDS,
@@ -59,13 +59,9 @@ def html_text(board: Leaderboard) -> tuple[str, tuple[str, ...]]:
 
 def method_indices(board: Leaderboard) -> dict[str, int]:
     """One number per row label, the same in every table; it decides colour, dash and marker."""
-    found = {(_regime_order(row.regime), row.label) for table in board.tables for row in table.done}
+    found = {(regime_order(row.regime), row.label) for table in board.tables for row in table.done}
     labels = dict.fromkeys(label for _, label in sorted(found))
     return {label: n for n, label in enumerate(labels)}
-
-
-def _regime_order(regime: str) -> int:
-    return REGIMES.index(regime) if regime in REGIMES else len(REGIMES)
 
 
 def _counts(board: Leaderboard) -> dict[str, int]:
@@ -84,15 +80,13 @@ def _task(table: Table, indices: Mapping[str, int]) -> dict[str, Any]:
 
     viewer = build_viewer(table)
     charts, warnings = _charts(table, indices, viewer.voxel_size)
+    segmentations = segmentation_views(table, indices)
     legend = [{"label": row.label, "swatch": markupsafe.Markup(swatch(indices[row.label]))} for row in table.done]
     return {
         "table": table,
         "key": table.key,
         "title": table.title,
-        "groups": [_group(name, list(same)) for name, same in itertools.groupby(table.columns, lambda c: c.group)],
-        "columns": _heads(table.columns),
-        "more": any(c.group == "More" for c in table.columns),
-        "ranges": [{"name": n, "words": RANGES.get(n, n), **_body(table, n, indices)} for n in table.ranges],
+        **main_table(table, indices),
         "regimes": [r for r in (*REGIMES, "") if any(row.regime == r for row in table.rows)],
         "viewer": viewer,
         "scale_bars": {view.plane: _bar(view.width_nm) for view in viewer.planes},
@@ -103,82 +97,23 @@ def _task(table: Table, indices: Mapping[str, int]) -> dict[str, Any]:
         "scatter": markupsafe.Markup(scatter_svg(table, indices)),
         "calibration": markupsafe.Markup(calibration_svg(table, indices)),
         "learning": markupsafe.Markup(learning_svg(table, indices)),
+        "profiles": [_chart(**chart) for chart in profile_charts(table, indices)],
+        "kept": (table.task.get("degradation") or {}).get("name") == "subsample",
+        "layering": layering(table, indices),
         "mixed": len(environments(table)["hardware"]) > 1,
-        "published": [_published(part) for part in parts(table) if part.lines],
+        "published": published_tables(table),
         "papers": papers(table.published),
         "published_words": PUBLISHED,
-        "facts": _facts(table, viewer),
-        "runs": _runs(table),
-        "warnings": (*viewer.warnings, *warnings),
-    }
-
-
-def _group(name: str, columns: Sequence[Column]) -> dict[str, Any]:
-    unit = next((c.unit for c in columns if c.unit), "") if name != "More" else ""
-    return {"name": name, "unit": unit, "width": len(columns)}
-
-
-def _heads(columns: tuple[Column, ...]) -> list[dict[str, Any]]:
-    groups = [column.group for column in columns]
-    return [
-        {"column": column, "arrow": ARROWS[column.better], "first": n == 0 or groups[n - 1] != column.group}
-        for n, column in enumerate(columns)
-    ]
-
-
-def _body(table: Table, name: str, indices: Mapping[str, int]) -> dict[str, Any]:
-    import markupsafe
-
-    notes = Footnotes()
-    rows = []
-    for place, row in enumerate(table.rows):
-        entry: dict[str, Any] = {"row": row, "place": place, "cells": [], "swatch": ""}
-        if row.status == "done":
-            entry["swatch"] = markupsafe.Markup(swatch(indices[row.label]))
-            entry["cells"] = [_cell(table, row, column, name, notes) for column in table.columns]
-        entry["seeds"] = ", ".join(str(result.spec.get("seed", "")) for _, result in row.runs)
-        rows.append(entry)
-    return {"rows": rows, "notes": notes.lines}
-
-
-def _cell(table: Table, row: Row, column: Column, name: str, notes: Footnotes) -> dict[str, Any]:
-    cell = row.cells[name][column.key]
-    few = f"n = {cell.count}" if cell.value is not None and cell.count != len(row.runs) else ""
-    reasons = [] if cell.value is None and column.group == "More" else list(cell.notes)
-    exact = [f"{cell.limit}{cell.value!r} {column.unit}".strip()] if cell.value is not None and not column.cost else []
-    return {
-        "sort": "" if cell.value is None else repr(float(cell.value)),
-        "text": cell.text(column).replace("<= ", "≤ ").replace(">= ", "≥ "),
-        "spread": cell.spread(column),
-        "few": few,
-        "marks": notes.marks(reasons),
-        "title": "; ".join((*exact, *([cell.sections] if cell.sections else []), *cell.notes)),
-        "best": (name, column.key, row.label) in table.best,
-        "group": column.group,
-    }
-
-
-def _published(part: PublishedPart) -> dict[str, Any]:
-    heads, notes = _heads(part.columns), Footnotes()
-    lines = []
-    for line in part.lines:
-        first, *rest = line.reasons or (COMPARABLE,)
-        cells = [(line.text(head["column"].key), line.spread(head["column"].key), head["first"]) for head in heads]
-        lines.append({"line": line, "cells": cells, "first": first, "marks": notes.marks(rest)})
-    return {
-        "title": part.title,
-        "lines": lines,
-        "groups": [_group(name, list(same)) for name, same in itertools.groupby(part.columns, lambda c: c.group)],
-        "heads": heads,
-        "notes": notes.lines,
+        "segmentations": segmentations,
+        "facts": facts(table, viewer),
+        "runs": all_runs(table),
+        "warnings": (*viewer.warnings, *warnings, *(w for view in segmentations for w in view["warnings"])),
     }
 
 
 def _charts(
     table: Table, indices: Mapping[str, int], voxel_size: tuple[float, float, float] | None
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    import markupsafe
-
     axis, rows, warnings = table.task["axis"], [], []
     for row in table.done:
         path = artifact(*row.runs[0], "curves")
@@ -195,9 +130,15 @@ def _charts(
         svg = curves_svg(rows, part, title, limit if part == "axial" else None, correlation_name(table))
         if svg:
             note = f"dotted: what the sections can hold, {limit:g} nm" if limit and part == "axial" else ""
-            data = markupsafe.Markup(script_json(curves_data(rows, part)))
-            charts.append({"title": title, "note": note, "svg": markupsafe.Markup(svg), "data": data})
+            charts.append(_chart(title, note, svg, curves_data(rows, part)))
     return charts, warnings
+
+
+def _chart(title: str, note: str, svg: str, data: list[dict[str, Any]]) -> dict[str, Any]:
+    """A chart that the pointer can read."""
+    import markupsafe
+
+    return {"title": title, "note": note, "svg": markupsafe.Markup(svg), "data": markupsafe.Markup(script_json(data))}
 
 
 def correlation_name(table: Table) -> str:
@@ -223,67 +164,3 @@ def _bar(width_nm: float | None) -> dict[str, Any] | None:
         return None
     length = scale_bar(width_nm)
     return {"percent": round(100 * length / width_nm, 3), "label": length_text(length)}
-
-
-def _facts(table: Table, viewer: Viewer) -> list[tuple[str, str]]:
-    task, known, size = table.task, environments(table), viewer.voxel_size
-    facts = [
-        ("Data", f"{task['dataset']}, split {task['split']}, {task['kind']}"),
-        ("Degradation", f"{' '.join(table.title.split(' · ')[-1:])}, axis {task['axis']}, scale {task['scale']:g}"),
-        ("Voxel", f" {TIMES} ".join(f"{v:g}" for v in size) + " nm (z, y, x)" if size else ""),
-        ("Protocol", str(table.identity["protocol"])),
-        ("Data digest", short(table.identity["dataset_digest"])),
-        ("Split digest", short(table.identity["split_digest"])),
-        ("vemrecon", ", ".join(known["vemrecon"])),
-        ("Commit", ", ".join(known["commit"])),
-        ("Hardware", "; ".join(known["hardware"])),
-    ]
-    return [(name, text) for name, text in facts if text]
-
-
-def _runs(table: Table) -> list[dict[str, Any]]:
-    lines = []
-    for row in table.rows:
-        for _, result in row.runs:
-            environment = result.environment
-            lines.append({
-                "label": row.label,
-                "run_id": result.run_id,
-                "status": result.status,
-                "seed": result.spec.get("seed", ""),
-                "preset": row.preset,
-                "precision": result.spec.get("precision", ""),
-                "version": row.spec["method"].get("version", ""),
-                "vemrecon": environment.get("vemrecon") or "",
-                "commit": short(environment.get("commit")) if environment.get("commit") else "",
-                "torch": environment.get("torch") or "",
-                "hardware": hardware(environment),
-                "voxels": f"{voxels:,}" if (voxels := number(result.costs.get("output_voxels"))) is not None else "",
-            })  # fmt: skip
-    return lines
-
-
-def _cards(board: Leaderboard) -> list[dict[str, str]]:
-    """What is known about every method, once, by name."""
-    cards: dict[str, dict[str, str]] = {}
-    for table in board.tables:
-        for row in table.rows:
-            card = row.runs[0][1].card
-            texts = {key: str(card.get(key) or "") for key in ("title", "regime", "paper", "citation", "licence")}
-            cards.setdefault(row.method, {"name": row.method, **texts, "link": link_of(texts["paper"])})
-    return sorted(cards.values(), key=lambda card: (_regime_order(card["regime"]), card["name"]))
-
-
-def link_of(paper: str) -> str:
-    """Address behind a paper's link or DOI; empty if it is neither.
-
-    >>> link_of("10.1000/x"), link_of("javascript:alert(1)")
-    ('https://doi.org/10.1000/x', '')
-    """
-    text = paper.strip()
-    if " " in text or any(c in text for c in "\"'<>\n"):
-        return ""
-    if text.startswith(("https://", "http://")):
-        return text
-    bare = text.removeprefix("doi:")
-    return f"https://doi.org/{bare}" if bare.startswith("10.") and "/" in bare else ""

@@ -109,13 +109,13 @@ def error_limit(errors: list[npt.NDArray[np.int16]]) -> int:
 
 def grey_png(section: Section) -> bytes:
     """A section as it is, one pixel per voxel."""
-    return _png(section, None)
+    return indexed_png(section, None)
 
 
 def error_png(error: npt.NDArray[np.int16], limit: int) -> bytes:
     """A signed error in grey levels: blue too dark, white right, red too bright."""
     index = np.rint(np.clip(error / limit, -1, 1) * 127 + 127).astype(np.uint8)
-    return _png(index, palette())
+    return indexed_png(index, palette())
 
 
 def palette() -> bytes:
@@ -125,7 +125,8 @@ def palette() -> bytes:
     return np.rint(np.stack(colours, axis=1)).astype(np.uint8).tobytes()
 
 
-def _png(section: Section, colours: bytes | None) -> bytes:
+def indexed_png(section: Section, colours: bytes | None) -> bytes:
+    """Numbers of colours (red, green and blue bytes), one pixel per voxel; grey levels without colours."""
     from PIL import Image
 
     image = Image.fromarray(np.ascontiguousarray(section))

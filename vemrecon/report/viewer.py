@@ -157,11 +157,11 @@ def _plane(
     for row, section in shown:
         if section.shape != shape:
             continue
-        panel = _panel("reconstruction", row.label, where, section, _quality(table, row, plane))
+        panel = _panel("reconstruction", row.label, where, section, quality(table, row, plane))
         error, below = errors.get((plane, row.label)), None
         if error is not None:
             alt = f"Error of {row.label}, {where}"
-            below = Panel("error", row.label, alt, _address(error_png(error, limit)))
+            below = Panel("error", row.label, alt, address_of(error_png(error, limit)))
         methods.append((panel, below))
     voxels = centre(shown[0][1]).shape
     if voxels != shape:
@@ -183,7 +183,7 @@ def _plane(
 
 
 def _panel(role: str, label: str, where: str, section: Section, caption: str = "") -> Panel:
-    return Panel(role, label, f"{label}, {where}", _address(grey_png(centre(section))), caption)
+    return Panel(role, label, f"{label}, {where}", address_of(grey_png(centre(section))), caption)
 
 
 def _size(shape: Sequence[int]) -> str:
@@ -200,7 +200,7 @@ def _where(plane: str, sections: Sections) -> str:
     return f"{plane} section at {axis} = {at} ({length_text(at * sections.voxel_size['zyx'.index(axis)])})"
 
 
-def _quality(table: Table, row: Row, plane: str) -> str:
+def quality(table: Table, row: Row, plane: str) -> str:
     """The scores of this plane, as the table has them."""
     words = []
     for key in (f"psnr/{plane}", f"ssim/{plane}"):
@@ -213,5 +213,6 @@ def _quality(table: Table, row: Row, plane: str) -> str:
     return " · ".join(words)
 
 
-def _address(png: bytes) -> str:
+def address_of(png: bytes) -> str:
+    """A PNG as an address that a page can show without loading anything."""
     return "data:image/png;base64," + base64.b64encode(png).decode()

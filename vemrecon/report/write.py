@@ -13,6 +13,7 @@ from vemrecon.report.load import Run, read_runs, usable
 from vemrecon.report.markdown import markdown_text
 from vemrecon.report.page import html_text
 from vemrecon.report.records import csv_text, json_text
+from vemrecon.report.segmentation import with_segmentations
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def write_report(runs: Path, out: Path, results: Iterable[Run] | None = None) ->
         ConfigError: If a file cannot be written.
     """
     found, warnings = read_runs(runs) if results is None else usable(results, runs)
-    board = with_published(build(found, warnings))
+    board = with_segmentations(with_published(build(found, warnings)))
     page, more = html_text(board)
     board = Leaderboard(board.tables, (*board.warnings, *more))
     texts = {

@@ -277,7 +277,9 @@
       const at = low + ((high - low) * (x - left)) / (right - left);
       const values = curves.map((curve) => ({ label: curve.label, v: nearest(curve, at) })).sort((a, b) => (b.v ?? -2) - (a.v ?? -2));
       const lines = values.map((value) => (value.v === null ? "–" : value.v.toFixed(2)).padStart(5) + "  " + value.label);
-      tip.textContent = [at.toPrecision(3) + " / nm = " + (1 / at).toPrecision(3) + " nm", ...lines].join("\n");
+      const axis = chart.dataset.axis;
+      const where = axis ? axis + " = " + Math.round(at) : at.toPrecision(3) + " / nm = " + (1 / at).toPrecision(3) + " nm";
+      tip.textContent = [where, ...lines].join("\n");
       tip.hidden = false;
       const px = event.clientX - bounds.left;
       tip.style.left = px > bounds.width / 2 ? "auto" : px + 14 + "px";

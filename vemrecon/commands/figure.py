@@ -1,0 +1,126 @@
+"""The command `figure`: a panel of sections for a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from vemrecon.commands.figure_volumes import Subject, from_files, from_runs
+from vemrecon.commands.options import integer, numbers, positive, require_runs, words
+from vemrecon.errors import ConfigError, unknown
+from vemrecon.report.cuts import Place, place
+from vemrecon.report.figure import check_figure_name, require_matplotlib, write_figure
+from vemrecon.report.layout import COLUMNS, Style, bar_length
+from vemrecon.report.pictures import PLANES, length_text
+from vemrecon.report.plate import Plate, make_plate
+
+
+def figure(options: Any) -> int:
+    """Write the same place of truth, observed volume and reconstructions."""
+    check_figure_name(options.output)
+    style = _style(options)
+    _check_source(options)
+    require_matplotlib()
+    subject = _subject(options)
+    if options.labels:
+        subject = _labelled(subject, options.labels)
+    planes = words(options.planes) or subject.planes
+    for plane in planes:
+        if plane not in PLANES:
+            raise unknown("plane", plane, PLANES)
+    if options.errors and subject.truth is None:
+        raise ConfigError("--errors: there is no truth that the reconstructions could be compared with")
+    where = _place(options, subject)
+    if subject.outlined is not None:
+        _check_outlined(where, planes, subject.outlined)
+    plate = make_plate(
+        subject.truth, subject.observed, subject.entries, where, planes, options.errors, subject.outlines
+    )
+    narrowest = min(plate.size_nm(n)[0] for n in range(len(planes)))
+    if bar_length(plate, style) > 0.9 * narrowest:
+        raise ConfigError(f"--scale-bar {options.scale_bar}: too long for the {length_text(narrowest)} that are shown")
+    write_figure(options.output, plate, style)
+    print(f"{options.output}: {_told(subject, plate, where)}")
+    return 0
+
+
+def _style(options: Any) -> Style:
+    if options.columns not in COLUMNS:
+        raise unknown("kind of --columns", options.columns, COLUMNS)
+    bar = None if options.scale_bar is None else _length("--scale-bar", options.scale_bar)
+    width = None if options.width is None else _length("--width", options.width)
+    return Style(width, positive("--dpi", options.dpi), options.columns, bar)
+
+
+def _length(option: str, text: str) -> float:
+    (value,) = numbers(option, [text])
+    if not 0 < value < float("inf"):
+        raise ConfigError(f"{option} {text}: must be above 0")
+    return value
+
+
+def _check_source(options: Any) -> None:
+    """Refuse options that belong to runs beside those that belong to files."""
+    of_runs = [name for name in ("task", "methods", "segmentation") if getattr(options, name)]
+    of_files = ("truth", "observed", "grid", "voxel_size", "intensity_range")
+    of_files_given = [name for name in of_files if getattr(options, name)]
+    if options.volumes and of_runs:
+        raise ConfigError(f"--{of_runs[0]} belongs to runs; give it without --volumes")
+    if of_files_given and not options.volumes:
+        raise ConfigError(f"--{of_files_given[0].replace('_', '-')} belongs to files; name them with --volumes")
+
+
+def _subject(options: Any) -> Subject:
+    if options.volumes:
+        return from_files(options)
+    require_runs(options.runs)
+    return from_runs(options.runs, options.task, words(options.methods), options.segmentation)
+
+
+def _labelled(subject: Subject, labels: Sequence[str]) -> Subject:
+    """The reconstructions under other names, in their order."""
+    names = [entry.label for entry in subject.entries]
+    if len(labels) != len(names):
+        raise ConfigError(f"--labels: {len(labels)} given for {len(names)} reconstructions ({', '.join(names)})")
+    pairs = zip(subject.entries, labels, strict=True)
+    return replace(subject, entries=tuple(replace(entry, label=label) for entry, label in pairs))
+
+
+def _place(options: Any, subject: Subject) -> Place:
+    at = [integer("--at", text) for text in options.at] if options.at else subject.outlined
+    side = positive("--size", options.size) if options.size is not None else None
+    return place(subject.shape, subject.voxel_size, subject.observed, at, side)
+
+
+def _check_outlined(where: Place, planes: Sequence[str], kept: tuple[int, int, int]) -> None:
+    """Refuse planes of which no mask was kept.
+
+    Raises:
+        ConfigError: If one lies elsewhere than the planes that go through the voxel `kept`.
+    """
+    for plane in planes:
+        n = next(n for n, axis in enumerate("zyx") if axis not in PLANES[plane])
+        if where.at[n] != kept[n]:
+            at = " ".join(map(str, kept))
+            raise ConfigError(f"--segmentation: masks are kept of the planes through --at {at}, which is the default")
+
+
+def _told(subject: Subject, plate: Plate, where: Place) -> str:
+    """What a caption would have to say."""
+    names = ("z", "y", "x")
+    size = where.voxel_size
+    facts = [
+        ", ".join(f"{axis} = {n}" for axis, n in zip(names, where.at, strict=True)),
+        f"voxels of {size}",
+    ]
+    if subject.observed is not None and subject.observed.recorded(where.at):
+        axis = names[subject.observed.axis]
+        facts.append(f"the section at {axis} = {where.at[subject.observed.axis]} was recorded as it is")
+    if any(picture.caption for line in plate.lines[-len(subject.entries) :] for picture in line.pictures):
+        facts.append("PSNR and SSIM are means over all scored sections of a plane")
+    if subject.outlined is not None:
+        facts.append("outlines: what the segmenter of the runs found in each volume, where labels are scored")
+    if plate.limit:
+        facts.append(f"colours of errors saturate at {plate.limit} grey levels")
+    return "; ".join(facts)

@@ -1,0 +1,129 @@
+"""`Plate`: what a figure shows, before it is drawn. Truth, observed volume and reconstructions at one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vemrecon.report.cuts import AXES, Extent, Observed, Place, cut, cut_observed, require_same_grid
+from vemrecon.report.outlines import Outline
+from vemrecon.report.pictures import PLANES, error_limit
+from vemrecon.volume import Volume
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A reconstruction and the line of the figure that it gets."""
+
+    label: str
+    volume: Volume
+    captions: Mapping[str, str] = field(default_factory=dict)
+    """What stands below its pictures, such as scores, by plane."""
+    outlines: Mapping[str, Outline] = field(default_factory=dict)
+    """What a segmenter found in it, by plane."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Grey levels (uint8) or signed errors (int16) of a plane, and where they lie."""
+
+    values: NDArray[Any]
+    extent: Extent
+    """In nm; reaches beyond the window of the plate where a coarse voxel does."""
+    caption: str = ""
+    outline: Outline | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """Pictures of one volume, one for each plane, and of its errors if they are wanted."""
+
+    label: str
+    pictures: tuple[Picture, ...]
+    errors: tuple[Picture, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plate:
+    """Lines of pictures that all show the same place at the same magnification."""
+
+    titles: tuple[str, ...]
+    """Of the planes."""
+    windows: tuple[Extent, ...]
+    """What is seen of each plane, in nm."""
+    lines: tuple[Line, ...]
+    limit: int = 0
+    """Grey levels at which the colours of errors saturate; 0 where no errors are shown."""
+
+    def size_nm(self, plane: int) -> tuple[float, float]:
+        """Width and height of what is seen of a plane."""
+        left, right, bottom, top = self.windows[plane]
+        return right - left, bottom - top
+
+
+def make_plate(
+    truth: Volume | None,
+    observed: Observed | None,
+    entries: Sequence[Entry],
+    where: Place,
+    planes: Sequence[str] = tuple(PLANES),
+    errors: bool = False,
+    outlines: Mapping[str, Outline] | None = None,
+) -> Plate:
+    """Read what a figure shows: three planes of each volume, and nothing else.
+
+    Args:
+        truth: Comes first, and is what errors are against.
+        observed: Comes second, with voxels of their true size.
+        entries: Volumes on the grid of the truth.
+        where: The common place.
+        planes: Out of xy, xz and yz.
+        errors: Also show reconstruction minus truth, in the same colours for all.
+        outlines: What a segmenter found in the truth, by plane.
+
+    Raises:
+        DataError: If a volume covers other voxels than the first one, or cannot be read.
+    """
+    for entry in entries:
+        require_same_grid(entry.volume, entries[0].volume.shape)
+    lines = []
+    reference = [cut(truth, plane, where) for plane in planes] if truth is not None else []
+    if reference:
+        drawn = [(outlines or {}).get(plane) for plane in planes]
+        pictures = [Picture(c.section, c.extent, outline=o) for c, o in zip(reference, drawn, strict=True)]
+        lines.append(Line("Truth", tuple(pictures)))
+    if observed is not None:
+        lines.append(Line("Observed", tuple(_observed(observed, plane, where) for plane in planes)))
+    for entry in entries:
+        cuts = [cut(entry.volume, plane, where) for plane in planes]
+        beside = [(entry.captions.get(plane, ""), entry.outlines.get(plane)) for plane in planes]
+        pictures = [Picture(c.section, c.extent, *more) for c, more in zip(cuts, beside, strict=True)]
+        wrong = [
+            Picture(made.section.astype(np.int16) - true.section.astype(np.int16), made.extent)
+            for made, true in (zip(cuts, reference, strict=True) if errors and reference else ())
+        ]
+        lines.append(Line(entry.label, tuple(pictures), tuple(wrong)))
+    found = [picture.values for line in lines for picture in line.errors]
+    return Plate(
+        titles=tuple(_title(plane, where) for plane in planes),
+        windows=tuple(where.window(plane) for plane in planes),
+        lines=tuple(lines),
+        limit=error_limit(found) if found else 0,
+    )
+
+
+def _observed(observed: Observed, plane: str, where: Place) -> Picture:
+    found = cut_observed(observed, plane, where)
+    seen_along = AXES[observed.axis] not in PLANES[plane]
+    same = observed.recorded(where.at)
+    caption = ("this section was recorded" if same else "nearest recorded") if seen_along else ""
+    return Picture(found.section, found.extent, caption)
+
+
+def _title(plane: str, where: Place) -> str:
+    normal = next(n for n, axis in enumerate(AXES) if axis not in PLANES[plane])
+    return f"{plane}, {AXES[normal]} = {where.at[normal]}"
