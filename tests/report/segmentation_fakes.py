@@ -29,6 +29,7 @@ def rows(what: str = "membranes", iou: float = 0.5, *, labels_only: bool = False
 def facts(weights: str = "a" * 64, **more: Any) -> dict[str, Any]:
     known = {"dataset": "fib25s", "preset": "cpu", "weights_sha256": weights, "parameters": 123_456, "batches": 500}
     known |= {"seconds": 720.5, "loss": 0.1234, "voxels": 15_600_000, "learning_id": "0a1b2c3d4e5f"}
+    known["learned_from"] = [{"file": "raw.h5", "region": [[0, 0, 0], [250, 120, 250]]}]
     return {**known, "recipe": {"version": 1, "filters": [12, 24], "batch": 2, "epochs": 0, "falling": True}, **more}
 
 
@@ -53,7 +54,15 @@ def volumes() -> dict[str, np.ndarray]:
     neurons = np.broadcast_to(np.where(x < 9, 5, np.where(x < 12, 0, 9)), SIDE).astype(np.int64)
     instances = np.broadcast_to(np.where(x < 4, 3, np.where(x < 11, 1, 2)), SIDE).astype(np.int32)
     grey = np.full(SIDE, 100, np.uint8)
-    return {"grey": grey, "found": found, "truth": truth, "labels": labels, "instances": instances, "neurons": neurons}
+    return {
+        "grey": grey,
+        "truth_grey": grey + 20,
+        "found": found,
+        "truth": truth,
+        "labels": labels,
+        "instances": instances,
+        "neurons": neurons,
+    }
 
 
 def keep_masks(folder: Path, what: str = "membranes", **changed: Any) -> None:
@@ -61,7 +70,12 @@ def keep_masks(folder: Path, what: str = "membranes", **changed: Any) -> None:
     made: Mapping[str, np.ndarray] = volumes()
     names = [name for name in made if what == "membranes" or name not in ("instances", "neurons")]
     arrays = {f"{name}_{plane}": made[name][cut] for name in names for plane, cut in CUTS.items()}
-    arrays |= {"voxel_size": np.array([10.0, 10.0, 10.0]), "origin": np.array(ORIGIN), **changed}
+    arrays |= {
+        "voxel_size": np.array([10.0, 10.0, 10.0]),
+        "origin": np.array(ORIGIN),
+        "position": np.array([10, 8, 18]),
+        **changed,
+    }
     np.savez(folder / f"segmentation-{what}.npz", **arrays)
 
 

@@ -82,7 +82,7 @@ def test_a_run_without_masks_is_named(tmp_path: Path):
 
 def test_masks_of_another_place_are_refused(tmp_path: Path):
     known = folders(tmp_path, "linear", "nearest")
-    keep_masks(known[1], origin=np.array([0, 0, 0]))
+    keep_masks(known[1], position=np.array([6, 8, 10]))
 
     with pytest.raises(DataError, match=r"goes through \(6, 8, 10\)"):
         _outlined(subject("linear", "nearest"), known, "membranes")

@@ -13,7 +13,6 @@ from vemrecon.errors import DataError
 from vemrecon.report import write_report
 from vemrecon.report.overlay import (
     CLASSES,
-    FLAT,
     NEURONS,
     STRENGTH,
     borders,
@@ -71,10 +70,10 @@ def test_the_classes_differ_in_lightness_or_in_blue_and_yellow():
 def test_neurons_have_their_colour_and_grey_borders():
     neurons = np.array([[7, 7, 7, 9, 9, 0]])
 
-    made = pixels(instances_png(neurons, {7: 0, 9: 1 + len(NEURONS)}))[0]
+    made = pixels(instances_png(neurons, {7: 0, 9: 1 + len(NEURONS)}, np.full(neurons.shape, 118, np.uint8)))[0]
 
-    flat = [FLAT] * 3
-    expected = [tinted(FLAT, NEURONS[0])] * 2 + [flat, tinted(FLAT, NEURONS[1]), flat, flat]
+    flat = [118] * 3
+    expected = [tinted(118, NEURONS[0])] * 2 + [flat, tinted(118, NEURONS[1]), flat, flat]
     assert np.abs(made - expected).max() <= 9, "16 grey levels of each neuron are 17 apart"
     assert borders(neurons)[0].tolist() == [False, False, True, False, True, False]
 
@@ -105,7 +104,7 @@ def test_the_page_shows_the_ceiling_and_each_method_in_two_planes(make_run, tmp_
     assert np.abs(row[12] - tinted(100, FALSE)).max() <= 3
     assert np.abs(row[13] - 100).max() <= 3
     truth = found["membranes found in the truth, xz, y = 8"][3]
-    assert np.abs(truth[10] - tinted(FLAT, AGREE)).max() <= 3
+    assert np.abs(truth[10] - tinted(120, AGREE)).max() <= 3
     neurons = found["neurons found in linear, xy, z = 10"][3]
     assert np.abs(neurons[6] - tinted(100, NEURONS[0])).max() <= 9
     assert np.abs(neurons[1] - tinted(100, NEURONS[2])).max() <= 9, "the part that was cut off"
@@ -114,13 +113,13 @@ def test_the_page_shows_the_ceiling_and_each_method_in_two_planes(make_run, tmp_
 def test_large_sections_are_cut_to_their_middle(make_run, tmp_path: Path):
     folder = judged(make_run, "linear", 0.4, what="mitochondria")
     large = {name: np.zeros((300, 400), bool) for name in ("found", "truth", "labels")}
-    large["grey"] = np.zeros((300, 400), np.uint8)
+    large["grey"] = large["truth_grey"] = np.zeros((300, 400), np.uint8)
     large["labels"][150, 200] = True
     arrays = {f"{name}_{plane}": values for name, values in large.items() for plane in ("xy", "xz", "yz")}
     keep_masks(folder, "mitochondria", **arrays)
 
     page = page_of(tmp_path)
-    found = pictures(page)["mitochondria found in linear, xy, z = 154"]
+    found = pictures(page)["mitochondria found in linear, xy, z = 10"]
 
     assert found.shape == (256, 256, 3)
     assert np.abs(found[128, 128] - tinted(0, MISSED)).max() <= 3

@@ -167,7 +167,7 @@ def test_the_segmenter_and_the_measures_are_explained(make_run, tmp_path: Path):
     text = unescape(re.sub(r"<[^>]*>", "", section(page_of(tmp_path))))
     size = f" {TIMES} ".join(map(str, SIDE))
 
-    assert "preset cpu; learned on fib25s (15.6 M labelled true voxels, set 0a1b2c3d4e5f)" in text
+    assert "preset cpu; learned on fib25s (raw.h5 z 0-250, y 0-120, x 0-250; 15.6 M true voxels)" in text
     assert "500 batches in 12 min; last loss 0.123; 123 k parameters; weights aaaaaaaaaaaa" in text
     assert f"recipe 1: batch 2, falling, filters 12-24; looked at {size} voxels from z, y, x = 4, 0, 8" in text
     assert "breaks parts of at least 100 voxels that are too many or too few, mean over the labelled neurons" in text

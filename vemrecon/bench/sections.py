@@ -8,7 +8,7 @@ import numpy as np
 
 from vemrecon.bench.scene import Scene
 from vemrecon.files import atomic_write
-from vemrecon.volume import Region, Volume, quantise
+from vemrecon.volume import Grid, Region, Volume, quantise
 
 PICTURE = 256  # voxels a side of the sections that go into the report
 
@@ -25,7 +25,7 @@ def write_sections(path: Path, scene: Scene, reconstruction: Volume, scale: floa
         roles["truth"] = scene.truth.with_axis_first(scene.axis)
     n, count = made.shape[0], observed.shape[0]
     middle = count // 2
-    a = min(n - 1, round((middle + (0.5 if observed.grid == "aligned" else 0.0)) * scale))
+    a = min(n - 1, between_recorded(middle * scale, scale, observed.grid))
     depth = max(1, min(count, int(PICTURE / scale)))
     first = max(0, min(count - depth, middle - depth // 2))
     (b0, b1), (c0, c1) = (
@@ -53,3 +53,12 @@ def write_sections(path: Path, scene: Scene, reconstruction: Volume, scale: floa
     arrays["voxel_size"] = np.array(tuple(reconstruction.require_voxel_size()))
     with atomic_write(path, "wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # the stub forbids arrays by keyword
+
+
+def between_recorded(place: float, scale: float, grid: Grid) -> int:
+    """The section of a reconstruction that is farthest from recorded ones near a place along the coarse axis.
+
+    >>> between_recorded(120, 8, "aligned"), between_recorded(120, 8, "centred")
+    (124, 120)
+    """
+    return round((place // scale + (0.5 if grid == "aligned" else 0.0)) * scale)

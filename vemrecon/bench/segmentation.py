@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from vemrecon.bench.job import Job
 from vemrecon.bench.labelled import SegmentationAt
 from vemrecon.bench.scene import Scene
+from vemrecon.bench.sections import between_recorded
 from vemrecon.bench.segmenters import Segmenter, segmenter
 from vemrecon.bench.store import RunFolder, exclusive
 from vemrecon.files import atomic_write, digest_of, make_folder, read_json, write_json
@@ -22,7 +23,7 @@ from vemrecon.metrics.segmentation import breaks, breaks_per_object, overlap, pa
 from vemrecon.segment import instances as watershed
 from vemrecon.segment import network
 from vemrecon.segment.target import target
-from vemrecon.volume import Region, Volume, VoxelSize, open_volume
+from vemrecon.volume import Region, Volume, VoxelSize, open_volume, quantise
 
 MASK = 0.5
 """Probability from which a voxel belongs to a mask."""
@@ -160,27 +161,35 @@ class Judge:
         return rows
 
     def keep_pictures(self, path: Path, made: Volume, found: Segmented) -> None:
-        """Central sections of what is scored, with masks and instances, for the report."""
-        arrays: dict[str, np.ndarray] = {
-            "voxel_size": np.array(tuple(self.size)),
-            "origin": np.array(self.region.start),
+        """Sections of what is scored, with masks and instances, for the report."""
+        assert self.scene.truth is not None
+        truth, middle = self.scene.truth, self.middle()
+        volumes: Mapping[str, NDArray[Any] | None] = {
+            "grey": quantise(made.read(self.region), np.dtype(np.uint8)),
+            "truth_grey": quantise(truth.read(self.region), np.dtype(np.uint8)),
+            "found": found.mask,
+            "truth": self.truth.mask,
+            "labels": self.labels.mask,
+            "instances": found.instances,
+            "neurons": self.labels.instances,
         }
-        grey = np.rint(made.read(self.region) * 255).astype(np.uint8)
+        arrays = {"voxel_size": np.array(tuple(self.size)), "origin": np.array(self.region.start)}
+        arrays["position"] = np.add(self.region.start, middle)
         for axis, plane in enumerate(("xy", "xz", "yz")):
-            middle = self.region.shape[axis] // 2
-            volumes: Mapping[str, NDArray[Any] | None] = {
-                "grey": grey,
-                "found": found.mask,
-                "truth": self.truth.mask,
-                "labels": self.labels.mask,
-                "instances": found.instances,
-                "neurons": self.labels.instances,
-            }
             for name, values in volumes.items():
                 if values is not None:
-                    arrays[f"{name}_{plane}"] = np.take(values, middle, axis=axis)
+                    arrays[f"{name}_{plane}"] = np.take(values, middle[axis], axis=axis)
         with atomic_write(path, "wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # the stub forbids arrays by keyword
+
+    def middle(self) -> list[int]:
+        """A voxel near the middle of the region; the section across the coarse axis is none that was recorded."""
+        middle = [n // 2 for n in self.region.shape]
+        axis = self.scene.axis
+        first, n = self.region.start[axis], self.region.shape[axis]
+        place = between_recorded(first + middle[axis], self.scale, self.scene.observed.grid) - first
+        middle[axis] = min(max(place, 0), n - 1)
+        return middle
 
 
 def kept_sections(region: Region, defects: Collection[int]) -> NDArray[np.intp]:

@@ -108,6 +108,7 @@ def _train(
             "preset": name,
             "recipe": how.as_dict(),
             "learning_id": at.learning_id,
+            "learned_from": [{"file": Path(p.volume.path).name, "region": p.volume.region} for p in at.training],
             "weights_sha256": sha256_of(place / "weights.safetensors"),
             "parameters": sum(p.numel() for p in done.net.parameters()),
             "batches": done.batches,

@@ -90,22 +90,24 @@ def build_gallery(table: Table, segmentation: Segmentation) -> Gallery:
 
 
 def _same_place(first: Masks, second: Masks) -> bool:
-    if first.origin != second.origin:
+    if (first.origin, first.middle) != (second.origin, second.middle):
         return False
     pairs = [(first.sections.get(name, {}), second.sections.get(name, {})) for name in ("labels", "neurons")]
     return all(a.keys() == b.keys() and all(np.array_equal(a[plane], b[plane]) for plane in a) for a, b in pairs)
 
 
 def _ceiling(masks: Masks, what: str, known: Mapping[int, int]) -> tuple[Shot, ...]:
-    """What is found in the truth, and the labelled neurons; grey levels of the truth are not kept with them."""
+    """What is found in the truth, and the labelled neurons."""
     shots = []
     for plane in SHOWN:
         cut = _cut(masks, plane)
-        png = overlay_png(cut["truth"], cut["labels"])
+        png = overlay_png(cut["truth"], cut["labels"], cut["truth_grey"])
         shots.append(_shot(masks, plane, png, f"{what} found in the truth", cut))
     for plane in SHOWN if known else ():
         cut = _cut(masks, plane)
-        shots.append(_shot(masks, plane, instances_png(cut["neurons"], known), "labelled neurons", cut))
+        shots.append(
+            _shot(masks, plane, instances_png(cut["neurons"], known, cut["truth_grey"]), "labelled neurons", cut)
+        )
     return tuple(shots)
 
 

@@ -39,7 +39,8 @@ class Judge:
         facts = self.facts
         voxels, parameters = number(facts.get("voxels")), number(facts.get("parameters"))
         learned = f"learned on {facts.get('dataset', 'unknown data')}"
-        learned += f" ({count_text(voxels)} labelled true voxels, set {facts.get('learning_id')})" if voxels else ""
+        places = ", ".join(_place(part) for part in facts.get("learned_from", ()))
+        learned += f" ({places or 'unknown regions'}; {count_text(voxels)} true voxels)" if voxels else ""
         batches, seconds, loss = (number(facts.get(name)) for name in ("batches", "seconds", "loss"))
         parts = [
             f"preset {facts.get('preset', 'unknown')}",
@@ -59,6 +60,15 @@ class Judge:
         size = f" {TIMES} ".join(str(b - a) for a, b in zip(*self.region, strict=True))
         start = ", ".join(map(str, self.region[0]))
         return f"{size} voxels from z, y, x = {start}"
+
+
+def _place(part: Any) -> str:
+    """A labelled region of a file, in words."""
+    try:
+        (z0, y0, x0), (z1, y1, x1) = part["region"]
+        return f"{part['file']} z {z0}-{z1}, y {y0}-{y1}, x {x0}-{x1}"
+    except (TypeError, KeyError, ValueError):
+        return "a region that is not recorded"
 
 
 def _recipe(recipe: Any) -> str:

@@ -28,33 +28,27 @@ NEURONS: tuple[Colour, ...] = (
     (238, 153, 170),
 )  # fmt: skip
 """Colours of neurons, again and again: after Paul Tol. Borders are left grey, because colours do repeat."""
-KINDS = {"grey": "u", "found": "b", "truth": "b", "labels": "b", "instances": "iu", "neurons": "iu"}
+KINDS = {"grey": "u", "truth_grey": "u", "found": "b", "truth": "b", "labels": "b", "instances": "iu", "neurons": "iu"}
 """Names of sections in a file, and the kinds of numbers that they hold."""
 STRENGTH = 0.58
 """Share of the colour in a coloured voxel; the rest is its grey level."""
-FLAT = 118
-"""Grey level where no volume lies below."""
 
 
 @dataclass(frozen=True)
 class Masks:
-    """Sections through the middle of what was segmented."""
+    """Sections through what was segmented."""
 
     sections: Mapping[str, Mapping[str, NDArray[Any]]]
-    """By name (grey, found, truth, labels, and of neurons instances and neurons) and plane."""
+    """By name (grey, truth_grey, found, truth, labels, and of neurons instances and neurons) and plane."""
     origin: tuple[int, int, int]
     """First voxel of the segmented region, z-y-x."""
+    middle: tuple[int, int, int]
+    """The voxel that all planes go through."""
     voxel_size: tuple[float, float, float] | None
 
     def plane(self, plane: str) -> dict[str, NDArray[Any]]:
         """Everything that is known of a plane, by name."""
         return {name: found[plane] for name, found in self.sections.items() if plane in found}
-
-    @property
-    def middle(self) -> tuple[int, int, int]:
-        """The voxel that all planes go through."""
-        (z, y), x = self.sections["labels"]["yz"].shape, self.sections["labels"]["xy"].shape[1]
-        return self.origin[0] + z // 2, self.origin[1] + y // 2, self.origin[2] + x // 2
 
 
 def file_of(folder: Path, what: str) -> Path | None:
@@ -73,6 +67,7 @@ def load_masks(path: Path) -> Masks:
         with np.load(path, allow_pickle=False) as file:
             data = {name: file[name] for name in file.files}
         z, y, x = (int(n) for n in data["origin"])
+        c, b, a = (int(n) for n in data["position"])
         size = tuple(float(n) for n in data["voxel_size"])
     except (OSError, ValueError, TypeError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path.name}: not readable ({error})") from error
@@ -86,16 +81,16 @@ def load_masks(path: Path) -> Masks:
         if found:
             sections[name] = found
     known = len(size) == 3 and min(size) > 0
-    return Masks(sections, (z, y, x), (size[0], size[1], size[2]) if known else None)
+    return Masks(sections, (z, y, x), (c, b, a), (size[0], size[1], size[2]) if known else None)
 
 
-def overlay_png(found: Mask, labels: Mask, grey: Section | None = None) -> bytes:
+def overlay_png(found: Mask, labels: Mask, grey: Section) -> bytes:
     """Classes of voxels in colours over grey levels, as a picture with 256 colours: 64 levels of each class."""
     classes = np.select([found & labels, labels, found], [1, 2, 3], 0)
     return _coloured(classes, tuple(CLASSES.values()), grey)
 
 
-def instances_png(instances: Labels, colours: Mapping[int, int], grey: Section | None = None) -> bytes:
+def instances_png(instances: Labels, colours: Mapping[int, int], grey: Section) -> bytes:
     """Neurons in colours over grey levels; their borders, and 0, stay grey.
 
     Args:
@@ -147,11 +142,10 @@ def instance_colours(
     return colours | {instance: len(known) + n for n, instance in enumerate(rest)}
 
 
-def _coloured(classes: NDArray[np.integer[Any]], colours: tuple[Colour, ...], grey: Section | None) -> bytes:
+def _coloured(classes: NDArray[np.integer[Any]], colours: tuple[Colour, ...], grey: Section) -> bytes:
     """A picture whose palette holds every class (0: no colour) with as many grey levels as there is room for."""
     levels = 256 // (len(colours) + 1)
-    below = np.full(classes.shape, FLAT, np.uint8) if grey is None else grey
-    level = np.rint(below.astype(np.float32) * (levels - 1) / 255).astype(np.intp)
+    level = np.rint(grey.astype(np.float32) * (levels - 1) / 255).astype(np.intp)
     ramp = np.linspace(0, 255, levels)[:, None].repeat(3, axis=1)
     tinted = [(1 - STRENGTH) * ramp + STRENGTH * np.array(colour, dtype=float) for colour in colours]
     palette = np.rint(np.concatenate([ramp, *tinted])).astype(np.uint8)
