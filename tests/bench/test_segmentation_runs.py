@@ -72,7 +72,7 @@ def test_runs_are_judged_by_one_segmenter_beside_ceiling_and_floor(boxes, tmp_pa
     assert not (facts.parent / "last.ckpt").exists()
     for folder in folders.values():
         labels, truth = values(folder, "labels"), values(folder, "truth")
-        assert set(labels) == set(truth) == {"iou", "dice", "are", "voi", "voi_split", "voi_merge", "breaks"}
+        assert set(labels) == set(truth) == {"iou", "dice", "ap", "are", "voi", "voi_split", "voi_merge", "breaks"}
         assert all(np.isfinite(value) for value in (*labels.values(), *truth.values()))
         assert labels["dice"] == pytest.approx(2 * labels["iou"] / (1 + labels["iou"]))
         beside = json.loads((folder.path / "curves.json").read_text())["segmentation"]["membranes"]

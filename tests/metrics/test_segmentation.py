@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from vemrecon.errors import DataError
-from vemrecon.metrics.segmentation import breaks, breaks_per_object, overlap, partition
+from vemrecon.metrics.segmentation import average_precision, breaks, breaks_per_object, overlap, partition
 
 MASKS = arrays(bool, (3, 4, 5))
 LABELS = arrays(np.int64, (3, 4, 4), elements=st.integers(1, 5))
@@ -21,6 +21,22 @@ def test_iou_and_dice_are_symmetric_and_belong_together(a, b):
     assert there.dice == pytest.approx(2 * there.iou / (1 + there.iou))
     assert overlap(a, a).iou == 1
     assert there.voxels == np.count_nonzero(a & b)
+
+
+@given(MASKS, arrays(np.int64, (3, 4, 5), elements=st.integers(0, 20)))
+def test_average_precision_agrees_with_its_definition_at_every_threshold(mask, level):
+    probability = level / 20
+    if not mask.any():
+        with pytest.raises(DataError, match="labelled"):
+            average_precision(mask, probability)
+        return
+    precision, recall = [], [0.0]
+    for threshold in sorted({*probability[mask].tolist()}, reverse=True):
+        found = probability >= threshold
+        precision.append(np.count_nonzero(found & mask) / np.count_nonzero(found))
+        recall.append(np.count_nonzero(found & mask) / np.count_nonzero(mask))
+    assert average_precision(mask, probability) == pytest.approx(np.dot(precision, np.diff(recall)))
+    assert average_precision(mask, mask.astype(float)) == 1
 
 
 @settings(deadline=None)

@@ -19,7 +19,7 @@ from vemrecon.bench.store import RunFolder, exclusive
 from vemrecon.files import atomic_write, digest_of, make_folder, read_json, write_json
 from vemrecon.metrics.names import SEGMENTATION
 from vemrecon.metrics.score import Score
-from vemrecon.metrics.segmentation import breaks, breaks_per_object, overlap, partition
+from vemrecon.metrics.segmentation import average_precision, breaks, breaks_per_object, overlap, partition
 from vemrecon.segment import instances as watershed
 from vemrecon.segment import network
 from vemrecon.segment.target import target
@@ -42,6 +42,8 @@ class Segmented:
     mask: Found
     instances: NDArray[np.integer] | None
     """Of neurons, where membranes were looked for between neuron ids."""
+    probability: NDArray[np.floating] | None = None
+    """Of the mask; labels have none."""
 
 
 def score_segmentation(
@@ -102,7 +104,7 @@ class Judge:
         """What is found in a volume in the coordinates of the reconstruction."""
         probability = self.net.probability(volume, self.region, self.device, self.progress)
         parts = watershed.instances(probability, self.size) if self.at.kind == "neurons" else None
-        return Segmented(probability >= MASK, parts)
+        return Segmented(probability >= MASK, parts, probability)
 
     def rows(self, found: Segmented) -> list[Score]:
         """Scores against the labels, and against what is found in the true volume (the protocol of the D2R papers)."""
@@ -147,6 +149,8 @@ class Judge:
 
         masks = overlap(true.mask[self.sections], found.mask[self.sections])
         rows = [score("iou", masks.iou), score("dice", masks.dice)]
+        if found.probability is not None and true.mask[self.sections].any():
+            rows.append(score("ap", average_precision(true.mask[self.sections], found.probability[self.sections])))
         if true.instances is not None and found.instances is not None:
             parts = partition(true.instances, found.instances, unlabelled=reference == "labels")
             rows += [score("are", parts.are), score("voi", parts.voi, "bit")]

@@ -28,6 +28,7 @@ class Measure:
 MEASURES = {
     "iou": Measure("IoU", HIGH, "3", "", "voxels in both masks over voxels in either; 1 for equal masks"),
     "dice": Measure("Dice", HIGH, "3", "", "twice the voxels in both masks over the sum of their sizes"),
+    "ap": Measure("AP", HIGH, "3", "", "average precision: how far voxels of the mask rank above others"),
     "are": Measure("ARE", LOW, "3", "", "adapted Rand error of the neurons that the membranes leave; 0 for equal ones"),
     "voi_split": Measure("VOI split", LOW, "3", "bit", "variation of information that comes from neurons cut in parts"),
     "voi_merge": Measure("VOI merge", LOW, "3", "bit", "the same, from neurons grown together"),
@@ -41,7 +42,7 @@ BREAKS_OF_NEURONS = (
     "neurons grown together show in VOI merge instead"
 )
 """Of a segmentation into neurons, breaks are counted inside each of them."""
-SHOWN = {LABELS: tuple(MEASURES), TRUTH: ("iou", "dice", "are", "voi", "breaks", "overlap_volume")}
+SHOWN = {LABELS: tuple(MEASURES), TRUTH: ("iou", "dice", "ap", "are", "voi", "breaks", "overlap_volume")}
 """Measures in the table of segmentations; the files hold all."""
 
 
