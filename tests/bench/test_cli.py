@@ -193,5 +193,6 @@ def test_evaluate_writes_scores_as_json(files, capsys):
     assert volume["value"] == pytest.approx(10 * np.log10(255**2 / 9), abs=0.2)
     shorter = textured((20, 40, 40))
     np.save(files / "short.npy", shorter)
+    assert "whole runs" in refused(capsys, "evaluate", truth, files / "other.npy", "--metrics", "segmentation")
     assert "shape" in refused(capsys, "evaluate", truth, files / "short.npy", "--metrics", "psnr")
     assert main([str(w) for w in ["evaluate", truth, files / "short.npy", "--metrics", "psnr", "--trim"]]) == 0

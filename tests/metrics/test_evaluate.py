@@ -15,7 +15,7 @@ from metrics.metric_volumes import GreyVolume, noisy, textured
 
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.metrics.evaluate import Evaluation, evaluate
-from vemrecon.metrics.names import LPIPS_NETWORKS, METRICS
+from vemrecon.metrics.names import LPIPS_NETWORKS, PAIR_METRICS
 from vemrecon.metrics.score import Score
 from vemrecon.volume.region import Region, Triple
 from vemrecon.volume.voxels import VoxelSize
@@ -105,7 +105,7 @@ def test_ranges_and_blocks_equal_their_crops() -> None:
     span = Region((0, 0, 0), (21, 33, 29))
     block = Region((2, 5, 3), (24, 30, 28))
     # Axial counts sections from the start of the truth; FSIM and LPIPS have no blocks.
-    names = tuple(name for name in METRICS if name not in ("axial", "fsim", *LPIPS_NETWORKS))
+    names = tuple(name for name in PAIR_METRICS if name not in ("axial", "fsim", *LPIPS_NETWORKS))
     found = scored(a, b, ranges={**ALL, "span": span}, blocks={"b": block}, metrics=names)
     common = Region((2, 5, 3), (21, 30, 28))
     for where, region in (
@@ -125,7 +125,7 @@ def test_ranges_and_blocks_equal_their_crops() -> None:
 
 def test_short_axes_give_notes_and_no_crash() -> None:
     a = textured((6, 33, 29))
-    found = scored(a, noisy(a), metrics=METRICS, scale=2)
+    found = scored(a, noisy(a), metrics=PAIR_METRICS, scale=2)
     xz = pick(found, "ssim", "xz", "gaussian11")
     assert (xz.value, xz.note) == (None, "not defined: a side is shorter than 11")
     assert pick(found, "ssim", "mean", "gaussian11").value is None
@@ -162,7 +162,7 @@ def test_whole_sections_score_the_same_with_any_number_of_threads() -> None:
 def test_constant_volumes_give_no_nan() -> None:
     a = np.full(SHAPE, 90, np.uint8)
     for b in (a, noisy(a)):
-        found = scored(a, b, metrics=METRICS, scale=4)
+        found = scored(a, b, metrics=PAIR_METRICS, scale=4)
         assert all(row.value is None or math.isfinite(row.value) for row in found.scores)
         assert all(row.note for row in found.scores if row.value is None)
         assert pick(found, "fsc", "all", "hann").note == "no_shell"
@@ -172,7 +172,7 @@ def test_constant_volumes_give_no_nan() -> None:
 def test_every_metric_gives_finite_rows_and_plain_curves() -> None:
     a = textured((66, 70, 68))
     b = noisy(a)
-    found = scored(a, b, metrics=METRICS, scale=4)
+    found = scored(a, b, metrics=PAIR_METRICS, scale=4)
     assert {row.metric for row in found.scores} == {"psnr", "ssim", "ms_ssim", "fsim", "lpips", "fsc", "axial"}
     assert {row.variant for row in found.scores if row.metric == "fsc"} == {"hann", "none"}
     curves = json.loads(json.dumps(found.curves, allow_nan=False))
@@ -209,7 +209,7 @@ def test_fsc_of_a_long_volume_is_the_mean_over_blocks() -> None:
 def test_progress_rises_to_one() -> None:
     seen: list[float] = []
     a = textured(SHAPE)
-    scored(a, noisy(a), metrics=METRICS, progress=seen.append)
+    scored(a, noisy(a), metrics=PAIR_METRICS, progress=seen.append)
     assert seen == sorted(seen)
     assert seen[-1] == pytest.approx(1)
 

@@ -11,7 +11,7 @@ from vemrecon.bench.scene import Scene
 from vemrecon.degrade import Degradation
 from vemrecon.metrics.evaluate import Evaluation, evaluate
 from vemrecon.metrics.frc import ring_correlation
-from vemrecon.metrics.names import SECTION_METRICS, SEGMENTATION
+from vemrecon.metrics.names import PAIR_METRICS, SECTION_METRICS
 from vemrecon.metrics.rows import Scope
 from vemrecon.metrics.score import Score
 from vemrecon.metrics.uncertainty import NO_SPREAD, calibration, uncertainty_scores
@@ -43,7 +43,7 @@ def score_against_truth(
     result = evaluate(
         truth,
         reconstruction,
-        metrics=[name for name in metrics if name != SEGMENTATION and (name in SECTION_METRICS or not lateral)],
+        metrics=[name for name in metrics if name in (SECTION_METRICS if lateral else PAIR_METRICS)],
         axis=scene.axis,
         planes=("xy",) if lateral else ALL_PLANES,
         ranges=ranges,

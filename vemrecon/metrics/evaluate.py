@@ -16,7 +16,7 @@ from vemrecon.metrics.fsim import FeatureSimilarity
 from vemrecon.metrics.isotropy import AxialContinuity, PowerAnisotropy
 from vemrecon.metrics.lpips import PerceptualSimilarity
 from vemrecon.metrics.ms_ssim import MultiScaleStructuralSimilarity
-from vemrecon.metrics.names import FSC_WINDOWS, LPIPS_NETWORKS, METRICS, MS_SSIM_VARIANTS, SSIM_VARIANTS
+from vemrecon.metrics.names import FSC_WINDOWS, LPIPS_NETWORKS, METRICS, MS_SSIM_VARIANTS, PAIR_METRICS, SSIM_VARIANTS
 from vemrecon.metrics.passes import MOST_VOXELS_3D, bounding_region, section_pass, spectral_pass, tile_pass
 from vemrecon.metrics.psnr import PeakSignalNoiseRatio
 from vemrecon.metrics.rows import (
@@ -88,7 +88,7 @@ def evaluate(
     Args:
         truth: Reference volume, read as float32 in [0, 1].
         reconstruction: Volume in the coordinates of the truth, same shape.
-        metrics: Names out of `METRICS`.
+        metrics: Names out of `PAIR_METRICS`.
         axis: The degraded axis: 0, 1 or 2 for z, y or x.
         planes: What the metrics that see whole sections (`ms_ssim`, `fsim`, `lpips`) are computed for, out of xy, xz,
             yz and volume; the others give all of them at once.
@@ -107,14 +107,16 @@ def evaluate(
         Rows for every metric, plane, range and block. A value that cannot be computed is None and says why.
 
     Raises:
-        ConfigError: If a metric is unknown.
+        ConfigError: If a metric is unknown, or needs more than two volumes.
         DataError: If shapes differ, a region lies outside the volume, or values are not finite.
 
     Source: metrics.md, sections 1 to 4.
     """
     for name in metrics:
         if name not in METRICS:
-            raise unknown("metric", name, METRICS)
+            raise unknown("metric", name, PAIR_METRICS)
+        if name not in PAIR_METRICS:
+            raise ConfigError(f"the metric '{name}' is one of whole runs (`vemrecon bench`), not of two volumes alone")
     if axis not in (0, 1, 2):
         raise ConfigError(f"axis must be 0, 1 or 2 (z, y or x), got {axis}")
     _check_shapes(truth, reconstruction)

@@ -24,11 +24,14 @@ FSC_WINDOWS: dict[str, str] = {"fsc": "hann", "fsc_none": "none"}
 SECTION_METRICS: tuple[str, ...] = ("psnr", *SSIM_VARIANTS, *MS_SSIM_VARIANTS, "fsim", *LPIPS_NETWORKS)
 """Metrics that are means over sections, so that single planes can be scored."""
 
+PAIR_METRICS: tuple[str, ...] = (*SECTION_METRICS, *FSC_WINDOWS, "axial")
+"""What a reconstruction and its truth can be scored by, without labels or knowledge of the method."""
+
 SEGMENTATION = "segmentation"
 """IoU, Dice, adapted Rand error, VOI and breaks of what a segmenter of the dataset finds in the reconstruction."""
 
 KIND_METRICS: Mapping[str, tuple[str, ...]] = {
-    "reference": (*SECTION_METRICS, *FSC_WINDOWS, "axial", "uncertainty", SEGMENTATION),
+    "reference": (*PAIR_METRICS, "uncertainty", SEGMENTATION),
     "lateral": (*SECTION_METRICS, "frc", SEGMENTATION),
     "native": ("holdout", "isotropy", "uncertainty", "inpainting"),
 }
