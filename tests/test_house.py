@@ -19,7 +19,7 @@ DOORS = {
     "segment": BASE,
     "bench": BASE | {"fit", "infer", "segment", "metrics", "methods", "data", "degrade"},
     "report": BASE | {"bench"},
-    "commands": BASE | {"bench", "fit", "metrics", "methods", "data", "degrade", "report", "progress"},
+    "commands": BASE | {"bench", "fit", "segment", "metrics", "methods", "data", "degrade", "report", "progress"},
 }
 REPORT_MAY_SEE = {"vemrecon.bench.result", "vemrecon.bench.spec"}
 

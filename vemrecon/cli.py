@@ -169,7 +169,9 @@ def _datasets(sub: Any) -> None:
 
 
 def _fetch(sub: Any) -> None:
-    sub.add_argument("name", help="dataset, as `vemrecon datasets` lists it, or lpips for the weights of that metric")
+    sub.add_argument(
+        "name", help="dataset, as `vemrecon datasets` lists it; or lpips or sam2, for the weights of a metric"
+    )
     sub.add_argument("files", nargs="*", help="some of its files (default: all)")
     sub.add_argument("--labels", action=ActionYesNo(no_prefix="no-"), default=True, help="label files too")
     sub.add_argument("--data-root", type=Path, help="folder of dataset files (default: $VEMRECON_DATA, then a cache)")
@@ -276,7 +278,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Any], None], str]] = {
     "fetch": (
         "fetch",
         _fetch,
-        "Download the files of a dataset, or the weights of LPIPS, and verify them.\n\n"
+        "Download the files of a dataset, or the weights of LPIPS or SAM 2, and verify them.\n\n"
         "An interrupted download goes on where it stopped.",
     ),
     "reconstruct": ("volumes", _reconstruct, "Make an anisotropic volume isotropic."),

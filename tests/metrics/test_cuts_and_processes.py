@@ -27,6 +27,7 @@ from vemrecon.volume.region import Region
 ELSEWHERE = {
     "uncertainty",  # test_uncertainty.py
     "segmentation",  # scores labels
+    "sam2",
     "holdout",  # tests/bench/test_native_scores.py
     "inpainting",
 }

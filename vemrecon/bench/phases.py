@@ -16,7 +16,7 @@ from vemrecon.bench.scene import Scene, learning_source, task_degradation
 from vemrecon.bench.store import RunFolder
 from vemrecon.files import digest_of, read_json, write_json
 from vemrecon.methods.registry import method_entry
-from vemrecon.metrics.names import SEGMENTATION
+from vemrecon.metrics.names import SAM2, SEGMENTATION
 from vemrecon.processes import rank, world_size
 from vemrecon.volume import Volume, open_volume
 
@@ -138,6 +138,7 @@ def score(folder: RunFolder, job: Job, method: Method, scene: Scene, progress: P
     from vemrecon.bench.scoring import score_against_truth
     from vemrecon.bench.sections import write_sections
     from vemrecon.bench.segmentation import score_segmentation
+    from vemrecon.bench.tracking import score_tracks
 
     spec, made = folder.spec, reconstruction(folder, scene)
     curves: dict[str, Any] = {}
@@ -168,6 +169,9 @@ def score(folder: RunFolder, job: Job, method: Method, scene: Scene, progress: P
         )
         if SEGMENTATION in spec.metrics:
             found, beside = score_segmentation(folder, job, scene, made, progress)
+            rows, curves = [*rows, *found], curves | beside
+        if SAM2 in spec.metrics:
+            found, beside = score_tracks(folder, job, scene, made, progress)
             rows, curves = [*rows, *found], curves | beside
     write_json(folder.path / "curves.json", curves | {"training": training_curves(folder)})
     write_sections(folder.path / "sections.npz", scene, made, spec.task.scale)

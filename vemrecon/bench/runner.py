@@ -36,21 +36,29 @@ class Listener(Protocol):
 
 
 def to_do(plan: Sequence[PlannedRun], retry_failed: bool) -> list[PlannedRun]:
-    """Runs that need work. Failed ones are repeated only when asked for; finished ones are scored again for LPIPS."""
+    """Runs that need work. Failed ones are repeated only when asked for; finished ones are scored again for weights."""
     open_states = {"planned", "interrupted"} | ({"failed"} if retry_failed else set())
-    return [run for run in plan if run.folder.state() in open_states or lpips_arrived(run.folder)]
+    return [run for run in plan if run.folder.state() in open_states or weights_arrived(run.folder)]
 
 
-def lpips_arrived(folder: RunFolder) -> bool:
-    """Whether a finished run has no LPIPS because the package or its weights were missing, and now they are here."""
+def weights_arrived(folder: RunFolder) -> bool:
+    """Whether a finished run lacks LPIPS or tracks because a package or weights were missing, and now they are here."""
     result = folder.result()
     scores = result.scores if result and result.status == "done" else ()
-    blank = {score["variant"]: score["note"] for score in scores if score["metric"] == "lpips" and score["note"]}
+    blank = {
+        (s["metric"], s["variant"]): s["note"] for s in scores if s["metric"] in ("lpips", "sam2_iou") and s["note"]
+    }
     if not blank:
         return False
-    from vemrecon.perceptual import UNAVAILABLE, obstacle  # brings torch
+    from vemrecon import perceptual  # brings torch
+    from vemrecon.segment import tracker
 
-    return any(note.startswith(UNAVAILABLE) and not obstacle(network) for network, note in blank.items())
+    return any(
+        note.startswith(perceptual.UNAVAILABLE) and not perceptual.obstacle(network)
+        if metric == "lpips"
+        else note.startswith(tracker.UNAVAILABLE) and not tracker.obstacle()
+        for (metric, network), note in blank.items()
+    )
 
 
 def execute(

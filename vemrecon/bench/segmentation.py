@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vemrecon.bench.floor import FLOOR, floor_volume
 from vemrecon.bench.job import Job
 from vemrecon.bench.labelled import SegmentationAt
 from vemrecon.bench.scene import Scene
@@ -23,12 +24,12 @@ from vemrecon.metrics.segmentation import average_precision, breaks, breaks_per_
 from vemrecon.segment import instances as watershed
 from vemrecon.segment import network
 from vemrecon.segment.target import target
-from vemrecon.volume import Region, Volume, VoxelSize, open_volume, quantise
+from vemrecon.volume import Region, Volume, VoxelSize, quantise
 
 MASK = 0.5
 """Probability from which a voxel belongs to a mask."""
-FLOOR = "bicubic"
-"""The training-free method that every other one should beat."""
+PROTOCOL = 2
+"""Of how masks and instances are made and compared; references of another one are not used."""
 OUTSIDE = "no voxel that is labelled to be scored by lies in what is reconstructed"
 
 Found = NDArray[np.bool_]
@@ -80,6 +81,12 @@ def scored_region(at: SegmentationAt, job: Job, scene: Scene) -> Region | None:
     return at.scored.region.relative_to(start).intersection(Region.whole(scene.truth.shape))
 
 
+def scored_labels(at: SegmentationAt, job: Job, region: Region) -> NDArray[np.int64]:
+    """Labels of a region that is in voxels of the reconstruction."""
+    assert at.scored is not None
+    return at.scored.labels.read(region.shifted(job.truth.region[0] if job.truth.region else (0, 0, 0)))
+
+
 class Judge:
     """Segments volumes of one task and compares what is found with labels, and with what is found in the truth."""
 
@@ -93,10 +100,9 @@ class Judge:
         self.sections = kept_sections(region, job.defects)
         self.size: VoxelSize = scene.truth.require_voxel_size()
         self.net: Segmenter = segmenter(at, self.runs, job.device, self.progress)
-        start = job.truth.region[0] if job.truth.region else (0, 0, 0)
-        ids = at.scored.labels.read(region.shifted(start))
+        ids = scored_labels(at, job, region)
         self.labels = Segmented(target(ids, at.kind, self.size), ids if at.kind == "neurons" else None)
-        key = digest_of([self.net.facts["weights_sha256"], at.scored.labels.digest, [region.start, region.stop]])
+        key = digest_of([PROTOCOL, self.net.facts["weights_sha256"], at.scored.labels.digest, [region.start, region.stop]])
         self.place = make_folder(folder.path.parent / f"segmentation-{at.what}-{folder.spec.task_id}-{key[:12]}")
         self.truth, self.beside = self._references()
 
@@ -122,26 +128,12 @@ class Judge:
                     known = {"instances": self.truth.instances} if self.truth.instances is not None else {}
                     np.savez_compressed(file, mask=self.truth.mask, **known)  # type: ignore[arg-type]
                 ceiling = self._compared("labels", self.labels, self.truth)
-                floor = self.rows(self.segmented(self._floor()))
+                floor = self.rows(self.segmented(floor_volume(self.scene, self.scale, self.place / f"{FLOOR}.zarr")))
                 facts = {"segmenter": self.net.facts, "region": [self.region.start, self.region.stop]}
                 named = {"truth": [asdict(row) for row in ceiling], FLOOR: [asdict(row) for row in floor]}
                 write_json(scores, facts | {"references": named})
         with np.load(arrays) as stored:
             return Segmented(stored["mask"], stored.get("instances")), read_json(scores)
-
-    def _floor(self) -> Volume:
-        from vemrecon.infer.reconstruct import reconstruct_volume
-        from vemrecon.methods.build import build_method
-        from vemrecon.methods.registry import choose_preset, method_entry
-
-        kind, _, presets = method_entry(FLOOR).resolved()
-        arguments = choose_preset(FLOOR, "default", presets)[1]
-        method = build_method(kind, FLOOR, arguments, scale=self.scale, grid=self.scene.observed.grid, seed=0)
-        path = self.place / f"{FLOOR}.zarr"
-        reconstruct_volume(
-            method.eval(), self.scene.observed, self.scale, path, like=self.scene.like, axis=self.scene.axis
-        )
-        return open_volume(path, intensity_range=self.scene.like.intensity_range)
 
     def _compared(self, reference: str, true: Segmented, found: Segmented) -> list[Score]:
         def score(metric: str, value: float, unit: str = "", count: int | None = None) -> Score:

@@ -28,7 +28,7 @@ from vemrecon.data.split import check_mode, guard_voxels
 from vemrecon.degrade import make_degradation, trimmed
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.files import digest_of
-from vemrecon.metrics.names import SEGMENTATION
+from vemrecon.metrics.names import SAM2, SEGMENTATION
 from vemrecon.volume import Volume, open_volume, require_content
 
 Say = Callable[[str], None]
@@ -110,7 +110,7 @@ def _split_tasks(
         volume = task_volume(located, split)
         job = replace(job, defects=_defects(card, split, located, volume, place))
         _check(volume, kind, wanted.scales)
-    if SEGMENTATION in metrics_of(kind, request.metrics):
+    if {SEGMENTATION, SAM2} & set(metrics_of(kind, request.metrics)):
         job = replace(job, segmentation=planned_segmentations(card, split, request.preset, place, fetch, say))
     for scale in wanted.scales:
         for name in wanted.degradations:

@@ -1,4 +1,4 @@
-"""The command that fetches the files of a dataset, or the weights that LPIPS needs."""
+"""The command that fetches the files of a dataset, or the weights that LPIPS or SAM 2 needs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from vemrecon.errors import ConfigError
 
-LPIPS = "lpips"
+LPIPS, SAM2 = "lpips", "sam2"
 INSTALL = (
-    "pip install 'vemrecon[lpips]'; where torch is a CPU build, first "
+    "pip install 'vemrecon[{}]'; where torch is a CPU build, first "
     "pip install torchvision --index-url https://download.pytorch.org/whl/cpu"
 )
 
@@ -30,6 +30,8 @@ def fetch(options: Any) -> int:
 
     if options.name == LPIPS:
         return fetch_lpips(options.files)
+    if options.name == SAM2:
+        return fetch_sam2(options.files)
     if options.name.startswith(LOCAL):
         raise ConfigError(f"{options.name}: a file of your own is used where it lies; there is nothing to fetch")
     card = dataset_card(options.name)
@@ -51,8 +53,6 @@ def fetch_lpips(names: Sequence[str]) -> int:
         ConfigError: If a name is unknown, or a file cannot be had: one line says which to put where.
     """
     from vemrecon.data.card import DatasetCard, DatasetFile
-    from vemrecon.data.remote.fetch import files_of
-    from vemrecon.data.remote.missing import MissingFilesError
     from vemrecon.perceptual import NETWORKS, missing_package
 
     files = {
@@ -60,13 +60,37 @@ def fetch_lpips(names: Sequence[str]) -> int:
         for name, network in NETWORKS.items()
     }
     card = DatasetCard(LPIPS, "Weights of the networks below LPIPS", files)
-    package = missing_package()
-    remedy = f"LPIPS also needs its package ({package}): {INSTALL}" if package else ""
+    return _fetch_weights(card, names, NETWORKS["vgg"].path.parent, "LPIPS", missing_package())
+
+
+def fetch_sam2(names: Sequence[str]) -> int:
+    """Download the checkpoint of SAM 2 to torch's cache, verify it, and say whether its package is here.
+
+    Args:
+        names: `small`, the only one, or nothing.
+
+    Raises:
+        ConfigError: If a name is unknown, or the file cannot be had: one line says which to put where.
+    """
+    from vemrecon.data.card import DatasetCard, DatasetFile
+    from vemrecon.segment.tracker import CHECKPOINT, missing_package
+
+    file = DatasetFile(path=CHECKPOINT.file, url=CHECKPOINT.url, sha256=CHECKPOINT.sha256, bytes=CHECKPOINT.bytes)
+    card = DatasetCard(SAM2, "Checkpoint of SAM 2.1", {"small": file})
+    return _fetch_weights(card, names, CHECKPOINT.path.parent, "SAM 2", missing_package())
+
+
+def _fetch_weights(card: DatasetCard, names: Sequence[str], root: Path, title: str, package: str) -> int:
+    """Fetch files of weights; `package` says why the package that goes with them cannot be imported, if so."""
+    from vemrecon.data.remote.fetch import files_of
+    from vemrecon.data.remote.missing import MissingFilesError
+
+    remedy = f"{title} also needs its package ({package}): {INSTALL.format(card.name)}" if package else ""
     try:
-        _fetch(card, files_of(card, names), NETWORKS["vgg"].path.parent)
+        _fetch(card, files_of(card, names), root)
     except MissingFilesError as error:  # its own advice is about the folder of datasets
         raise ConfigError("; ".join(filter(None, [*error.missing, remedy]))) from error
-    print(remedy or "the package lpips is installed")
+    print(remedy or f"the package {card.name} is installed")
     return 0
 
 

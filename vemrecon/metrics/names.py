@@ -30,9 +30,12 @@ PAIR_METRICS: tuple[str, ...] = (*SECTION_METRICS, *FSC_WINDOWS, "axial")
 SEGMENTATION = "segmentation"
 """IoU, Dice, adapted Rand error, VOI and breaks of what a segmenter of the dataset finds in the reconstruction."""
 
+SAM2 = "sam2"
+"""IoU of objects that SAM 2 follows through the xy sections; its row is `sam2_iou`."""
+
 KIND_METRICS: Mapping[str, tuple[str, ...]] = {
-    "reference": (*PAIR_METRICS, "uncertainty", SEGMENTATION),
-    "lateral": (*SECTION_METRICS, "frc", SEGMENTATION),
+    "reference": (*PAIR_METRICS, "uncertainty", SEGMENTATION, SAM2),
+    "lateral": (*SECTION_METRICS, "frc", SEGMENTATION, SAM2),
     "native": ("holdout", "isotropy", "uncertainty", "inpainting"),
 }
 """What each kind of task can be scored by; names in the order in which they are shown."""

@@ -86,7 +86,8 @@ def _score(result: RunResult, column: Column, name: str) -> Mapping[str, Any] | 
 
 
 def _unasked(column: Column, name: str) -> str:
-    whole = is_segmentation(column.metric, column.variant, column.plane) and name != WHOLE
+    judged = is_segmentation(column.metric, column.variant, column.plane) or column.metric == "sam2_iou"
+    whole = judged and name != WHOLE
     return "segmentations are scored on all sections only" if whole else "not computed by this run"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 HIGH, LOW, ONE, ZERO = "high", "low", "one", "zero"
 BETTER = {
-    **dict.fromkeys(("psnr", "ssim", "ms_ssim", "fsim", "iou", "dice", "ap"), HIGH),
+    **dict.fromkeys(("psnr", "ssim", "ms_ssim", "fsim", "iou", "dice", "ap", "sam2_iou"), HIGH),
     **dict.fromkeys(("fsc", "frc", "lpips", "are", "voi"), LOW),
 }
 ARROWS = {HIGH: "↑", LOW: "↓", ONE: "→ 1", ZERO: "→ 0", "": ""}
