@@ -7,8 +7,9 @@ import pytest
 from report.report_fakes import COSTS, ENVIRONMENT, TASK, score, scores
 
 from vemrecon.report.cells import Cell
-from vemrecon.report.leaderboard import Leaderboard, Row, build
+from vemrecon.report.leaderboard import Leaderboard, build
 from vemrecon.report.load import load_results
+from vemrecon.report.row import Row
 
 
 def board_of(tmp_path: Path) -> Leaderboard:

@@ -102,7 +102,9 @@ class Judge:
         self.net: Segmenter = segmenter(at, self.runs, job.device, self.progress)
         ids = scored_labels(at, job, region)
         self.labels = Segmented(target(ids, at.kind, self.size), ids if at.kind == "neurons" else None)
-        key = digest_of([PROTOCOL, self.net.facts["weights_sha256"], at.scored.labels.digest, [region.start, region.stop]])
+        key = digest_of(
+            [PROTOCOL, self.net.facts["weights_sha256"], at.scored.labels.digest, [region.start, region.stop]]
+        )
         self.place = make_folder(folder.path.parent / f"segmentation-{at.what}-{folder.spec.task_id}-{key[:12]}")
         self.truth, self.beside = self._references()
 

@@ -18,7 +18,8 @@ from vemrecon.report.plate import Entry
 from vemrecon.volume import Grid, Region, Volume, VoxelSize, open_volume
 
 if TYPE_CHECKING:
-    from vemrecon.report.leaderboard import Row, Table
+    from vemrecon.report.leaderboard import Table
+    from vemrecon.report.row import Row
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.errors import DataError
-from vemrecon.report.leaderboard import Row, Table
+from vemrecon.report.judged import CEILING_LABEL, Segmentation
+from vemrecon.report.leaderboard import Table
 from vemrecon.report.overlay import (
     Masks,
     file_of,
@@ -21,7 +22,7 @@ from vemrecon.report.overlay import (
     overlay_png,
 )
 from vemrecon.report.pictures import PLANES, centre, length_text, scale_bar
-from vemrecon.report.segmentation import CEILING_LABEL, Segmentation
+from vemrecon.report.row import Row
 from vemrecon.report.viewer import address_of
 
 SHOWN = ("xy", "xz")

@@ -3,60 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vemrecon.files import canonical_json
 from vemrecon.report.cells import Cell, cost_cell, score_cell
 from vemrecon.report.columns import APART, MORE, Column, badness, main_columns, other_columns, primary_key
 from vemrecon.report.load import Run, number
+from vemrecon.report.row import Row
 from vemrecon.report.segmentation_columns import segmentation_columns
 
 if TYPE_CHECKING:
+    from vemrecon.report.judged import Segmentation
     from vemrecon.report.published_line import PublishedLine
-    from vemrecon.report.segmentation import Segmentation
 
 REGIMES = ("none", "self", "isotropic", "external")
 MAIN_RANGE = "all"
 TIMES = "\N{MULTIPLICATION SIGN}"
 IDENTITY = ("dataset_digest", "split_digest", "protocol")
 """Runs that differ in one of these were not measured alike and never share a table."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One method variant on one task, all its seeds together; or the seeds that ended in the same other way."""
-
-    label: str
-    """Unique in the table."""
-    regime: str
-    status: str
-    reason: str
-    runs: tuple[Run, ...]
-    """Sorted by seed; the first one stands for the row where only one can be shown."""
-    cells: Mapping[str, Mapping[str, Cell]] = field(default_factory=dict)
-    """Cells by range and column key."""
-
-    @property
-    def spec(self) -> Mapping[str, Any]:
-        """Specification of the first run."""
-        return self.runs[0][1].spec
-
-    @property
-    def method(self) -> str:
-        """Name of the method."""
-        return str(self.spec["method"]["name"])
-
-    @property
-    def preset(self) -> str:
-        """Name of the preset."""
-        return str(self.spec.get("preset") or "")
-
-    @property
-    def seeds(self) -> str:
-        """Seeds and, if there are several, their number."""
-        seeds = [str(result.spec.get("seed", "")) for _, result in self.runs]
-        return ", ".join(seeds) + (f" (n = {len(seeds)})" if len(seeds) > 1 else "")
 
 
 @dataclass(frozen=True)

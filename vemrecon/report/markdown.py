@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from vemrecon.report.beside import COMPARABLE, PUBLISHED, PublishedPart
 from vemrecon.report.columns import ARROWS, Column
 from vemrecon.report.footnotes import Footnotes
-from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Row, Table, environments
+from vemrecon.report.judged import UNFAIR, Line, Segmentation
+from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table, environments
 from vemrecon.report.published_line import PublishedLine
-from vemrecon.report.segmentation import UNFAIR, Line, Segmentation
+from vemrecon.report.row import Row
 from vemrecon.report.segmentation_columns import MEASURES
 
 LEGEND = (

@@ -9,9 +9,9 @@ from typing import Any
 from vemrecon.report.columns import ARROWS
 from vemrecon.report.frame import swatch
 from vemrecon.report.gallery import build_gallery
+from vemrecon.report.judged import UNFAIR, Line, Segmentation
 from vemrecon.report.leaderboard import MAIN_RANGE, Table
 from vemrecon.report.overlay import CLASSES
-from vemrecon.report.segmentation import UNFAIR, Line, Segmentation
 from vemrecon.report.segmentation_columns import LABELS, MEASURES, REFERENCES, key_of
 
 DASH = "\N{EN DASH}"

@@ -10,7 +10,8 @@ from vemrecon.report.beside import COMPARABLE, PublishedPart, parts
 from vemrecon.report.columns import APART, ARROWS, MORE, Column
 from vemrecon.report.footnotes import Footnotes
 from vemrecon.report.frame import swatch
-from vemrecon.report.leaderboard import Row, Table
+from vemrecon.report.leaderboard import Table
+from vemrecon.report.row import Row
 
 RANGES = {"all": "all sections", "span": "between recorded sections only"}
 

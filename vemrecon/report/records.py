@@ -12,9 +12,10 @@ from vemrecon.bench.result import RunResult
 from vemrecon.files import canonical_json
 from vemrecon.report.cells import Cell
 from vemrecon.report.columns import plane_order
-from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Row, Table, hardware
+from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table, hardware
 from vemrecon.report.load import SCORE_FIELDS, number
 from vemrecon.report.published_line import PublishedLine
+from vemrecon.report.row import Row
 
 SCHEMA = 1
 COSTS = ("train_seconds", "reconstruct_seconds", "score_seconds", "peak_memory_bytes", "parameters", "output_voxels")

@@ -1,100 +1,24 @@
-"""`Segmentation`: what was found in the reconstructions of a task, between what is found in the truth and a floor."""
+"""Segmentations of a leaderboard, put together from what its runs have kept."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from string import ascii_uppercase
 
 from vemrecon.report.cells import Cell
 from vemrecon.report.columns import Column
+from vemrecon.report.judged import CEILING_LABEL, FLOOR_LABEL, METHOD, Line, Segmentation
 from vemrecon.report.judges import CEILING, FLOOR, Judge, read_judges
-from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Row, Table
+from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table
 from vemrecon.report.load import artifact
 from vemrecon.report.segmentation_columns import (
-    BREAKS_OF_NEURONS,
-    MEASURES,
     REFERENCES,
     SHOWN,
     is_segmentation,
     key_of,
     parsed,
 )
-
-CEILING_LABEL, FLOOR_LABEL = "truth (ceiling)", "bicubic (floor)"
-METHOD = "method"
-UNFAIR = (
-    "The rows were judged by different segmenters, so that their numbers cannot be compared with each other, and no "
-    "best value is marked."
-)
-
-
-@dataclass(frozen=True)
-class Line:
-    """Scores of a method or of a reference."""
-
-    label: str
-    role: str
-    """`CEILING`, `FLOOR` or `METHOD`."""
-    cells: Mapping[str, Cell]
-    """By column key."""
-    judges: str
-    """Letters of the segmenters that judged it; several if its seeds had different ones."""
-    row: Row | None = None
-    """Of a method."""
-
-    @property
-    def method_is_floor(self) -> bool:
-        """Whether a run of the table is the floor itself."""
-        return self.role == FLOOR and self.row is not None
-
-    @property
-    def reason(self) -> str:
-        """Why there is no score at all; empty if there is one."""
-        if any(cell.value is not None for cell in self.cells.values()):
-            return ""
-        return next((cell.notes[0] for cell in self.cells.values() if cell.notes), "not computed by this run")
-
-
-@dataclass(frozen=True)
-class Segmentation:
-    """Scores of one thing that is looked for in the volumes of a task."""
-
-    what: str
-    """Empty where a dataset has no labels."""
-    columns: tuple[tuple[str, Column], ...]
-    """Columns with any value, with what they compare with: labels or truth."""
-    lines: tuple[Line, ...]
-    judges: tuple[Judge, ...]
-    """All that judged any line, in the order of their letters."""
-
-    @property
-    def title(self) -> str:
-        """Heading of its table."""
-        return f"Segmentation: {self.what}" if self.what else "Segmentation"
-
-    @property
-    def fair(self) -> bool:
-        """Whether one segmenter judged all lines."""
-        return len(self.judges) < 2
-
-    @property
-    def meanings(self) -> tuple[tuple[str, str], ...]:
-        """Labels of the measures that are shown, with what they mean."""
-        shown = dict.fromkeys(column.metric for _, column in self.columns)
-        words = {metric: MEASURES[metric].words for metric in shown}
-        if "are" in words and "breaks" in words:
-            words["breaks"] = BREAKS_OF_NEURONS
-        return tuple((MEASURES[metric].label, text) for metric, text in words.items())
-
-    def judges_in_words(self) -> tuple[str, ...]:
-        """The segmenters, with their letters if there are several."""
-        lines = []
-        for letter, judge in zip(ascii_uppercase, self.judges, strict=False):
-            place = judge.place()
-            words = judge.words() + (f"; looked at {place}" if place else "")
-            lines.append(words if self.fair else f"{letter}: {words}")
-        return tuple(lines)
 
 
 def with_segmentations(board: Leaderboard) -> Leaderboard:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Row, Table
+from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table
 from vemrecon.report.markdown import provenance
+from vemrecon.report.row import Row
 
 if TYPE_CHECKING:
     from rich.console import Console

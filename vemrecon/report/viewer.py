@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vemrecon.errors import DataError
-from vemrecon.report.leaderboard import MAIN_RANGE, TIMES, Row, Table
+from vemrecon.report.leaderboard import MAIN_RANGE, TIMES, Table
 from vemrecon.report.load import artifact
 from vemrecon.report.pictures import (
     PLANES,
@@ -25,6 +25,7 @@ from vemrecon.report.pictures import (
     load_sections,
     stretch,
 )
+from vemrecon.report.row import Row
 
 TARGET = 280
 """Pixels on the page that a picture should be wide; small ones are enlarged by whole numbers only."""
