@@ -30,6 +30,10 @@ MASK = 0.5
 """Probability from which a voxel belongs to a mask."""
 PROTOCOL = 2
 """Of how masks and instances are made and compared; references of another one are not used."""
+NOTHING = {
+    "labels": "nothing is labelled where it is scored",
+    "truth": "the segmenter finds nothing in the true volume: its training was too short",
+}
 OUTSIDE = "no voxel that is labelled to be scored by lies in what is reconstructed"
 
 Found = NDArray[np.bool_]
@@ -138,12 +142,15 @@ class Judge:
             return Segmented(stored["mask"], stored.get("instances")), read_json(scores)
 
     def _compared(self, reference: str, true: Segmented, found: Segmented) -> list[Score]:
-        def score(metric: str, value: float, unit: str = "", count: int | None = None) -> Score:
-            return Score(metric, f"{self.at.what}, {reference}", "volume", "all", "all", value, unit, None, count)
+        def score(metric: str, value: float | None, unit: str = "", count: int | None = None, note: str = "") -> Score:
+            return Score(metric, f"{self.at.what}, {reference}", "volume", "all", "all", value, unit, None, count, note)
+
+        if not true.mask[self.sections].any():  # two empty masks would agree fully
+            return [score("iou", None, note=NOTHING[reference])]
 
         masks = overlap(true.mask[self.sections], found.mask[self.sections])
         rows = [score("iou", masks.iou), score("dice", masks.dice)]
-        if found.probability is not None and true.mask[self.sections].any():
+        if found.probability is not None:
             rows.append(score("ap", average_precision(true.mask[self.sections], found.probability[self.sections])))
         if true.instances is not None and found.instances is not None:
             parts = partition(true.instances, found.instances, unlabelled=reference == "labels")

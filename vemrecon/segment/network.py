@@ -32,15 +32,16 @@ def make_network(recipe: Recipe, voxel_size: VoxelSize) -> nn.Module:
     """
     from monai.networks.nets.dynunet import DynUNet
 
-    strides = level_strides(len(recipe.filters), voxel_size)
+    channels = recipe.channels(voxel_size)
+    strides = level_strides(len(channels), voxel_size)
     net: nn.Module = DynUNet(
         spatial_dims=3,
         in_channels=1,
         out_channels=1,
-        kernel_size=level_kernels(len(recipe.filters), voxel_size),
+        kernel_size=level_kernels(len(channels), voxel_size),
         strides=strides,
         upsample_kernel_size=strides[1:],
-        filters=list(recipe.filters),
+        filters=channels,
         norm_name="batch",
     )
     return net
@@ -68,7 +69,7 @@ def set_weights(net: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 def multiple(recipe: Recipe, voxel_size: VoxelSize) -> Triple:
     """What the sides of an input must divide by."""
-    return triple(np.prod(level_strides(len(recipe.filters), voxel_size), axis=0).tolist())
+    return triple(np.prod(level_strides(len(recipe.channels(voxel_size)), voxel_size), axis=0).tolist())
 
 
 def reach(recipe: Recipe, voxel_size: VoxelSize) -> Triple:
@@ -76,8 +77,8 @@ def reach(recipe: Recipe, voxel_size: VoxelSize) -> Triple:
 
     Two convolutions a level on the way down, and two on the way up but on the coarsest; upsampling sees its own cell.
     """
-    strides = level_strides(len(recipe.filters), voxel_size)
-    kernels = level_kernels(len(recipe.filters), voxel_size)
+    strides = level_strides(len(recipe.channels(voxel_size)), voxel_size)
+    kernels = level_kernels(len(recipe.channels(voxel_size)), voxel_size)
     step, seen = np.ones(3, dtype=int), np.zeros(3, dtype=int)
     for level, (stride, kernel) in enumerate(zip(strides, kernels, strict=True)):
         step = step * stride

@@ -18,12 +18,17 @@ FLAT = 1.5
 """Sections thicker than this many lateral voxels are not pooled along z, nor convolved above the coarsest level."""
 
 
+COARSEST_NM = 32.0
+"""Side of the coarsest voxels, at least: organelles are recognised by their surroundings, however fine the voxels."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Width, patches and rate of a segmenter.
 
     Attributes:
-        filters: Channels of each level; each level but the first halves the sides, see `level_strides`.
+        filters: Channels of each level; each level but the first halves the sides, see `level_strides`. Fine voxels get
+            further levels, with twice the channels each.
         voxels: Of a patch, about.
         batch: Patches at once.
         learning_rate: Of Adam, the first one.
@@ -45,6 +50,17 @@ class Recipe:
     def batches(self, voxels: int) -> int:
         """Length of the training on a number of voxels, in batches."""
         return self.budget or math.ceil(self.epochs * voxels / (self.voxels * self.batch))
+
+    def channels(self, voxel_size: VoxelSize) -> list[int]:
+        """Of every level, for voxels of this size.
+
+        >>> recipe("cpu")[1].channels(VoxelSize(10, 10, 10)), recipe("cpu")[1].channels(VoxelSize(45, 4.6, 4.6))
+        ([12, 24, 48], [12, 24, 48, 96])
+        """
+        found = list(self.filters)
+        while voxel_size.y * 2 ** (len(found) - 1) < COARSEST_NM:
+            found.append(2 * found[-1])
+        return found
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
