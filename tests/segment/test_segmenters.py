@@ -6,6 +6,7 @@ import torch
 from scipy import ndimage
 
 from vemrecon.errors import ConfigError, DataError
+from vemrecon.metrics.segmentation import overlap
 from vemrecon.segment import network, train
 from vemrecon.segment.instances import instances
 from vemrecon.segment.network import make_network, multiple, predict, reach, set_weights, weights_of
@@ -154,3 +155,16 @@ def test_closed_membranes_give_the_rooms_back_and_a_door_joins_two():
     assert sorted(counts)[-8:] == pytest.approx([8000] * 8, rel=0.1)
     wall[:, 18:22, :] = 0
     assert len(np.unique(instances(wall, VoxelSize(10, 10, 10)))) == 4
+
+
+def test_a_trained_network_finds_what_it_was_taught_though_sections_differ_in_brightness(tmp_path):
+    ids = rooms((16, 48, 48), 12)
+    mask = membranes(ids, FLAT)
+    rng = np.random.default_rng(3)
+    light = rng.uniform(0.3, 0.7, (16, 1, 1))  # of each section
+    grey = light + np.where(mask, -0.15, 0.15) + rng.normal(0, 0.03, mask.shape)
+    how = {"filters": [4, 8, 8], "voxels": 6000, "batch": 2, "learning_rate": 1e-2, "falling": True, "budget": 80}
+    lesson = Example(np.clip(grey, 0, 1).astype(np.float32), mask)
+    done = train.train([lesson], recipe_from(how), FLAT, tmp_path / "a.ckpt")
+    found = predict(done.net, recipe_from(how), FLAT, lambda region: lesson.grey[region.slices], mask.shape) >= 0.5
+    assert overlap(mask, found).iou > 0.7

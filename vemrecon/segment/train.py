@@ -22,6 +22,9 @@ from vemrecon.segment.recipe import Recipe, patch_shape
 from vemrecon.volume import VoxelSize
 from vemrecon.volume.region import triple
 
+SETTLED = 0.5
+"""Share of the training after which normalisation is that of the trained network. Before, every batch is normalised by
+itself, which hides that sections differ in brightness; networks that never learn otherwise find nothing there."""
 SAVE_EVERY = 50
 """Batches from one checkpoint to the next."""
 
@@ -78,8 +81,8 @@ def train(
     parts: dict[str, Any] = {"net": net, "optimizer": optimizer, **({"schedule": schedule} if schedule else {})}
     first, seconds, losses = _resumed(checkpoint, parts, device)
     clock = time.perf_counter() - seconds
-    net.train()
     for number in range(first, total):
+        net.train(number < SETTLED * total)  # nothing but the normalisation tells the difference
         grey, mask = (t.to(device) for t in _batch(examples, recipe, voxel_size, seed, number))
         loss = binary_cross_entropy_with_logits(net(standardised(grey)), mask)
         optimizer.zero_grad()
