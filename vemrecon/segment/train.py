@@ -22,7 +22,7 @@ from vemrecon.segment.recipe import Recipe, patch_shape
 from vemrecon.volume import VoxelSize
 from vemrecon.volume.region import triple
 
-SETTLED = 0.5
+SETTLED = 0.75
 """Share of the training after which normalisation is that of the trained network. Before, every batch is normalised by
 itself, which hides that sections differ in brightness; networks that never learn otherwise find nothing there."""
 SAVE_EVERY = 50
