@@ -1,0 +1,40 @@
+"""Training in bfloat16: only where it is asked for and computed, and never in a reconstruction."""
+
+import pytest
+import torch
+
+from vemrecon.methods import short_floats
+from vemrecon.methods.build import build_method
+from vemrecon.methods.registry import method_entry
+
+
+def made(name, **changed):
+    kind, _, presets = method_entry(name).resolved()
+    method = build_method(kind, name, {**presets["smoke"], **changed}, scale=4, grid="aligned", seed=0)
+    for parameter in method.parameters():  # an untrained output is zero in any precision
+        torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(1))
+    return method
+
+
+def output(method):
+    frames = torch.rand(1, 1, 4, 16, 16, generator=torch.Generator().manual_seed(2))
+    return method.predict(frames, torch.tensor([0.4])) if hasattr(method, "predict") else method.restore(frames)
+
+
+@pytest.mark.parametrize("name", ["srunet", "sup-aenet"])
+def test_networks_are_trained_in_bfloat16_and_reconstruct_in_float32(name, monkeypatch):
+    monkeypatch.setattr(short_floats, "computes_in_bfloat16", lambda device: True)
+    plain, short = made(name), made(name, bf16=True)
+    assert torch.equal(output(plain.eval()), output(short.eval()))
+    exact, rough = output(plain.train()), output(short.train())
+    assert rough.dtype == torch.float32
+    assert 0 < (exact - rough).abs().max() < 0.05 * exact.abs().max()
+    rough.mean().backward()
+    assert all(p.grad is None or p.grad.dtype == torch.float32 for p in short.parameters())
+
+
+@pytest.mark.parametrize("name", ["srunet", "sup-aenet"])
+def test_processors_without_bfloat16_compute_in_float32(name, monkeypatch):
+    monkeypatch.setattr(short_floats, "computes_in_bfloat16", lambda device: False)
+    assert torch.equal(output(made(name).train()), output(made(name, bf16=True).train()))
+    assert not short_floats.short_floats(torch.device("meta"), True)._enabled
