@@ -157,7 +157,7 @@ def test_closed_membranes_give_the_rooms_back_and_a_door_joins_two():
     assert len(np.unique(instances(wall, VoxelSize(10, 10, 10)))) == 4
 
 
-def test_a_trained_network_finds_what_it_was_taught_though_sections_differ_in_brightness(tmp_path):
+def test_a_trained_network_finds_what_it_was_taught(tmp_path):
     ids = rooms((16, 48, 48), 12)
     mask = membranes(ids, FLAT)
     rng = np.random.default_rng(3)

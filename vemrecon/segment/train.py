@@ -23,8 +23,8 @@ from vemrecon.volume import VoxelSize
 from vemrecon.volume.region import triple
 
 SETTLED = 0.75
-"""Share of the training after which normalisation is that of the trained network. Before, every batch is normalised by
-itself, which hides that sections differ in brightness; networks that never learn otherwise find nothing there."""
+"""Share of the training after which normalisation is that of the trained network, as in a prediction; before, every
+batch is normalised by itself. Meant for sections that differ in brightness; that it helps has not been shown."""
 SAVE_EVERY = 50
 """Batches from one checkpoint to the next."""
 
