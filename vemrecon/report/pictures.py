@@ -72,23 +72,23 @@ def _triple(values: npt.NDArray[np.generic] | None) -> tuple[float, float, float
     return (z, y, x) if math.isfinite(z) and math.isfinite(y) and math.isfinite(x) else None
 
 
-def stretch(observed: Section, shape: tuple[int, ...], scale: float, aligned: bool) -> Section:
+def stretch(observed: Section, shape: tuple[int, ...], scale: float, first: float) -> Section:
     """Repeat the coarse rows or columns of an observed section, so that it lies on the grid of the truth.
 
     Args:
         observed: Section, coarse along one axis or, seen along that axis, along none.
         shape: Shape of the section of the truth.
         scale: Axial over lateral voxel.
-        aligned: Section i lies at voxel i * scale (kept sections) instead of in the middle of its block (block means).
+        first: Voxel of the truth in whose middle section 0 lies: (scale - 1) / 2 for means of blocks.
 
-    >>> stretch(np.array([[1], [2]], np.uint8), (4, 1), 2.0, aligned=False).ravel().tolist()
+    >>> stretch(np.array([[1], [2]], np.uint8), (4, 1), 2.0, first=0.5).ravel().tolist()
     [1, 1, 2, 2]
-    >>> stretch(np.array([[1], [2]], np.uint8), (4, 1), 2.0, aligned=True).ravel().tolist()
+    >>> stretch(np.array([[1], [2]], np.uint8), (4, 1), 2.0, first=0).ravel().tolist()
     [1, 2, 2, 2]
     """
     for axis, size in enumerate(shape):
         if observed.shape[axis] != size:
-            where = (np.arange(size) + (0.0 if aligned else 0.5)) / scale + (0.5 if aligned else 0.0)
+            where = (np.arange(size) - first) / scale + 0.5
             observed = observed.take(np.clip(where.astype(int), 0, observed.shape[axis] - 1), axis)
     return observed
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -147,8 +147,7 @@ def _plane(
     if truth is not None:
         panels.append(_panel("truth", "Truth", where, truth))
     if observed is not None:
-        aligned = str((table.task.get("degradation") or {}).get("name")) == "subsample"
-        wide = stretch(observed, shape, float(table.task["scale"]), aligned)
+        wide = stretch(observed, shape, float(table.task["scale"]), first_recorded(table.task))
         caption = "recorded sections, each repeated" if observed.shape != shape else "nearest recorded section"
         caption = f"{caption} ({_size(observed.shape)} voxels)"
         panels.append(_panel("observed", "Observed", where, wide, caption))
@@ -181,6 +180,19 @@ def _plane(
         references=tuple(panels),
         methods=tuple(methods),
     )
+
+
+def first_recorded(task: Mapping[str, Any]) -> float:
+    """Voxel of the truth in whose middle the first recorded section lies.
+
+    >>> first_recorded({"scale": 8, "degradation": {"name": "subsample", "arguments": {"offset": 2}}})
+    2.0
+    >>> first_recorded({"scale": 8, "degradation": {"name": "average", "arguments": {}}})
+    3.5
+    """
+    facts = task.get("degradation") or {}
+    kept = facts.get("name") == "subsample"
+    return float((facts.get("arguments") or {}).get("offset", 0)) if kept else (float(task["scale"]) - 1) / 2
 
 
 def _panel(role: str, label: str, where: str, section: Section, caption: str = "") -> Panel:
