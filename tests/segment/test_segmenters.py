@@ -56,7 +56,8 @@ def test_thick_sections_are_neither_pooled_nor_convolved_until_voxels_are_as_wid
     assert level_kernels(5, FLAT) == [(1, 3, 3)] * 3 + [(3, 3, 3)] * 2
     assert patch_shape(4096, (4, 4, 4), ISOTROPIC, (100, 100, 100)) == (16, 16, 16)
     z, y, x = patch_shape(100_000, (1, 4, 4), FLAT, (20, 480, 1024))
-    assert (z * 45) / (y * 4.6) == pytest.approx(1, abs=0.1) and y == x
+    assert (z * 45) / (y * 4.6) == pytest.approx(0.25, abs=0.03) and y == x
+    assert z * y * x == pytest.approx(100_000, rel=0.1)
     assert patch_shape(100_000, (4, 4, 4), ISOTROPIC, (10, 100, 9)) == (8, 48, 8)
 
 
@@ -155,6 +156,28 @@ def test_closed_membranes_give_the_rooms_back_and_a_door_joins_two():
     assert sorted(counts)[-8:] == pytest.approx([8000] * 8, rel=0.1)
     wall[:, 18:22, :] = 0
     assert len(np.unique(instances(wall, VoxelSize(10, 10, 10)))) == 4
+
+
+def test_training_starts_from_the_share_of_voxels_that_belong_to_the_target():
+    torch.manual_seed(0)
+    grey = torch.randn(2, 1, 8, 32, 32)
+    for share in (0.02, 0.3):
+        net = make_network(recipe("smoke")[1], ISOTROPIC, share)
+        with torch.no_grad():
+            assert float(net(grey).median().sigmoid()) == pytest.approx(share, rel=1)
+
+
+def test_a_trained_network_is_sure_of_a_rare_target(tmp_path):
+    rng = np.random.default_rng(0)
+    mask = np.zeros((16, 96, 96), dtype=bool)
+    mask[2:12, 20:36, 50:66] = True
+    grey = np.where(mask, 0.35, 0.6) + rng.normal(0, 0.08, mask.shape)
+    lesson = Example(grey.clip(0, 1).astype(np.float32), mask)
+    how = {"filters": [4, 8, 8], "voxels": 6000, "batch": 2, "learning_rate": 1e-2, "falling": True, "budget": 80}
+    done = train.train([lesson], recipe_from(how), FLAT, tmp_path / "a.ckpt")
+    found = predict(done.net, recipe_from(how), FLAT, lambda region: lesson.grey[region.slices], mask.shape) >= 0.5
+    assert mask.mean() < 0.02
+    assert overlap(mask, found).iou > 0.7
 
 
 def test_a_trained_network_finds_what_it_was_taught(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 
@@ -25,10 +26,18 @@ def obstacle() -> str:
     return "" if find_spec("monai") else MISSING
 
 
-def make_network(recipe: Recipe, voxel_size: VoxelSize) -> nn.Module:
-    """A U-Net without weights: (batch, 1, z, y, x) grey in, logits of the same shape out.
+def make_network(recipe: Recipe, voxel_size: VoxelSize, share: float = 0.5) -> nn.Module:
+    """A U-Net before training: (batch, 1, z, y, x) grey in, logits of the same shape out.
 
     Its normalisation is over batches, so that a trained one gives a voxel the same value in every tile.
+
+    Args:
+        recipe: Levels and widths.
+        voxel_size: Of the volumes.
+        share: Of voxels that belong to the target, where training starts. From one half, a network first learns to tell
+            everything that a rare target is not, and is left with the target as what has no features at all.
+
+    Source of the start: Focal loss for dense object detection (Lin et al., 2017), section 3.3.
     """
     from monai.networks.nets.dynunet import DynUNet
 
@@ -44,6 +53,7 @@ def make_network(recipe: Recipe, voxel_size: VoxelSize) -> nn.Module:
         filters=channels,
         norm_name="batch",
     )
+    nn.init.constant_(net.get_parameter("output_block.conv.conv.bias"), math.log(share / (1 - share)))
     return net
 
 

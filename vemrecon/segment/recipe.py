@@ -16,8 +16,8 @@ DEFAULT = "cpu"
 """Preset of the runs of methods that have no presets of this name."""
 FLAT = 1.5
 """Sections thicker than this many lateral voxels are not pooled along z, nor convolved above the coarsest level."""
-
-
+DEPTH = 0.25
+"""Of patches of such sections, over their width in nm: little is learned across them, much from other places."""
 COARSEST_NM = 32.0
 """Side of the coarsest voxels, at least: organelles are recognised by their surroundings, however fine the voxels."""
 
@@ -117,7 +117,7 @@ def level_kernels(levels: int, voxel_size: VoxelSize) -> list[Triple]:
 
 
 def patch_shape(voxels: int, multiple: Triple, voxel_size: VoxelSize, within: Triple) -> Triple:
-    """Sides (z, y, x) of a patch of about `voxels` voxels that is a cube in nm.
+    """Sides (z, y, x) of a patch of about `voxels` voxels: a cube in nm, or flat where sections are thick.
 
     Args:
         voxels: Wanted.
@@ -125,8 +125,8 @@ def patch_shape(voxels: int, multiple: Triple, voxel_size: VoxelSize, within: Tr
         voxel_size: Of the volume.
         within: Shape of the smallest volume; sides are cut to what fits.
     """
-    edge = (voxels * voxel_size.z * voxel_size.y * voxel_size.x) ** (1 / 3)
-    sides = [
-        max(m, min(round(edge / size / m), n // m) * m) for m, size, n in zip(multiple, voxel_size, within, strict=True)
-    ]
+    thick = voxel_size.z / (DEPTH if voxel_size.z / voxel_size.y >= FLAT else 1)
+    sizes = (thick, voxel_size.y, voxel_size.x)
+    edge = (voxels * math.prod(sizes)) ** (1 / 3)
+    sides = [max(m, min(round(edge / size / m), n // m) * m) for m, size, n in zip(multiple, sizes, within, strict=True)]
     return (sides[0], sides[1], sides[2])

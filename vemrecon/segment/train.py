@@ -22,9 +22,6 @@ from vemrecon.segment.recipe import Recipe, patch_shape
 from vemrecon.volume import VoxelSize
 from vemrecon.volume.region import triple
 
-SETTLED = 0.75
-"""Share of the training after which normalisation is that of the trained network, as in a prediction; before, every
-batch is normalised by itself. Meant for sections that differ in brightness; that it helps has not been shown."""
 SAVE_EVERY = 50
 """Batches from one checkpoint to the next."""
 
@@ -76,13 +73,14 @@ def train(
     """
     _check(examples, recipe, voxel_size)
     total = recipe.batches(sum(example.grey.size for example in examples))
-    net, optimizer = _fresh(recipe, voxel_size, seed, device)
+    share = sum(int(example.mask.sum()) for example in examples) / sum(example.mask.size for example in examples)
+    net, optimizer = _fresh(recipe, voxel_size, share, seed, device)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total) if recipe.falling else None
     parts: dict[str, Any] = {"net": net, "optimizer": optimizer, **({"schedule": schedule} if schedule else {})}
     first, seconds, losses = _resumed(checkpoint, parts, device)
     clock = time.perf_counter() - seconds
+    net.train()
     for number in range(first, total):
-        net.train(number < SETTLED * total)  # nothing but the normalisation tells the difference
         grey, mask = (t.to(device) for t in _batch(examples, recipe, voxel_size, seed, number))
         loss = binary_cross_entropy_with_logits(net(standardised(grey)), mask)
         optimizer.zero_grad()
@@ -106,10 +104,12 @@ def _check(examples: Sequence[Example], recipe: Recipe, voxel_size: VoxelSize) -
             raise DataError(f"a segmenter cannot learn from a volume of shape {example.grey.shape}: it is too small")
 
 
-def _fresh(recipe: Recipe, voxel_size: VoxelSize, seed: int, device: str) -> tuple[nn.Module, torch.optim.Optimizer]:
+def _fresh(
+    recipe: Recipe, voxel_size: VoxelSize, share: float, seed: int, device: str
+) -> tuple[nn.Module, torch.optim.Optimizer]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(derive(seed, "segmenter").integers(2**62)))
-        net = make_network(recipe, voxel_size).to(device)
+        net = make_network(recipe, voxel_size, share).to(device)
     return net, torch.optim.Adam(net.parameters(), lr=recipe.learning_rate)
 
 
