@@ -256,6 +256,19 @@ def test_two_processes_give_the_same_weights_as_one(tmp_path):
     assert json.loads(result.read_text())["costs"]["train_seconds"] > 0
 
 
+def test_a_run_that_is_scored_later_tells_where_it_was_trained(tmp_path):
+    words = [*bench(tmp_path), "--set", "lateral-cnn.budget=2"]
+    told = []
+    for threads in ("1", "2"):
+        subprocess.run(words, check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": threads})
+        (result,) = tmp_path.glob("*/*/result.json")
+        told.append(json.loads(result.read_text())["environment"])
+        result.unlink()
+    assert told[0]["threads"] == 1 and "phases" not in told[0]
+    assert told[1]["threads"] == 2
+    assert {phase: facts["threads"] for phase, facts in told[1]["phases"].items()} == {"train": 1, "reconstruct": 1}
+
+
 def test_loggers_that_are_not_there_say_how_to_get_them(tmp_path, capsys):
     from vemrecon.cli import main
 

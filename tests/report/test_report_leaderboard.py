@@ -7,7 +7,7 @@ import pytest
 from report.report_fakes import COSTS, ENVIRONMENT, TASK, score, scores
 
 from vemrecon.report.cells import Cell
-from vemrecon.report.leaderboard import Leaderboard, build
+from vemrecon.report.leaderboard import Leaderboard, build, environments
 from vemrecon.report.load import load_results
 from vemrecon.report.row import Row
 
@@ -120,6 +120,17 @@ def test_a_metric_on_request_has_a_column_of_its_own(make_run, tmp_path: Path):
     assert on_request == ["fsim xy", "lpips alex xy", "lpips vgg xy"]
     for key in ("fsim//xy", "lpips/alex/xy", "lpips/vgg/xy"):
         assert winners(board, key) == {"bicubic"}
+
+
+def test_a_row_tells_every_machine_that_it_was_made_on(make_run, tmp_path: Path):
+    trained = {**ENVIRONMENT, "commit": "earlier", "cpu": "other"}
+    make_run("linear", environment={**ENVIRONMENT, "phases": {"train": trained, "reconstruct": ENVIRONMENT}})
+    make_run("bicubic", environment=ENVIRONMENT)
+    (table,) = board_of(tmp_path).tables
+    known = environments(table)
+    assert len(known["hardware"]) == 2
+    assert any("other" in text.split(" / ")[0] and " / " in text for text in known["hardware"])
+    assert f"earlier / {ENVIRONMENT['commit']}" in known["commit"]
 
 
 def test_costs_from_different_hardware_have_no_winner(make_run, tmp_path: Path):

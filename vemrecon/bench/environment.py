@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,18 @@ def environment() -> dict[str, Any]:
         "cores": cores(),
         "threads": threads,
     }
+
+
+def of_run(now: Mapping[str, Any], earlier: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Environment of a run that is scored now, with those of its earlier phases that were finished in another one.
+
+    >>> of_run({"commit": "b"}, {"train": {"commit": "a"}, "reconstruct": {"commit": "b"}})
+    {'commit': 'b', 'phases': {'train': {'commit': 'a'}, 'reconstruct': {'commit': 'b'}}}
+    >>> of_run({"commit": "b"}, {"train": {}, "reconstruct": {"commit": "b"}})
+    {'commit': 'b'}
+    """
+    known = {phase: dict(facts) for phase, facts in earlier.items() if facts}
+    return {**now, "phases": known} if any(facts != now for facts in known.values()) else dict(now)
 
 
 def cores() -> int:

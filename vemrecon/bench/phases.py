@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from vemrecon.bench.environment import environment
 from vemrecon.bench.job import Job
 from vemrecon.bench.scene import Scene, learning_source, task_degradation
 from vemrecon.bench.store import RunFolder
@@ -45,6 +46,7 @@ def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Pr
 
     if not method.stages():
         return
+    finished = trained(folder, method)
     world, place, identity, seed = world_size(), folder.path / "train", folder.spec.run_id, folder.spec.seed
     shelf = Shelf(folder.shared_stages, folder.spec.learning_id)
     if world == 1:
@@ -73,6 +75,8 @@ def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Pr
             "grid": task_degradation(folder).grid,
         }
         save_weights(method, folder.path / "weights.safetensors", trained_parts(method), facts)
+        if not finished:
+            write_json(place / "environment.json", environment() | {"device": job.device})
 
 
 def trained(folder: RunFolder, method: Method) -> bool:
@@ -123,6 +127,7 @@ def reconstruct(folder: RunFolder, job: Job, method: Method, scene: Scene, progr
             "seconds": time.perf_counter() - clock,
             "peak_memory_bytes": max(0, peak_memory() - memory),
             "parameters": method.parameter_count(),
+            "environment": environment() | {"device": job.device},
         },
     )
 
@@ -202,6 +207,13 @@ def peak_memory() -> int:
     """Largest resident set of this process so far, in bytes."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def environments(folder: RunFolder) -> dict[str, Mapping[str, Any]]:
+    """Where training and reconstruction were finished; empty where that is not known."""
+    learned = folder.path / "train" / "environment.json"
+    made = read_json(folder.path / "reconstruction.json").get("environment", {})
+    return {"train": read_json(learned) if learned.exists() else {}, "reconstruct": made}
 
 
 def phase_costs(folder: RunFolder) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vemrecon.bench.environment import environment
+from vemrecon.bench.environment import environment, of_run
 from vemrecon.bench.job import Job
 from vemrecon.bench.store import RunFolder, exclusive
 from vemrecon.errors import ConfigError, OutputError, VemreconError
@@ -36,7 +36,8 @@ def run(folder: RunFolder, tell: Any) -> None:
     job = Job.read(folder.path / "job.json")
     tell("load", 0.0)
     _, card, _ = method_entry(spec.method["entry"]).resolved()
-    facts: dict[str, Any] = {"card": vars(card), "environment": environment() | {"device": job.device}}
+    here = environment() | {"device": job.device}
+    facts: dict[str, Any] = {"card": vars(card), "environment": here}
     method = phases.method_of(folder)
     tell("degrade", 0.0)
     scene = observe(folder, job)
@@ -53,6 +54,7 @@ def run(folder: RunFolder, tell: Any) -> None:
         "output_voxels": phases.reconstruction(folder, scene).whole.voxels,
     }
     artifacts = {"reconstruction": "reconstruction.zarr", "sections": "sections.npz", "curves": "curves.json"}
+    facts["environment"] = of_run(here, phases.environments(folder))
     folder.write_result("done", scores=tuple(scores), costs=costs, artifacts=artifacts, **facts)
 
 

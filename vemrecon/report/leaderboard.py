@@ -10,6 +10,7 @@ from vemrecon.files import canonical_json
 from vemrecon.report.cells import Cell, cost_cell, score_cell
 from vemrecon.report.columns import APART, MORE, Column, badness, main_columns, other_columns, primary_key
 from vemrecon.report.load import Run, number
+from vemrecon.report.made_with import hardware, told
 from vemrecon.report.row import Row
 from vemrecon.report.segmentation_columns import segmentation_columns
 
@@ -186,21 +187,12 @@ def _facts(spec: Mapping[str, Any]) -> dict[str, str]:
     return {**facts, "version": str(spec["method"].get("version")), "precision": str(spec.get("precision"))}
 
 
-def hardware(environment: Mapping[str, Any]) -> str:
-    """Device, or processor and threads, in words."""
-    device, cpu = str(environment.get("device") or ""), str(environment.get("cpu") or "")
-    threads = environment.get("threads")
-    accelerator = "" if device.lower() == "cpu" else device
-    words = [accelerator, cpu or ("" if accelerator else device), f"{threads} threads" if threads else ""]
-    return ", ".join(word for word in words if word) or "not recorded"
-
-
 def environments(table: Table) -> dict[str, tuple[str, ...]]:
     """Distinct versions, commits and hardware behind the rows that have scores (or all, if none has), sorted."""
     known = [result.environment for row in table.done or table.rows for _, result in row.runs]
     return {
-        "vemrecon": tuple(sorted({str(e.get("vemrecon") or "not recorded") for e in known})),
-        "commit": tuple(sorted({str(e.get("commit") or "not recorded") for e in known})),
+        "vemrecon": tuple(sorted({told(e, "vemrecon") or "not recorded" for e in known})),
+        "commit": tuple(sorted({told(e, "commit") or "not recorded" for e in known})),
         "hardware": tuple(sorted({hardware(e) for e in known})),
     }
 

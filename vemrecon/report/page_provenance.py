@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from vemrecon.report.leaderboard import REGIMES, TIMES, Leaderboard, Table, environments, hardware
+from vemrecon.report.leaderboard import REGIMES, TIMES, Leaderboard, Table, environments
 from vemrecon.report.load import number
+from vemrecon.report.made_with import hardware, told
 from vemrecon.report.markdown import short
 from vemrecon.report.viewer import Viewer
 
@@ -46,9 +47,9 @@ def all_runs(table: Table) -> list[dict[str, Any]]:
                 "preset": row.preset,
                 "precision": result.spec.get("precision", ""),
                 "version": row.spec["method"].get("version", ""),
-                "vemrecon": environment.get("vemrecon") or "",
-                "commit": short(environment.get("commit")) if environment.get("commit") else "",
-                "torch": environment.get("torch") or "",
+                "vemrecon": told(environment, "vemrecon"),
+                "commit": told(environment, "commit"),
+                "torch": told(environment, "torch"),
                 "hardware": hardware(environment),
                 "voxels": f"{voxels:,}" if (voxels := number(result.costs.get("output_voxels"))) is not None else "",
             })  # fmt: skip

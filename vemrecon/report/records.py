@@ -12,8 +12,9 @@ from vemrecon.bench.result import RunResult
 from vemrecon.files import canonical_json
 from vemrecon.report.cells import Cell
 from vemrecon.report.columns import plane_order
-from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table, hardware
+from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table
 from vemrecon.report.load import SCORE_FIELDS, number
+from vemrecon.report.made_with import hardware, told
 from vemrecon.report.published_line import PublishedLine
 from vemrecon.report.row import Row
 
@@ -54,7 +55,7 @@ def _lines(row: Row, result: RunResult) -> Iterator[dict[str, str]]:
         **{key: task.get(key) for key in ("dataset_digest", "split_digest")},
         "regime": row.regime,
         **{key: getattr(result, key) for key in ("status", "reason", "run_id")},
-        **{key: result.environment.get(key) for key in HEADER if key in result.environment},
+        **{key: told(result.environment, key) for key in HEADER if key in result.environment},
         **{key: number(result.costs.get(key)) for key in COSTS},
     }
     scores = sorted(result.scores, key=_score_order) if result.status == "done" else []

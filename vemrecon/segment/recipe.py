@@ -128,5 +128,7 @@ def patch_shape(voxels: int, multiple: Triple, voxel_size: VoxelSize, within: Tr
     thick = voxel_size.z / (DEPTH if voxel_size.z / voxel_size.y >= FLAT else 1)
     sizes = (thick, voxel_size.y, voxel_size.x)
     edge = (voxels * math.prod(sizes)) ** (1 / 3)
-    sides = [max(m, min(round(edge / size / m), n // m) * m) for m, size, n in zip(multiple, sizes, within, strict=True)]
+    sides = [
+        max(m, min(round(edge / size / m), n // m) * m) for m, size, n in zip(multiple, sizes, within, strict=True)
+    ]
     return (sides[0], sides[1], sides[2])
