@@ -28,7 +28,7 @@ from vemrecon.volume import Region, Volume, VoxelSize, quantise
 
 MASK = 0.5
 """Probability from which a voxel belongs to a mask."""
-PROTOCOL = 2
+PROTOCOL = 3
 """Of how masks and instances are made and compared; references of another one are not used."""
 NOTHING = {
     "labels": "nothing is labelled where it is scored",
