@@ -27,8 +27,8 @@ def obstacle() -> str:
 def instances(probability: NDArray[np.floating], voxel_size: VoxelSize) -> NDArray[np.int32]:
     """Instances (z, y, x) from 1 that fill the volume: cores far from membranes, grown along rising probability.
 
-    Cores are 6-connected. The settings have the lowest variation of information on the rows of FIB-25 that the segmenter
-    learns from.
+    Cores are 6-connected. The settings have the lowest variation of information on those rows of FIB-25 that the
+    segmenter learns from.
 
     Args:
         probability: Of a membrane, shape (z, y, x).
