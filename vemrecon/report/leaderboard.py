@@ -10,7 +10,7 @@ from vemrecon.files import canonical_json
 from vemrecon.report.cells import Cell, cost_cell, score_cell
 from vemrecon.report.columns import APART, MORE, Column, badness, main_columns, other_columns, primary_key
 from vemrecon.report.load import Run, number
-from vemrecon.report.made_with import hardware, told
+from vemrecon.report.made_with import hardware, values
 from vemrecon.report.row import Row
 from vemrecon.report.segmentation_columns import segmentation_columns
 
@@ -190,11 +190,11 @@ def _facts(spec: Mapping[str, Any]) -> dict[str, str]:
 def environments(table: Table) -> dict[str, tuple[str, ...]]:
     """Distinct versions, commits and hardware behind the rows that have scores (or all, if none has), sorted."""
     known = [result.environment for row in table.done or table.rows for _, result in row.runs]
-    return {
-        "vemrecon": tuple(sorted({told(e, "vemrecon") or "not recorded" for e in known})),
-        "commit": tuple(sorted({told(e, "commit") or "not recorded" for e in known})),
-        "hardware": tuple(sorted({hardware(e) for e in known})),
+    found = {
+        key: tuple(sorted({text for e in known for text in values(e, key) or ["not recorded"]}))
+        for key in ("vemrecon", "commit")
     }
+    return {**found, "hardware": tuple(sorted({hardware(e) for e in known}))}
 
 
 def _best(columns: Sequence[Column], ranges: Sequence[str], rows: Sequence[Row]) -> frozenset[tuple[str, str, str]]:

@@ -12,12 +12,17 @@ def told(environment: Mapping[str, Any], key: str) -> str:
     >>> told({"commit": "b", "phases": {"train": {"commit": "a"}, "reconstruct": {"commit": "b"}}}, "commit")
     'a / b'
     """
-    return _joined(str(e.get(key) or "") for e in _phases(environment))
+    return " / ".join(values(environment, key))
+
+
+def values(environment: Mapping[str, Any], key: str) -> list[str]:
+    """Distinct values of all phases."""
+    return _distinct(str(e.get(key) or "") for e in _phases(environment))
 
 
 def hardware(environment: Mapping[str, Any]) -> str:
     """Device, or processor and threads, in words."""
-    return _joined(_machine(e) for e in _phases(environment)) or "not recorded"
+    return " / ".join(_distinct(_machine(e) for e in _phases(environment))) or "not recorded"
 
 
 def _phases(environment: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -34,5 +39,5 @@ def _machine(environment: Mapping[str, Any]) -> str:
     return ", ".join(word for word in words if word)
 
 
-def _joined(texts: Iterable[str]) -> str:
-    return " / ".join(dict.fromkeys(text for text in texts if text))
+def _distinct(texts: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(text for text in texts if text))
