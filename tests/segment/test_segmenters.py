@@ -164,20 +164,21 @@ def test_training_starts_from_the_share_of_voxels_that_belong_to_the_target():
     for share in (0.02, 0.3):
         net = make_network(recipe("smoke")[1], ISOTROPIC, share)
         with torch.no_grad():
-            assert float(net(grey).median().sigmoid()) == pytest.approx(share, rel=1)
+            assert float(net(grey).median().sigmoid()) == pytest.approx(share, rel=0.3)
 
 
 def test_a_trained_network_is_sure_of_a_rare_target(tmp_path):
-    rng = np.random.default_rng(0)
+    """From a start at one half, this seed finds nothing."""
+    rng = np.random.default_rng(2)
     mask = np.zeros((16, 96, 96), dtype=bool)
     mask[2:12, 20:36, 50:66] = True
     grey = np.where(mask, 0.35, 0.6) + rng.normal(0, 0.08, mask.shape)
     lesson = Example(grey.clip(0, 1).astype(np.float32), mask)
-    how = {"filters": [4, 8, 8], "voxels": 6000, "batch": 2, "learning_rate": 1e-2, "falling": True, "budget": 80}
-    done = train.train([lesson], recipe_from(how), FLAT, tmp_path / "a.ckpt")
+    how = {"filters": [4, 8, 8], "voxels": 6000, "batch": 2, "learning_rate": 1e-2, "falling": True, "budget": 200}
+    done = train.train([lesson], recipe_from(how), FLAT, tmp_path / "a.ckpt", seed=2)
     found = predict(done.net, recipe_from(how), FLAT, lambda region: lesson.grey[region.slices], mask.shape) >= 0.5
     assert mask.mean() < 0.02
-    assert overlap(mask, found).iou > 0.7
+    assert overlap(mask, found).iou > 0.9
 
 
 def test_a_trained_network_finds_what_it_was_taught(tmp_path):
