@@ -58,7 +58,7 @@ class Bars:
 
     @staticmethod
     def _name(run: RunFolder) -> str:
-        return f"{run.spec.task.slug}  {run.spec.method['name']}"
+        return f"{run.spec.task.slug}  {run.spec.method.name}"
 
 
 class PhaseBar:

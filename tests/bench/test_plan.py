@@ -58,14 +58,14 @@ def request(**more):
 
 def test_seeds_matter_only_to_methods_that_learn_and_nothing_is_planned_twice(tmp_path):
     plan = make_plan(request(methods=("linear", "lateral-cnn", "linear")), Place(tmp_path), fetch=False)
-    names = [(run.folder.spec.method["name"], run.folder.spec.seed) for run in plan]
+    names = [(run.folder.spec.method.name, run.folder.spec.seed) for run in plan]
     assert names == [("linear", 0), ("lateral-cnn", 0), ("lateral-cnn", 1)] * 2
     assert [run.learns for run in plan] == [False, True, True] * 2
 
 
 def test_changed_arguments_make_a_variant_with_its_own_name(tmp_path):
     plan = make_plan(request(overrides={"lateral-cnn": {"width": 8}}), Place(tmp_path), fetch=False)
-    names = {run.folder.spec.method["name"] for run in plan}
+    names = {run.folder.spec.method.name for run in plan}
     assert names == {"linear", "lateral-cnn[width=8]"}
     plain = make_plan(request(), Place(tmp_path), fetch=False)
     assert {run.folder.spec.run_id for run in plan if run.learns}.isdisjoint(r.folder.spec.run_id for r in plain)

@@ -72,7 +72,7 @@ def columns(tmp_path, monkeypatch):
             planned.folder.create()
             planned.job.write(planned.folder.path / "job.json")
             assert recorded(planned.folder, lambda phase, share: None) == 0
-            done[planned.folder.spec.method["name"]] = planned.folder
+            done[planned.folder.spec.method.name] = planned.folder
         return done
 
     run.plan = plan

@@ -50,7 +50,7 @@ def boxes(tmp_path, monkeypatch):
     def run(*more, metrics=("psnr", "segmentation"), methods=("linear", "nearest")):
         words = ["--dataset", "boxes.yaml", "--scale", "4", "--preset", "smoke", "--jobs", "1"]
         assert main(["bench", *words, "--methods", *methods, "--metrics", *metrics, *more]) == 0
-        return {folder.spec.method["name"]: folder for folder in run_folders(tmp_path / "runs")}
+        return {folder.spec.method.name: folder for folder in run_folders(tmp_path / "runs")}
 
     return run
 

@@ -49,7 +49,7 @@ def bench(tmp_path, monkeypatch):
         words += ["--methods", *methods, "--degradation", "subsample", "--metrics", *metrics]
         assert main(["bench", *words]) == 0
         return {
-            folder.spec.method["class_path"].rpartition(".")[2]: folder for folder in run_folders(tmp_path / "runs")
+            folder.spec.method.class_path.rpartition(".")[2]: folder for folder in run_folders(tmp_path / "runs")
         }
 
     return run

@@ -632,7 +632,7 @@ def test_gsplat_without_its_package_or_cuda_is_refused():
 def test_runs_need_no_training_split_and_are_named_transductive(tmp_path):
     tasks = (TaskRequest("phantom", scales=(4,), degradations=("average",)),)
     plan = make_plan(Request(tasks, methods=("linear", "emgauss"), seeds=(0, 1)), Place(tmp_path), fetch=False)
-    found = [(run.folder.spec.method["name"], run.folder.spec.seed, run.folder.spec.training) for run in plan]
+    found = [(run.folder.spec.method.name, run.folder.spec.seed, run.folder.spec.training) for run in plan]
     learned = {"mode": "transductive"}
     assert found == [("linear", 0, None), ("emgauss", 0, learned), ("emgauss", 1, learned)]
 

@@ -20,12 +20,12 @@ from metrics.metric_volumes import ODD, GreyVolume, noisy, textured
 from torch import Tensor
 from torchmetrics import Metric
 
+from vemrecon.metrics.catalogue import fsc, lpips, ms_ssim, ssim
 from vemrecon.metrics.fsc import FourierShellCorrelation
 from vemrecon.metrics.fsim import FeatureSimilarity
 from vemrecon.metrics.isotropy import AxialContinuity, PowerAnisotropy
 from vemrecon.metrics.lpips import PerceptualSimilarity
 from vemrecon.metrics.ms_ssim import MultiScaleStructuralSimilarity
-from vemrecon.metrics.names import FSC_WINDOWS, LPIPS_NETWORKS, MS_SSIM_VARIANTS, SSIM_VARIANTS
 from vemrecon.metrics.psnr import PeakSignalNoiseRatio
 from vemrecon.metrics.sections import PLANES
 from vemrecon.metrics.spectrum import folded_spectra
@@ -89,18 +89,18 @@ def of_spectra(make: Callable[[], Metric], taper: str) -> Case:
 def cases() -> dict[str, Case]:
     """By the name that a user asks for, or that of the part of `axial`."""
     found = {"psnr": of_tiles(lambda: PeakSignalNoiseRatio([WHOLE]))}
-    for name, variant in SSIM_VARIANTS.items():
+    for name, (variant, _) in ssim.VARIANTS.items():
         found[name] = of_tiles(lambda variant=variant: StructuralSimilarity([WHOLE], variant))
-    for name, variant in MS_SSIM_VARIANTS.items():
+    for name, (variant, _) in ms_ssim.VARIANTS.items():
         shape = (11, 66, 65) if variant == "p5" else (11, 176, 177)
         region = Region.whole(shape)
         make = lambda region=region, variant=variant: MultiScaleStructuralSimilarity([region], variant)  # noqa: E731
         found[name] = of_sections(make, shape)
     whole = Region.whole((26, 33, 35))
     found["fsim"] = of_sections(lambda: FeatureSimilarity([whole]), whole.shape)
-    for name, networks in LPIPS_NETWORKS.items():
-        found[name] = of_sections(lambda network=networks[0]: perceptual(network, whole), whole.shape)
-    for name, taper in FSC_WINDOWS.items():
+    for network in lpips.WORK:
+        found[f"lpips_{network}"] = of_sections(lambda network=network: perceptual(network, whole), whole.shape)
+    for name, taper in fsc.TAPERS.items():
         make_fsc = lambda taper=taper: FourierShellCorrelation((20, 18, 16), SIZE, 3, taper)  # noqa: E731
         found[name] = of_spectra(make_fsc, taper)
     found["axial continuity"] = of_tiles(lambda: AxialContinuity([WHOLE]))

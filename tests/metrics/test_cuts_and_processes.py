@@ -17,11 +17,13 @@ from metrics.metric_volumes import GreyVolume, noisy, textured
 from metrics.shared_work import cases, computed, mean_difference, numbers
 
 from vemrecon.metrics import passes
-from vemrecon.metrics.evaluate import Evaluation, evaluate
+from vemrecon.metrics.catalogue import metrics
+from vemrecon.metrics.evaluate import evaluate
+from vemrecon.metrics.evaluation import Evaluation
 from vemrecon.metrics.frc import ring_correlation
-from vemrecon.metrics.names import METRICS
 from vemrecon.metrics.native import isotropy_scores
 from vemrecon.metrics.tiles import tile_batches
+from vemrecon.volume import SectionGrid
 from vemrecon.volume.region import Region
 
 ELSEWHERE = {
@@ -33,7 +35,7 @@ ELSEWHERE = {
 }
 CASES = cases()
 SHAPES = {"ms_ssim": (9, 177, 176), "ms_ssim_p11": (9, 162, 165), "ms_ssim_p5": (65, 66, 65)}
-NAMES = [name for name in METRICS if name not in ELSEWHERE]
+NAMES = [name for name in metrics() if name not in ELSEWHERE]
 SEVERAL_THREADS = ("psnr", "ssim_torchmetrics", "axial", "fsim", "fsc")  # two ways by tiles, one by sections, one whole
 
 
@@ -44,8 +46,8 @@ def scored(name: str) -> Evaluation:
     if name == "frc":
         return ring_correlation(truth, made, ranges)
     if name == "isotropy":
-        return Evaluation(isotropy_scores(made, 4))
-    return evaluate(truth, made, metrics=(name,), ranges=ranges, scale=4)
+        return Evaluation(isotropy_scores(made, SectionGrid.slabs(4)))
+    return evaluate(truth, made, metrics=(name,), ranges=ranges, grid=SectionGrid.slabs(4))
 
 
 @pytest.mark.parametrize(

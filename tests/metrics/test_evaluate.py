@@ -14,12 +14,15 @@ import torch
 from metrics.metric_volumes import GreyVolume, noisy, textured
 
 from vemrecon.errors import ConfigError, DataError
-from vemrecon.metrics.evaluate import Evaluation, evaluate
-from vemrecon.metrics.names import LPIPS_NETWORKS, PAIR_METRICS
+from vemrecon.metrics.catalogue.lpips import WORK as LPIPS_NETWORKS
+from vemrecon.metrics.evaluate import evaluate, pair_metrics
+from vemrecon.metrics.evaluation import Evaluation
 from vemrecon.metrics.score import Score
+from vemrecon.volume import SectionGrid
 from vemrecon.volume.region import Region, Triple
 from vemrecon.volume.voxels import VoxelSize
 
+PAIR_METRICS = pair_metrics()
 SHAPE: Triple = (24, 33, 29)
 ALL = {"all": Region.whole(SHAPE)}
 
@@ -105,7 +108,7 @@ def test_ranges_and_blocks_equal_their_crops() -> None:
     span = Region((0, 0, 0), (21, 33, 29))
     block = Region((2, 5, 3), (24, 30, 28))
     # Axial counts sections from the start of the truth; FSIM and LPIPS have no blocks.
-    names = tuple(name for name in PAIR_METRICS if name not in ("axial", "fsim", *LPIPS_NETWORKS))
+    names = tuple(name for name in PAIR_METRICS if name not in ("axial", "fsim", "lpips", *(f"lpips_{n}" for n in LPIPS_NETWORKS)))
     found = scored(a, b, ranges={**ALL, "span": span}, blocks={"b": block}, metrics=names)
     common = Region((2, 5, 3), (21, 30, 28))
     for where, region in (
@@ -125,7 +128,7 @@ def test_ranges_and_blocks_equal_their_crops() -> None:
 
 def test_short_axes_give_notes_and_no_crash() -> None:
     a = textured((6, 33, 29))
-    found = scored(a, noisy(a), metrics=PAIR_METRICS, scale=2)
+    found = scored(a, noisy(a), metrics=PAIR_METRICS, grid=SectionGrid.slabs(2))
     xz = pick(found, "ssim", "xz", "gaussian11")
     assert (xz.value, xz.note) == (None, "not defined: a side is shorter than 11")
     assert pick(found, "ssim", "mean", "gaussian11").value is None
@@ -162,17 +165,17 @@ def test_whole_sections_score_the_same_with_any_number_of_threads() -> None:
 def test_constant_volumes_give_no_nan() -> None:
     a = np.full(SHAPE, 90, np.uint8)
     for b in (a, noisy(a)):
-        found = scored(a, b, metrics=PAIR_METRICS, scale=4)
+        found = scored(a, b, metrics=PAIR_METRICS, grid=SectionGrid.slabs(4))
         assert all(row.value is None or math.isfinite(row.value) for row in found.scores)
         assert all(row.note for row in found.scores if row.value is None)
-        assert pick(found, "fsc", "all", "hann").note == "no_shell"
+        assert pick(found, "fsc", "all", "hann").note == "too few frequencies, or no power"
         json.dumps(found.curves, allow_nan=False)
 
 
 def test_every_metric_gives_finite_rows_and_plain_curves() -> None:
     a = textured((66, 70, 68))
     b = noisy(a)
-    found = scored(a, b, metrics=PAIR_METRICS, scale=4)
+    found = scored(a, b, metrics=PAIR_METRICS, grid=SectionGrid.slabs(4))
     assert {row.metric for row in found.scores} == {"psnr", "ssim", "ms_ssim", "fsim", "lpips", "fsc", "axial"}
     assert {row.variant for row in found.scores if row.metric == "fsc"} == {"hann", "none"}
     curves = json.loads(json.dumps(found.curves, allow_nan=False))
@@ -237,6 +240,6 @@ def test_other_shape_outside_range_and_nan_are_refused() -> None:
         evaluate(GreyVolume(a), Broken(a, VoxelSize(8, 8, 8)), ranges=ALL)
 
 
-def test_names_load_without_torch() -> None:
-    code = "import sys, vemrecon.metrics.names; sys.exit('torch' in sys.modules)"
+def test_the_catalogue_loads_without_torch() -> None:
+    code = "import sys; from vemrecon.metrics.catalogue import metrics; metrics(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,8 +10,9 @@ import pytest
 from metrics.metric_volumes import GreyVolume, noisy, textured
 from scipy.signal import windows
 
-from vemrecon.metrics.evaluate import Evaluation
+from vemrecon.metrics.evaluation import Evaluation
 from vemrecon.metrics.frc import ring_correlation
+from vemrecon.metrics.score import Limit
 from vemrecon.volume.region import Region, Triple
 from vemrecon.volume.voxels import VoxelSize
 
@@ -77,7 +78,7 @@ def test_frc_resolution_is_where_the_band_of_the_reconstruction_ends() -> None:
     a, b = (np.clip(np.rint(128 + v), 0, 255).astype(np.uint8) for v in (noise, low + rng.normal(0, 3, noise.shape)))
     found = {row.plane: row for row in scored(a, b).scores}
     assert found["y"].value == pytest.approx(20, abs=1)
-    assert (found["x"].value, found["x"].note) == (pytest.approx(8, abs=0.2), "no_crossing")
+    assert (found["x"].value, found["x"].limit) == (pytest.approx(8, abs=0.2), Limit.AT_MOST)
     assert found["ratio"].value == pytest.approx((found["y"].value or 0) / 8, abs=0.1)
 
 

@@ -11,6 +11,7 @@ from scipy.signal import windows
 
 from vemrecon.metrics.isotropy import AxialContinuity, layer_contrast, periodic_error_fraction
 from vemrecon.metrics.native import isotropy_scores
+from vemrecon.volume import SectionGrid
 from vemrecon.metrics.tiles import tiles
 from vemrecon.volume.region import Region, Triple
 
@@ -50,7 +51,7 @@ def test_scores_without_truth_equal_the_formulas() -> None:
     band = (radius >= 0.25 / 16) & (radius <= 0.75 / 16)
     with np.errstate(invalid="ignore"):
         z, y, x = (power[band & (np.abs(f) >= radius * np.cos(np.deg2rad(20)))].mean() for f in axes)
-    found = {row.variant: row.value for row in isotropy_scores(GreyVolume(volume), 4)}
+    found = {row.variant: row.value for row in isotropy_scores(GreyVolume(volume), SectionGrid.slabs(4))}
     assert found == {
         "continuity": pytest.approx(2 * changes[0] / (changes[1] + changes[2]), abs=1e-12),
         "layer_contrast": pytest.approx((border - inside) / (border + inside), abs=1e-12),

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from vemrecon.bench.environment import environment
 from vemrecon.bench.job import Job
+from vemrecon.bench.result import Costs
 from vemrecon.bench.scene import Scene, learning_source, task_degradation
 from vemrecon.bench.store import RunFolder
 from vemrecon.files import digest_of, read_json, write_json
 from vemrecon.methods.registry import method_entry
-from vemrecon.metrics.names import SAM2, SEGMENTATION
+from vemrecon.metrics.score import Score
 from vemrecon.processes import rank, world_size
 from vemrecon.volume import Volume, open_volume
 
@@ -33,9 +34,9 @@ def method_of(folder: RunFolder) -> Method:
     from vemrecon.methods.build import build_method
 
     spec = folder.spec
-    kind = method_entry(spec.method["entry"]).load()
+    kind = method_entry(spec.method.entry).load()
     grid = task_degradation(folder).grid
-    name, arguments = spec.method["name"], spec.method["arguments"]
+    name, arguments = spec.method.name, spec.method.arguments
     return build_method(kind, name, arguments, scale=spec.task.scale, grid=grid, seed=spec.seed)
 
 
@@ -69,8 +70,8 @@ def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Pr
     )
     if rank() == 0:
         facts = {
-            "method": folder.spec.method["entry"],
-            "arguments": folder.spec.method["arguments"],
+            "method": folder.spec.method.entry,
+            "arguments": folder.spec.method.arguments,
             "scale": folder.spec.task.scale,
             "grid": task_degradation(folder).grid,
         }
@@ -137,50 +138,17 @@ def keeps_uncertainty(folder: RunFolder) -> bool:
     return folder.spec.task.kind == "native" or "uncertainty" in folder.spec.metrics
 
 
-def score(folder: RunFolder, job: Job, method: Method, scene: Scene, progress: Progress) -> list[Mapping[str, Any]]:
+def score(folder: RunFolder, job: Job, method: Method, scene: Scene, progress: Progress) -> tuple[Score, ...]:
     """Score the stored reconstruction; writes curves.json and sections.npz."""
-    from vemrecon.bench.native import score_native
-    from vemrecon.bench.scoring import score_against_truth
+    from vemrecon.bench.scoring import scored
     from vemrecon.bench.sections import write_sections
-    from vemrecon.bench.segmentation import score_segmentation
-    from vemrecon.bench.tracking import score_tracks
 
-    spec, made = folder.spec, reconstruction(folder, scene)
-    curves: dict[str, Any] = {}
+    made = reconstruction(folder, scene)
     spread = open_volume(folder.path / UNCERTAINTY) if (folder.path / UNCERTAINTY).exists() else None
-    if scene.truth is None:
-        rows = score_native(
-            method,
-            spec.method["name"],
-            scene.observed,
-            made,
-            spread,
-            spec.task.scale,
-            spec.metrics,
-            job.defects,
-            folder.path / "holdout",
-            job.device,
-            lambda share: progress("score", share),
-        )
-    else:
-        rows, curves = score_against_truth(
-            scene,
-            made,
-            task_degradation(folder),
-            spec.metrics,
-            job.defects,
-            lambda share: progress("score", share),
-            spread,
-        )
-        if SEGMENTATION in spec.metrics:
-            found, beside = score_segmentation(folder, job, scene, made, progress)
-            rows, curves = [*rows, *found], curves | beside
-        if SAM2 in spec.metrics:
-            found, beside = score_tracks(folder, job, scene, made, progress)
-            rows, curves = [*rows, *found], curves | beside
-    write_json(folder.path / "curves.json", curves | {"training": training_curves(folder)})
-    write_sections(folder.path / "sections.npz", scene, made, spec.task.scale)
-    return list(rows)
+    found = scored(folder, job, method, scene, made, spread, progress)
+    write_json(folder.path / "curves.json", found.curves | {"training": training_curves(folder)})
+    write_sections(folder.path / "sections.npz", scene, made, folder.spec.task.scale)
+    return found.scores
 
 
 def reconstruction(folder: RunFolder, scene: Scene) -> Volume:
@@ -216,13 +184,13 @@ def environments(folder: RunFolder) -> dict[str, Mapping[str, Any]]:
     return {"train": read_json(learned) if learned.exists() else {}, "reconstruct": made}
 
 
-def phase_costs(folder: RunFolder) -> dict[str, Any]:
+def phase_costs(folder: RunFolder) -> Costs:
     """Costs that the finished marks of the phases tell."""
     mark = read_json(folder.path / "reconstruction.json")
     stages = [read_json(path)["seconds"] for path in sorted(folder.path.glob("train/*/stage.json"))]
-    return {
-        "train_seconds": float(sum(stages)),
-        "reconstruct_seconds": mark["seconds"],
-        "peak_memory_bytes": mark["peak_memory_bytes"],
-        "parameters": mark["parameters"],
-    }
+    return Costs(
+        train_seconds=float(sum(stages)),
+        reconstruct_seconds=mark["seconds"],
+        peak_memory_bytes=mark["peak_memory_bytes"],
+        parameters=mark["parameters"],
+    )

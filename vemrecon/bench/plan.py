@@ -9,13 +9,13 @@ from typing import Any
 from vemrecon import protocol
 from vemrecon.bench.job import Job
 from vemrecon.bench.request import Place, Request, metrics_of
-from vemrecon.bench.spec import RunSpec
+from vemrecon.bench.spec import MethodVariant, RunSpec
 from vemrecon.bench.store import RunFolder
 from vemrecon.bench.tasks import PlannedTask, planned_tasks
 from vemrecon.errors import ConfigError, unknown
 from vemrecon.methods.card import MethodCard
 from vemrecon.methods.registry import check_preset, choose_preset, method_entry, with_settings
-from vemrecon.metrics.names import METRICS
+from vemrecon.metrics.catalogue import metric as known_metric
 
 Say = Callable[[str], None]
 MODES = ("inductive", "transductive")
@@ -43,9 +43,8 @@ def make_plan(request: Request, place: Place, *, fetch: bool, say: Say = lambda 
     Raises:
         VemreconError: For an unknown name, a missing or unusable dataset, or a scale that cannot be used.
     """
-    for metric in request.metrics:
-        if metric not in METRICS:
-            raise unknown("metric", metric, METRICS)
+    for name in request.metrics:
+        known_metric(name)
     check_preset(request.preset)
     if request.mode not in MODES:
         raise unknown("mode", request.mode, MODES)
@@ -57,17 +56,17 @@ def make_plan(request: Request, place: Place, *, fetch: bool, say: Say = lambda 
     learn = any(card.regime != "none" and not card.at_test for *_, card in methods)
     for found in planned_tasks(request, place, fetch, say, learn):
         metrics = metrics_of(found.task.kind, request.metrics)
-        for facts, preset, card in methods:
+        for variant, preset, card in methods:
             learns = card.regime != "none"
             learning = found.learning if learns else None
             if card.at_test:
                 learning = {"mode": "transductive"}
             elif learns:
-                _check_regime(facts["name"], card.regime, request.mode, found)
+                _check_regime(variant.name, card.regime, request.mode, found)
             for seed in request.seeds if learns else request.seeds[:1]:
                 spec = RunSpec(
                     found.task,
-                    facts,
+                    variant,
                     preset,
                     seed,
                     protocol.protocol()["version"],
@@ -95,7 +94,7 @@ def _check_regime(name: str, regime: str, mode: str, found: PlannedTask) -> None
         )
 
 
-def _method(asked: str, request: Request) -> tuple[dict[str, Any], str, MethodCard]:
+def _method(asked: str, request: Request) -> tuple[MethodVariant, str, MethodCard]:
     """Identity of a method, the preset it runs with, and its card."""
     entry = method_entry(asked)
     card, presets = entry.card, entry.presets
@@ -105,11 +104,11 @@ def _method(asked: str, request: Request) -> tuple[dict[str, Any], str, MethodCa
     changed = dict(request.overrides.get(asked, {}))
     arguments = with_settings(arguments, changed)
     label = ",".join(f"{key}={value}" for key, value in sorted(changed.items()))
-    facts = {
-        "name": f"{entry.name}[{label}]" if label else entry.name,
-        "entry": asked,
-        "class_path": entry.class_path,
-        "version": card.version,
-        "arguments": arguments,
-    }
-    return facts, preset, card
+    variant = MethodVariant(
+        name=f"{entry.name}[{label}]" if label else entry.name,
+        entry=asked,
+        class_path=entry.class_path,
+        version=card.version,
+        arguments=arguments,
+    )
+    return variant, preset, card

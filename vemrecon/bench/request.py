@@ -9,7 +9,7 @@ from typing import Any
 
 from vemrecon import protocol
 from vemrecon.errors import ConfigError, unknown
-from vemrecon.metrics.names import KIND_METRICS
+from vemrecon.metrics.catalogue import chosen
 from vemrecon.volume import VoxelSize
 
 
@@ -120,7 +120,4 @@ def metrics_of(kind: str, asked: tuple[str, ...]) -> tuple[str, ...]:
     """
     if not asked:
         return tuple(protocol.protocol()["metrics"][kind])
-    found = tuple(metric for metric in asked if metric in KIND_METRICS[kind])
-    if not found:
-        raise ConfigError(f"--metrics {' '.join(asked)}: a {kind} task is scored by {', '.join(KIND_METRICS[kind])}")
-    return found
+    return chosen(kind, asked)

@@ -17,9 +17,12 @@ from typing import Any, Protocol
 
 from vemrecon.bench.environment import cores, environment
 from vemrecon.bench.plan import PlannedRun
-from vemrecon.bench.store import RunFolder, exclusive
+from vemrecon.bench.result import Status
+from vemrecon.bench.store import PLANNED, RunFolder, exclusive
 from vemrecon.bench.worker import STOPPED
 from vemrecon.errors import OutputError
+from vemrecon.metrics.catalogue import expanded, metrics
+from vemrecon.metrics.score import Need
 
 
 class Listener(Protocol):
@@ -37,28 +40,25 @@ class Listener(Protocol):
 
 def to_do(plan: Sequence[PlannedRun], retry_failed: bool) -> list[PlannedRun]:
     """Runs that need work. Failed ones are repeated only when asked for; finished ones are scored again for weights."""
-    open_states = {"planned", "interrupted"} | ({"failed"} if retry_failed else set())
+    open_states = {PLANNED, Status.INTERRUPTED} | ({Status.FAILED} if retry_failed else set())
     return [run for run in plan if run.folder.state() in open_states or weights_arrived(run.folder)]
 
 
 def weights_arrived(folder: RunFolder) -> bool:
-    """Whether a finished run lacks LPIPS or tracks because a package or weights were missing, and now they are here."""
+    """Whether a finished run lacks a score because a package or weights were missing, and now they are here."""
     result = folder.result()
-    scores = result.scores if result and result.status == "done" else ()
     blank = {
-        (s["metric"], s["variant"]): s["note"] for s in scores if s["metric"] in ("lpips", "sam2_iou") and s["note"]
+        score.metric for score in (result.scores if result else ()) if score.value is None and score.missing == Need.WEIGHTS
     }
-    if not blank:
+    if not result or not blank or result.status != Status.DONE:
         return False
-    from vemrecon import perceptual  # brings torch
-    from vemrecon.segment import tracker
-
-    return any(
-        note.startswith(perceptual.UNAVAILABLE) and not perceptual.obstacle(network)
-        if metric == "lpips"
-        else note.startswith(tracker.UNAVAILABLE) and not tracker.obstacle()
-        for (metric, network), note in blank.items()
-    )
+    task = result.spec.task
+    waiting = [
+        spec
+        for spec in expanded(name for name in result.spec.metrics if name in metrics())
+        if spec.obstacle and blank & {column.metric for column in spec.columns(task.kind, task.axis)}
+    ]
+    return any(spec.obstacle and not spec.obstacle() for spec in waiting)
 
 
 def execute(
@@ -116,7 +116,7 @@ class Pool:
         planned.folder.create()
         replace(planned.job, device=device).write(planned.folder.path / "job.json")
         old = planned.folder.result()
-        if old is not None and old.status != "done":  # a finished result stays until a better one replaces it
+        if old is not None and old.status != Status.DONE:  # a finished result stays until a better one replaces it
             (planned.folder.path / "result.json").unlink()
         worker = Worker(planned.folder, device, threads_per_job(self.jobs), self.messages.put)
         self.active.append(worker)
@@ -129,9 +129,9 @@ class Pool:
         if code == STOPPED:
             raise OutputError(worker.error or f"{worker.run.path}: cannot be written")
         result = worker.run.result()
-        status, reason = (result.status, result.reason) if result else ("", "")
-        if result is None or (code != 0 and status == "done"):
-            status, reason = "interrupted" if code <= 0 else "failed", death(code, worker.run.path)
+        status, reason = (result.status, result.reason) if result else (Status.INTERRUPTED, "")
+        if result is None or (code != 0 and status == Status.DONE):
+            status, reason = Status.INTERRUPTED if code <= 0 else Status.FAILED, death(code, worker.run.path)
         if result is None:
             worker.run.write_result(status, reason=reason, environment=environment())
         self.listener.ended(worker.run, status, reason)

@@ -33,7 +33,7 @@ class Scene:
 def task_degradation(folder: RunFolder) -> Degradation:
     """The degradation of a run's task."""
     facts = folder.spec.task.degradation
-    return make_degradation(facts["name"], folder.spec.task.scale, facts.get("arguments"))
+    return make_degradation(facts.name, folder.spec.task.scale, facts.arguments)
 
 
 def observe(folder: RunFolder, job: Job) -> Scene:

@@ -2,87 +2,135 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 from vemrecon import protocol
-from vemrecon.bench.scene import Scene
+from vemrecon.bench.inpainting import fill_sections, fills
+from vemrecon.bench.job import Job
+from vemrecon.bench.judges import FLOOR, JudgedTask
+from vemrecon.bench.scene import Scene, task_degradation
+from vemrecon.bench.segmentation import segmentation_judges
+from vemrecon.bench.store import RunFolder
+from vemrecon.bench.tracking import tracking_judges
 from vemrecon.degrade import Degradation
-from vemrecon.metrics.evaluate import Evaluation, evaluate
-from vemrecon.metrics.frc import ring_correlation
-from vemrecon.metrics.names import PAIR_METRICS, SECTION_METRICS
-from vemrecon.metrics.rows import Scope
-from vemrecon.metrics.score import Score
-from vemrecon.metrics.uncertainty import NO_SPREAD, calibration, uncertainty_scores
+from vemrecon.methods.base import Method
+from vemrecon.metrics.evaluate import judge
+from vemrecon.metrics.evaluation import Evaluation
+from vemrecon.metrics.evidence import Evidence
 from vemrecon.metrics.whole_sections import ALL_PLANES
-from vemrecon.volume import Region, Volume
+from vemrecon.volume import Region, Volume, open_volume
 
-LATERAL_PLANES = {"psnr": ("xy", "volume")}
-"""Planes of a metric that mean something in a lateral task; of every other metric, xy alone."""
+Progress = Callable[[str, float], None]
 
 
-def score_against_truth(
-    scene: Scene,
-    reconstruction: Volume,
-    degradation: Degradation,
-    metrics: Sequence[str],
-    defects: Sequence[int],
-    progress: Callable[[float], None],
-    spread: Volume | None = None,
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Rows and curves of a reference or lateral task; `spread` is the uncertainty of the reconstruction, if known.
+def scored(
+    folder: RunFolder, job: Job, method: Method, scene: Scene, made: Volume, spread: Volume | None, progress: Progress
+) -> Evaluation:
+    """Scores and curves of a run's reconstruction, of every metric that its specification asks for.
 
     Lateral tasks are scored on xy sections, never across them: sections of an anisotropic volume do not register well
     enough with each other to compare shells. Source: dataset page, lateral-plane evaluation.
     """
-    truth = scene.truth
-    assert truth is not None
-    ranges, kept = scored_ranges(truth, degradation, scene.observed.shape[scene.axis], scene.axis)
-    lateral = scene.axis != 0
-    result = evaluate(
-        truth,
-        reconstruction,
-        metrics=[name for name in metrics if name in (SECTION_METRICS if lateral else PAIR_METRICS)],
+    kind, truth = folder.spec.task.kind, scene.truth
+    ranges, kept = {"all": made.whole}, []
+    if truth is not None:
+        degradation = task_degradation(folder)
+        ranges, kept = scored_ranges(truth, degradation, scene.observed.shape[scene.axis], scene.axis)
+    evidence = Evidence(
+        made,
+        ranges,
+        truth=truth,
+        kind=kind,
         axis=scene.axis,
-        planes=("xy",) if lateral else ALL_PLANES,
-        ranges=ranges,
+        grid=scene.observed.grid,
+        blocks=evaluation_blocks(made.whole) if truth is not None else {},
         kept_sections=kept,
-        defects=defects,
-        blocks=evaluation_blocks(truth.whole),
-        scale=degradation.scale,
-        progress=progress,
+        defects=job.defects,
+        planes=("xy",) if kind == "lateral" else ALL_PLANES,
+        spread=spread,
+        observed=scene.observed,
+        judges=_judges(folder, job, scene, progress) if truth is not None else None,
+        method=RunMethod(method, folder, scene, job.device, progress),
+        tell=progress,
     )
-    if not lateral:
-        left_out = {*kept, *defects}
-        found = (
-            uncertainty(truth, reconstruction, spread, ranges, left_out) if "uncertainty" in metrics else Evaluation(())
-        )
-        return [asdict(row) for row in (*result.scores, *found.scores)], result.curves | found.curves
-    rows = [row for row in result.scores if row.plane in LATERAL_PLANES.get(row.metric, ("xy",))]
-    rings = ring_correlation(truth, reconstruction, ranges, defects) if "frc" in metrics else Evaluation(())
-    return [asdict(row) for row in (*rows, *rings.scores)], result.curves | rings.curves
+    return judge(evidence, folder.spec.metrics)
 
 
-def uncertainty(
-    truth: Volume,
-    reconstruction: Volume,
-    spread: Volume | None,
-    ranges: Mapping[str, Region],
-    left_out: Collection[int],
-) -> Evaluation:
-    """Uncertainty, and how well it tells the error, of the sections that were reconstructed and are not damaged."""
-    rows: list[Score] = []
-    curves = {}
-    for name, region in ranges.items():
-        scope = Scope(name, "all", region)
-        if spread is None:
-            units = {"mean": "grey", "p99": "grey", "spearman": ""}
-            rows += (Score("uncertainty", v, "volume", name, "all", None, u, note=NO_SPREAD) for v, u in units.items())
-        else:
-            correlation, curves[name] = calibration(truth, reconstruction, spread, scope, left_out)
-            rows += (*uncertainty_scores(spread, scope, left_out), correlation)
-    return Evaluation(tuple(rows), {"uncertainty": curves} if curves else {})
+def _judges(folder: RunFolder, job: Job, scene: Scene, progress: Progress) -> Callable[[str], list]:
+    assert scene.truth is not None and scene.observed.grid is not None
+    task = JudgedTask(
+        truth=scene.truth,
+        start=job.truth.region[0] if job.truth.region else (0, 0, 0),
+        axis=scene.axis,
+        grid=scene.observed.grid,
+        identity=folder.spec.task_id,
+        cache=folder.path.parent,
+        floor=lambda path: floor_volume(scene, folder.spec.task.scale, path),
+        tell=progress,
+        defects=job.defects,
+        device=job.device,
+        pictures=folder.path,
+        segmenters=folder.path.parent.parent / "segmenters",
+    )
+    makers = {"segmentation": segmentation_judges, "sam2": tracking_judges}
+    return lambda metric: list(makers[metric](task, job.segmentation))
+
+
+def floor_volume(scene: Scene, scale: float, path: Path) -> Volume:
+    """The reconstruction of a scene by `FLOOR`, written to a path."""
+    from vemrecon.infer.reconstruct import reconstruct_volume
+    from vemrecon.methods.build import build_method
+    from vemrecon.methods.registry import choose_preset, method_entry
+
+    kind, _, presets = method_entry(FLOOR).resolved()
+    arguments = choose_preset(FLOOR, "default", presets)[1]
+    method = build_method(kind, FLOOR, arguments, scale=scale, grid=scene.observed.grid, seed=0)
+    reconstruct_volume(method.eval(), scene.observed, scale, path, like=scene.like, axis=scene.axis)
+    return open_volume(path, intensity_range=scene.like.intensity_range)
+
+
+@dataclass(frozen=True)
+class RunMethod:
+    """The method of a run, ready to reconstruct and fill other sections."""
+
+    method: Method
+    folder: RunFolder
+    scene: Scene
+    device: str
+    progress: Progress
+
+    @contextmanager
+    def reconstructed(self, observed: Volume) -> Iterator[Volume]:
+        """What it makes of another volume, kept on disk while the context lasts."""
+        from vemrecon.infer.reconstruct import reconstruct_volume
+
+        scratch = self.folder.path / "holdout"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        try:
+            reconstruct_volume(
+                self.method,
+                observed,
+                self.folder.spec.task.scale,
+                scratch / "kept.zarr",
+                like=observed,
+                device=self.device,
+                progress=lambda share: self.progress("reconstruct held-out sections", share),
+            )
+            yield open_volume(scratch / "kept.zarr")
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def filled(self, observed: Volume, sections: Sequence[int]) -> list[tuple[float, float]] | None:
+        """PSNR of sections that it fills, and of the mean of their neighbours; None if it fills none."""
+        if not fills(self.method):
+            return None
+        _, found = fill_sections(self.method, self.folder.spec.method.name, observed, sections)
+        return [(f.psnr, f.neighbours_psnr) for f in found if f.psnr is not None and f.neighbours_psnr is not None]
 
 
 def scored_ranges(

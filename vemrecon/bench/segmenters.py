@@ -46,12 +46,12 @@ class Segmenter:
         return predict(self.net, self.recipe, self.voxel_size, part.read, part.shape, device=device, progress=progress)
 
 
-def segmenter(at: SegmentationAt, runs: Path, device: str, progress: Callable[[float], None]) -> Segmenter:
+def segmenter(at: SegmentationAt, store: Path, device: str, progress: Callable[[float], None]) -> Segmenter:
     """The segmenter of a dataset and preset; trained now if no run has done so before.
 
     Args:
         at: What it finds, and what it learns from.
-        runs: The run store.
+        store: Folder of trained segmenters.
         device: Where to train it.
         progress: Told the finished share of the training.
 
@@ -65,7 +65,7 @@ def segmenter(at: SegmentationAt, runs: Path, device: str, progress: Callable[[f
     name, how = recipe(at.preset)
     size = at.training[0].volume.open().require_voxel_size()
     identity = digest_of({"learning": at.learning_id, "recipe": how.as_dict(), "voxel_size": list(size)})[:12]
-    place = make_folder(runs / "segmenters" / slug(f"{at.dataset}-{at.what}-{name}-{identity}"))
+    place = make_folder(store / slug(f"{at.dataset}-{at.what}-{name}-{identity}"))
     weights, facts = place / "weights.safetensors", place / "segmenter.json"
     with exclusive(place / "lock", f"{place}", patience=PATIENCE):
         if not facts.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -9,7 +10,30 @@ from pathlib import Path
 from typing import Any
 
 from vemrecon.errors import DataError
-from vemrecon.files import digest_of, read_json
+from vemrecon.files import canonical_json, digest_of, read_json
+
+AXES = "zyx"
+
+
+@dataclass(frozen=True)
+class DegradationVariant:
+    """A degradation with its arguments; the scale is that of the task."""
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MethodVariant:
+    """A method with its arguments."""
+
+    name: str
+    """For tables: with the arguments that were changed."""
+    entry: str
+    """What it is loaded by: its name, or a class path."""
+    class_path: str
+    version: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -24,8 +48,7 @@ class Task:
     dataset: str
     split: str
     scale: float
-    degradation: Mapping[str, Any]
-    """name and arguments"""
+    degradation: DegradationVariant
     dataset_digest: str
     split_digest: str
     kind: str = "reference"
@@ -35,13 +58,19 @@ class Task:
     @property
     def axis_number(self) -> int:
         """0, 1 or 2: the axis that is reconstructed."""
-        return "zyx".index(self.axis)
+        return AXES.index(self.axis)
 
     @property
     def slug(self) -> str:
         """Folder name, such as fib25s-test-reference-z-subsample-x8."""
-        name = self.degradation["name"]
-        return slug(f"{self.dataset}-{self.split}-{self.kind}-{self.axis}-{name}-x{self.scale:g}")
+        return slug(
+            f"{self.dataset}-{self.split}-{self.kind}-{self.axis}-{self.degradation.name}-x{self.scale:g}"
+        )
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Task:
+        """The task of plain values."""
+        return cls(**{**data, "degradation": DegradationVariant(**data["degradation"])})
 
 
 def slug(text: str) -> str:
@@ -58,8 +87,7 @@ class RunSpec:
     """Everything that decides the numbers of one run."""
 
     task: Task
-    method: Mapping[str, Any]
-    """name (with changed arguments), entry (name or class path to load it by), class_path, version and arguments"""
+    method: MethodVariant
     preset: str
     seed: int
     protocol: int
@@ -85,7 +113,7 @@ class RunSpec:
 
     def folder(self, runs: Path) -> Path:
         """Where the run lives."""
-        return runs / self.task.slug / f"{slug(self.method['name'])}-{self.run_id}"
+        return runs / self.task.slug / f"{slug(self.method.name)}-{self.run_id}"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -93,8 +121,53 @@ class RunSpec:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RunSpec:
-        """The specification of plain values."""
-        return cls(**{**data, "task": Task(**data["task"]), "metrics": tuple(data["metrics"])})
+        """The specification of plain values.
+
+        Raises:
+            DataError: If they are not those of a specification.
+        """
+        try:
+            spec = cls(
+                **{
+                    **data,
+                    "task": Task.from_dict(data["task"]),
+                    "method": MethodVariant(**data["method"]),
+                    "metrics": tuple(data["metrics"]),
+                }
+            )
+            spec.check()
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise DataError(f"not a run specification ({error})") from error
+        return spec
+
+    def check(self) -> None:
+        """Look at the kinds of all values, so that whoever reads them can rely on it.
+
+        Raises:
+            TypeError, ValueError: If one is of another kind.
+        """
+        task, method = self.task, self.method
+        texts = {
+            name: getattr(owner, name)
+            for owner, names in (
+                (task, ("dataset", "split", "dataset_digest", "split_digest", "kind", "axis")),
+                (method, ("entry", "class_path", "version")),
+                (self, ("preset", "precision")),
+            )
+            for name in names
+        }
+        texts |= {"method.name": method.name, "degradation.name": task.degradation.name}
+        for name, value in texts.items():
+            if not isinstance(value, str):
+                raise TypeError(f"{name} is {value!r}, not a text")
+        for name, value in (("task.scale", task.scale), ("seed", self.seed), ("protocol", self.protocol)):
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise TypeError(f"{name} is {value!r}, not a number")
+        if not 0 < task.scale < math.inf or task.axis not in AXES:
+            raise ValueError(f"scale {task.scale:g} along '{task.axis}'")
+        if not isinstance(method.arguments, Mapping) or not isinstance(task.degradation.arguments, Mapping):
+            raise TypeError("arguments are not a mapping")
+        canonical_json(self.as_dict())
 
     @classmethod
     def read(cls, path: Path) -> RunSpec:
@@ -105,5 +178,5 @@ class RunSpec:
         """
         try:
             return cls.from_dict(read_json(path))
-        except (TypeError, KeyError) as error:
-            raise DataError(f"{path}: not a run specification ({error})") from error
+        except DataError as error:
+            raise DataError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error

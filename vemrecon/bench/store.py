@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from vemrecon.bench.result import RunResult
+from vemrecon.bench.result import RunResult, Status
 from vemrecon.bench.spec import RunSpec
 from vemrecon.errors import ConfigError, DataError, VemreconError
 from vemrecon.files import output_error, write_json
 
-State = Literal["planned", "interrupted", "done", "declined", "failed"]
+PLANNED = "planned"
+State = Status | Literal["planned"]
+"""How a run ended, or that it has no result yet."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,14 @@ class RunFolder:
         """Where the run stands."""
         result = self.result()
         if result is None:
-            return "interrupted" if (self.path / "spec.json").exists() else "planned"
-        if result.status == "done" and not set(self.spec.metrics) <= set(result.spec.get("metrics", ())):
-            return "planned"  # a metric was added: score again
-        return result.status  # type: ignore[return-value]  # written from the same names
+            return Status.INTERRUPTED if (self.path / "spec.json").exists() else PLANNED
+        if result.status == Status.DONE and not set(self.spec.metrics) <= set(result.spec.metrics):
+            return PLANNED  # a metric was added: score again
+        return result.status
 
-    def write_result(self, status: str, **facts: Any) -> RunResult:
+    def write_result(self, status: Status, **facts: Any) -> RunResult:
         """Write result.json, the file that ends a run."""
-        result = RunResult(self.spec.run_id, self.spec.as_dict(), status, **facts)
+        result = RunResult(self.spec.run_id, self.spec, status, **facts)
         result.write(self.path / "result.json")
         return result
 

@@ -11,7 +11,7 @@ from vemrecon.bench.job import Job
 from vemrecon.bench.labelled import planned_segmentations
 from vemrecon.bench.place import VolumeAt
 from vemrecon.bench.request import Place, Request, TaskRequest, metrics_of
-from vemrecon.bench.spec import Task
+from vemrecon.bench.spec import DegradationVariant, Task
 from vemrecon.data import (
     DatasetCard,
     Located,
@@ -28,7 +28,8 @@ from vemrecon.data.split import check_mode, guard_voxels
 from vemrecon.degrade import make_degradation, trimmed
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.files import digest_of
-from vemrecon.metrics.names import SAM2, SEGMENTATION
+from vemrecon.metrics.catalogue import expanded
+from vemrecon.metrics.score import Need
 from vemrecon.volume import Volume, open_volume, require_content
 
 Say = Callable[[str], None]
@@ -110,7 +111,7 @@ def _split_tasks(
         volume = task_volume(located, split)
         job = replace(job, defects=_defects(card, split, located, volume, place))
         _check(volume, kind, wanted.scales)
-    if {SEGMENTATION, SAM2} & set(metrics_of(kind, request.metrics)):
+    if any(Need.LABELS in spec.needs for spec in expanded(metrics_of(kind, request.metrics))):
         job = replace(job, segmentation=planned_segmentations(card, split, request.preset, place, fetch, say))
     for scale in wanted.scales:
         for name in wanted.degradations:
@@ -118,7 +119,7 @@ def _split_tasks(
                 dataset=card.name,
                 split=split.name,
                 scale=float(scale),
-                degradation={"name": name, "arguments": dict(wanted.arguments.get(name, {}))},
+                degradation=DegradationVariant(name, dict(wanted.arguments.get(name, {}))),
                 dataset_digest=located.digest,
                 split_digest=split.digest,
                 kind=kind,

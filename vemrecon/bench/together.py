@@ -18,7 +18,7 @@ def main(path: Path) -> None:
     """Train the stages that are not finished."""
     folder = RunFolder.open(path)
     job = Job.read(path / "job.json")
-    _, card, _ = method_entry(folder.spec.method["entry"]).resolved()
+    _, card, _ = method_entry(folder.spec.method.entry).resolved()
     phases.learn(folder, job, phases.method_of(folder), card.regime, lambda stage, share: None)
 
 

@@ -12,11 +12,13 @@ import sys
 import threading
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vemrecon.bench.environment import environment, of_run
 from vemrecon.bench.job import Job
+from vemrecon.bench.result import Status
 from vemrecon.bench.store import RunFolder, exclusive
 from vemrecon.errors import ConfigError, OutputError, VemreconError
 
@@ -35,27 +37,29 @@ def run(folder: RunFolder, tell: Any) -> None:
     spec = folder.spec
     job = Job.read(folder.path / "job.json")
     tell("load", 0.0)
-    _, card, _ = method_entry(spec.method["entry"]).resolved()
+    _, card, _ = method_entry(spec.method.entry).resolved()
     here = environment() | {"device": job.device}
-    facts: dict[str, Any] = {"card": vars(card), "environment": here}
+    facts: dict[str, Any] = {"card": card, "environment": here}
     method = phases.method_of(folder)
     tell("degrade", 0.0)
     scene = observe(folder, job)
+    facts["grid"] = scene.observed.grid
     reason = out_of_scope(card.regime, method, spec.task.kind)
     if reason := reason or method.supports(spec.task.scale, scene.observed.grid):
-        folder.write_result("declined", reason=reason, **facts)
+        folder.write_result(Status.DECLINED, reason=reason, **facts)
         return
     phases.learn(folder, job, method, card.regime, tell)
     phases.reconstruct(folder, job, method.eval().to(job.device), scene, tell)
     clock = time.perf_counter()
     scores = phases.score(folder, job, method, scene, tell)
-    costs = phases.phase_costs(folder) | {
-        "score_seconds": time.perf_counter() - clock,
-        "output_voxels": phases.reconstruction(folder, scene).whole.voxels,
-    }
+    costs = replace(
+        phases.phase_costs(folder),
+        score_seconds=time.perf_counter() - clock,
+        output_voxels=phases.reconstruction(folder, scene).whole.voxels,
+    )
     artifacts = {"reconstruction": "reconstruction.zarr", "sections": "sections.npz", "curves": "curves.json"}
     facts["environment"] = of_run(here, phases.environments(folder))
-    folder.write_result("done", scores=tuple(scores), costs=costs, artifacts=artifacts, **facts)
+    folder.write_result(Status.DONE, scores=scores, costs=costs, artifacts=artifacts, **facts)
 
 
 def out_of_scope(regime: str, method: Method, kind: str) -> str | None:
@@ -98,7 +102,7 @@ def recorded(folder: RunFolder, tell: Any) -> int:
     except Exception as error:
         traceback.print_exc()
         reason = str(error) if isinstance(error, VemreconError) else f"{type(error).__name__}: {error}"
-        folder.write_result("failed", reason=" ".join(reason.split()), environment=environment())
+        folder.write_result(Status.FAILED, reason=" ".join(reason.split()), environment=environment())
         return FAILED
     return OK
 

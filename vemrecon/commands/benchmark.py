@@ -60,7 +60,7 @@ def plan(options: Any) -> int:
         table = Table("method", "preset", "seed", "run", "state", box=None, pad_edge=False, padding=(0, 2))
         for folder in (run.folder for run in runs if run.folder.spec.task.slug == task):
             spec = folder.spec
-            table.add_row(escape(spec.method["name"]), spec.preset, str(spec.seed), spec.run_id, folder.state())
+            table.add_row(escape(spec.method.name), spec.preset, str(spec.seed), spec.run_id, folder.state())
         console.print(table)
     disk = sum(run.job.truth.voxels or 0 for run in runs) / 1e9
     todo = sum(run.folder.state() in ("planned", "interrupted") for run in runs)

@@ -1,6 +1,8 @@
-"""Scores of a reconstruction against the truth; the work is in `vemrecon.metrics.evaluate`, which loads torch."""
+"""Scores of a reconstruction.
 
-from vemrecon.metrics.names import METRICS
-from vemrecon.metrics.score import Score
+`vemrecon.metrics.catalogue` says what metrics there are, without torch; `vemrecon.metrics.evaluate` computes them.
+"""
 
-__all__ = ["METRICS", "Score"]
+from vemrecon.metrics.score import Limit, Need, Reference, Score
+
+__all__ = ["Limit", "Need", "Reference", "Score"]

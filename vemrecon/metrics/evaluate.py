@@ -1,69 +1,42 @@
-"""`evaluate`: all scores of a reconstruction against the truth, in bounded memory."""
+"""`judge`: all scores that are asked for, from the evidence; `evaluate`: the same of two volumes alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from vemrecon.errors import ConfigError, DataError, unknown
-from vemrecon.metrics.fsc import DIRECTIONS, FourierShellCorrelation, ShellCurve
-from vemrecon.metrics.fsim import FeatureSimilarity
-from vemrecon.metrics.isotropy import AxialContinuity, PowerAnisotropy
-from vemrecon.metrics.lpips import PerceptualSimilarity
-from vemrecon.metrics.ms_ssim import MultiScaleStructuralSimilarity
-from vemrecon.metrics.names import FSC_WINDOWS, LPIPS_NETWORKS, METRICS, MS_SSIM_VARIANTS, PAIR_METRICS, SSIM_VARIANTS
-from vemrecon.metrics.passes import MOST_VOXELS_3D, bounding_region, section_pass, spectral_pass, tile_pass
-from vemrecon.metrics.psnr import PeakSignalNoiseRatio
-from vemrecon.metrics.rows import (
-    AXES,
-    LeftOut,
-    Scope,
-    anisotropy_rows,
-    continuity_rows,
-    fsc_rows,
-    missing_fsc_rows,
-    section_rows,
-)
-from vemrecon.metrics.score import Score
-from vemrecon.metrics.sections import PLANES
+from vemrecon.errors import ConfigError
+from vemrecon.metrics.catalogue import expanded, metric, metrics
+from vemrecon.metrics.evaluation import Evaluation
+from vemrecon.metrics.evidence import Evidence
+from vemrecon.metrics.isotropy import AxialContinuity
+from vemrecon.metrics.passes import bounding_region, spectral_pass, tile_pass, too_short
+from vemrecon.metrics.rows import AXES
+from vemrecon.metrics.score import Need, Score
+from vemrecon.metrics.spec import NO_SPREAD, MetricSpec
 from vemrecon.metrics.spectrum import EDGE_LIMIT, spectral_blocks
-from vemrecon.metrics.ssim import WINDOWS, StructuralSimilarity
 from vemrecon.metrics.tiles import Readable
-from vemrecon.metrics.whole_sections import ALL_PLANES, WholeSectionMetric
-from vemrecon.metrics.windows import window
+from vemrecon.metrics.whole_sections import ALL_PLANES
 from vemrecon.perceptual import PerceptualError
-from vemrecon.volume.region import Region, triple
-from vemrecon.volume.voxels import VoxelSize
+from vemrecon.volume import SectionGrid
+from vemrecon.volume.region import Region
 
-SHORTEST_SPECTRAL_SIDE = 16  # below, a curve has a handful of shells
-LPIPS_WORK = {"vgg": 650, "alex": 25}  # rough costs per voxel and plane, beside 1 for reading and PSNR
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Scores of one reconstruction, and curves that explain them."""
-
-    scores: tuple[Score, ...]
-    curves: dict[str, Any] = field(default_factory=dict)
-    """JSON-able. `fsc` (and `fsc_none`): range -> direction -> {frequency in 1/nm, value}, null where a shell has too
-    few frequencies, mean over blocks. `slices`: range -> {axis, first, error, mae}, per section in grey levels."""
+SPECTRAL_WORK = 2  # per voxel, where reading and PSNR cost 1
+REASONS = {
+    Need.TRUTH: "there is no truth to compare with",
+    Need.LABELS: "there are no labels to compare with",
+    Need.SPREAD: NO_SPREAD,
+    Need.METHOD: "needs the method, not only what it made",
+}
+"""Why a score is blank, by what it lacks."""
+PAIR = frozenset({Need.TRUTH, Need.WEIGHTS})
+"""What two volumes alone meet."""
 
 
-class _Progress:
-    """Counts work in weighted voxels and reports the fraction done."""
-
-    def __init__(self, report: Callable[[float], None] | None) -> None:
-        self.report, self.total, self.done = report, 0.0, 0.0
-
-    def add(self, work: float) -> None:
-        self.done += work
-        if self.report is not None:
-            self.report(min(self.done / self.total, 1.0))
+def pair_metrics() -> tuple[str, ...]:
+    """Names of the metrics that a reconstruction and its truth can be scored by, without labels or the method."""
+    return tuple(
+        name for name, spec in metrics().items() if all(part.needs <= PAIR for part in expanded([name])) and "reference" in spec.kinds
+    )
 
 
 def evaluate(
@@ -74,10 +47,10 @@ def evaluate(
     axis: int = 0,
     planes: Collection[str] = ALL_PLANES,
     ranges: Mapping[str, Region],
-    kept_sections: Sequence[int] = (),
-    defects: Sequence[int] = (),
+    kept_sections: Collection[int] = (),
+    defects: Collection[int] = (),
     blocks: Mapping[str, Region] | None = None,
-    scale: float | None = None,
+    grid: SectionGrid | None = None,
     edge_limit: int = EDGE_LIMIT,
     progress: Callable[[float], None] | None = None,
 ) -> Evaluation:
@@ -88,230 +61,130 @@ def evaluate(
     Args:
         truth: Reference volume, read as float32 in [0, 1].
         reconstruction: Volume in the coordinates of the truth, same shape.
-        metrics: Names out of `PAIR_METRICS`.
+        metrics: Names out of `pair_metrics()`.
         axis: The degraded axis: 0, 1 or 2 for z, y or x.
         planes: What the metrics that see whole sections (`ms_ssim`, `fsim`, `lpips`) are computed for, out of xy, xz,
             yz and volume; the others give all of them at once.
         ranges: Scored regions by name (`all`, `span`), in voxels of the truth.
         kept_sections: Positions along `axis` of sections that were copied from the input. They are left out of the mean
             over sections perpendicular to `axis`, but count in the volume value and, as rows, in the other planes.
-        defects: Positions along z of damaged sections, left out of every xy mean.
-        blocks: Evaluation blocks by name; each is scored on its own, cut to each range. `fsim` leaves them out: it
-            compares large sections at reduced size, so that a block of a section is not scored at the same scale. So
-            does `lpips`, whose networks see far beyond the edge of a block.
-        scale: Axial over lateral voxel size of the input, for the layering measures of `axial`.
-        edge_limit: Longest edge, in voxels, of a Fourier transform; see `spectral_blocks`.
-        progress: Called with the fraction of the work that is done.
-
-    Returns:
-        Rows for every metric, plane, range and block. A value that cannot be computed is None and says why.
+        defects: Positions along z of damaged sections, left out of the xy means.
+        blocks: Evaluation blocks by name; every range is also scored inside each of them, where they overlap. FSIM and
+            LPIPS are not.
+        grid: Where the observed sections lie, for layering measures.
+        edge_limit: Longest edge of a block that is Fourier-transformed at once.
+        progress: Called with the finished fraction.
 
     Raises:
-        ConfigError: If a metric is unknown, or needs more than two volumes.
-        DataError: If shapes differ, a region lies outside the volume, or values are not finite.
-
-    Source: metrics.md, sections 1 to 4.
+        ConfigError: For an unknown metric or axis.
+        DataError: If shapes differ, a region lies outside, the voxel size is needed and unknown, or values are not
+            finite.
     """
     for name in metrics:
-        if name not in METRICS:
-            raise unknown("metric", name, PAIR_METRICS)
-        if name not in PAIR_METRICS:
+        if metric(name) and name not in pair_metrics():
             raise ConfigError(f"the metric '{name}' is one of whole runs (`vemrecon bench`), not of two volumes alone")
     if axis not in (0, 1, 2):
         raise ConfigError(f"axis must be 0, 1 or 2 (z, y or x), got {axis}")
-    _check_shapes(truth, reconstruction)
-    scopes = _scopes(Region.whole(truth.shape), ranges, blocks or {})
-    left_out = LeftOut(axis, frozenset(kept_sections), frozenset(defects))
-    run = _Run(truth, reconstruction, axis, planes, scopes, left_out, scale)
-    return run.evaluate(tuple(dict.fromkeys(metrics)), edge_limit, _Progress(progress))
+    evidence = Evidence(
+        reconstruction,
+        ranges,
+        truth=truth,
+        axis=axis,
+        grid=grid,
+        blocks=blocks or {},
+        kept_sections=kept_sections,
+        defects=defects,
+        planes=planes,
+        edge_limit=edge_limit,
+        tell=lambda phase, share: progress(share) if progress else None,
+    )
+    return judge(evidence, metrics)
 
 
-def _check_shapes(truth: Readable, reconstruction: Readable) -> None:
-    if triple(truth.shape) != triple(reconstruction.shape):
-        raise DataError(
-            f"the reconstruction has shape {triple(reconstruction.shape)} and the truth {triple(truth.shape)} "
-            f"(z, y, x); they must cover the same voxels"
-        )
+def judge(evidence: Evidence, names: Sequence[str]) -> Evaluation:
+    """All scores of some metrics, blank with the reason where their needs are not met.
 
+    Args:
+        evidence: What the reconstruction is judged by.
+        names: Names of metrics.
 
-def _scopes(whole: Region, ranges: Mapping[str, Region], blocks: Mapping[str, Region]) -> list[Scope]:
-    if not ranges:
-        raise DataError("no range to score; give at least {'all': Region.whole(truth.shape)}")
-    for kind, regions in (("range", ranges), ("block", blocks)):
-        for name, region in regions.items():
-            if not whole.contains(region):
-                raise DataError(f"{kind} '{name}' is {region}, which reaches out of the volume {whole}")
-    scopes = [Scope(name, "all", region) for name, region in ranges.items()]
-    for block, inside in blocks.items():
-        for name, region in ranges.items():
-            common = inside.intersection(region)
-            if common is not None:
-                scopes.append(Scope(name, block, common))
-    return scopes
-
-
-class _Run:
-    """One evaluation: the passes over the volumes, and the rows that they give."""
-
-    def __init__(
-        self,
-        truth: Readable,
-        reconstruction: Readable,
-        axis: int,
-        planes: Collection[str],
-        scopes: Sequence[Scope],
-        left_out: LeftOut,
-        scale: float | None,
-    ) -> None:
-        self.pair = (truth, reconstruction)
-        self.axis, self.planes, self.scopes, self.left_out, self.scale = axis, planes, scopes, left_out, scale
-        self.regions = list(dict.fromkeys(scope.region for scope in scopes))  # equal regions are computed once
-        self.scores: list[Score] = []
-        self.curves: dict[str, Any] = {}
-
-    def evaluate(self, names: Sequence[str], edge_limit: int, progress: _Progress) -> Evaluation:
-        ssim = {
-            name: StructuralSimilarity(self.regions, SSIM_VARIANTS[name]) for name in names if name in SSIM_VARIANTS
-        }
-        multiscale = [name for name in names if name in MS_SSIM_VARIANTS]
-        spectral = [name for name in names if name in FSC_WINDOWS or name == "axial"]
-        tile_work = 1 + 5 * len(ssim)  # weights are rough relative costs per voxel
-        voxels = sum(region.voxels for region in self.regions)
-        whole = bounding_region(self.regions).voxels
-        networks = list(dict.fromkeys(network for name in names for network in LPIPS_NETWORKS.get(name, ())))
-        unblocked = list(dict.fromkeys(scope.region for scope in self.scopes if scope.block == "all"))
-        section_work = 15 * ("fsim" in names) + sum(LPIPS_WORK[network] for network in networks)
-        progress.total = whole * tile_work + voxels * (2 * bool(spectral) + 15 * len(multiscale))
-        progress.total += 3 * section_work * sum(region.voxels for region in unblocked)
-
-        self._tiles(names, ssim, lambda n: progress.add(n * tile_work))
-        for name in multiscale:
-            self._multiscale(name, lambda n: progress.add(5 * n))
-        if "fsim" in names:
-            self._feature_similarity(unblocked, lambda n: progress.add(15 * n))
-        for network in networks:
-            self._perceptual(network, unblocked, progress)
-        for region in self.regions if spectral else ():
-            self._spectral(names, region, edge_limit, lambda n: progress.add(2 * n))
-
-        order = {(scope.range, scope.block): k for k, scope in enumerate(self.scopes)}
-        self.scores.sort(key=lambda row: order[row.range, row.block])
-        return Evaluation(tuple(self.scores), self.curves)
-
-    def _tiles(
-        self, names: Sequence[str], ssim: Mapping[str, StructuralSimilarity], done: Callable[[float], None]
-    ) -> None:
-        continuity = AxialContinuity(self.regions, self.axis)
-        psnr = [PeakSignalNoiseRatio(self.regions)] if "psnr" in names else []
-        halo = max([1, *(metric.radius for metric in ssim.values())])
-        tile_pass(*self.pair, self.regions, [continuity, *psnr, *ssim.values()], halo, done)
-        for similarity in psnr:
-            values = dict(zip(self.regions, similarity.compute(), strict=True))
-            self._sections("psnr", "", "dB", values, "not defined")
-        for name, metric in ssim.items():
-            values = dict(zip(self.regions, metric.compute(), strict=True))
-            if metric.mirrors:
-                values = {region: _planes(found) for region, found in values.items()}
-            note = f"not defined: a side is shorter than {len(window(WINDOWS[SSIM_VARIANTS[name]]))}"
-            self._sections("ssim", SSIM_VARIANTS[name], "", values, note)
-        self._continuity("axial" in names, continuity.compute())
-
-    def _multiscale(self, name: str, done: Callable[[float], None]) -> None:
-        variant = MS_SSIM_VARIANTS[name]
-        metric = MultiScaleStructuralSimilarity(self.regions, variant, self.planes)
-        limit = f" (volume: at most {MOST_VOXELS_3D} voxels)" if metric.volumes else ""
-        self._whole_sections("ms_ssim", variant, metric, limit, done)
-
-    def _feature_similarity(self, regions: Sequence[Region], done: Callable[[float], None]) -> None:
-        self._whole_sections("fsim", "", FeatureSimilarity(regions, self.planes), "", done)
-
-    def _perceptual(self, network: str, regions: Sequence[Region], progress: _Progress) -> None:
-        def done(voxels: float) -> None:
-            progress.add(LPIPS_WORK[network] * voxels)
-
-        try:
-            metric = PerceptualSimilarity(regions, network, self.planes)
-        except PerceptualError as error:  # a reconstruction is not lost because a score cannot be had
-            blank = {plane: torch.zeros(0) for plane in PLANES if plane in self.planes}
-            self._sections("lpips", network, "", dict.fromkeys(regions, blank), str(error))
-            done(3.0 * sum(region.voxels for region in regions))
+    Raises:
+        ConfigError: If a name is unknown.
+        DataError: If the voxel size is needed and unknown, or values are not finite.
+    """
+    specs = expanded(names)
+    scores: list[Score] = []
+    able = []
+    for spec in specs:
+        lacks = evidence.lacks(spec.needs)
+        if lacks is not None:
+            scores += spec.blank(evidence, REASONS[lacks])
         else:
-            self._whole_sections("lpips", network, metric, "", done)
-
-    def _whole_sections(
-        self, name: str, variant: str, metric: WholeSectionMetric, limit: str, done: Callable[[float], None]
-    ) -> None:
-        section_pass(*self.pair, metric, done)
-        values = metric.per_section()  # `compute` would warn when no section is large enough
-        note = f"not defined: a side is shorter than {metric.shortest}{limit}"
-        self._sections(name, variant, "", dict(zip(metric.scopes, values, strict=True)), note)
-
-    def _sections(
-        self, metric: str, variant: str, unit: str, values: Mapping[Region, Mapping[str, Tensor]], undefined: str
-    ) -> None:
-        for scope in self.scopes:
-            if scope.region in values:
-                found = values[scope.region]
-                self.scores += section_rows(metric, variant, unit, scope, found, self.left_out, undefined)
-
-    def _continuity(self, wanted: bool, sums: Sequence[Mapping[str, Tensor]]) -> None:
-        for scope in self.scopes:
-            found = sums[self.regions.index(scope.region)]
-            if wanted:
-                self.scores += continuity_rows(scope, found, self.axis, self.scale)
-            if scope.block == "all":
-                self.curves.setdefault("slices", {})[scope.range] = {
-                    "axis": AXES[self.axis],
-                    "first": scope.region.start[self.axis],
-                    "error": found["error"].reshape(-1).tolist(),
-                    "mae": found["mae"].reshape(-1).tolist(),
-                }
-
-    def voxel_size(self) -> VoxelSize:
-        """Of the truth; the reconstruction covers the same voxels."""
-        found = self.pair[0].voxel_size
-        if found is None:
-            raise DataError("the truth has no voxel size, but resolution is in nanometres; give a voxel size")
-        return found
-
-    def _spectral(self, names: Sequence[str], region: Region, edge_limit: int, done: Callable[[float], None]) -> None:
-        scopes = [scope for scope in self.scopes if scope.region == region]
-        if min(region.shape) < SHORTEST_SPECTRAL_SIDE:
-            note = f"not defined: a side is shorter than {SHORTEST_SPECTRAL_SIDE}"
-            for scope in scopes:
-                for name in (n for n in names if n in FSC_WINDOWS):
-                    self.scores += missing_fsc_rows(FSC_WINDOWS[name], scope, note)
-                self.scores += anisotropy_rows(scope, [], note) if "axial" in names else []
-            return
-        parts = spectral_blocks(region, edge_limit)
-        shape, voxel_size = parts[0].shape, self.voxel_size()
-        fsc = {
-            name: FourierShellCorrelation(shape, voxel_size, len(parts), FSC_WINDOWS[name])
-            for name in names
-            if name in FSC_WINDOWS
-        }
-        power = PowerAnisotropy(shape, voxel_size, len(parts), self.axis) if "axial" in names else None
-        spectral_pass(*self.pair, parts, list(fsc.values()), power, done)
-        for scope in scopes:
-            for name, metric in fsc.items():
-                curves = metric.curves()
-                self.scores += fsc_rows(FSC_WINDOWS[name], scope, curves, self.axis)
-                if scope.block == "all":
-                    self.curves.setdefault(name, {})[scope.range] = _mean_curves(curves)
-            if power is not None:
-                self.scores += anisotropy_rows(scope, power.compute().reshape(-1, 2).tolist())
+            able.append(spec)
+    evidence.work = _work(evidence, able)
+    if evidence.truth is not None:
+        _show_tiles(evidence, able)
+        _show_spectra(evidence, able)
+    for spec in able:
+        try:
+            scores += spec.evaluate(evidence)
+        except PerceptualError as error:  # a reconstruction is not lost because a score cannot be had
+            scores += spec.blank(evidence, str(error), Need.WEIGHTS)
+            evidence.spend(spec.work * _whole(evidence))
+    kinds = {
+        spec.name: [c for c in spec.columns(evidence.kind, evidence.along)] for spec in specs
+    }
+    declared = [column for columns in kinds.values() for column in columns]
+    order = {(scope.range, scope.block): k for k, scope in enumerate(evidence.scopes)}
+    kept = [score for score in scores if any(column.shows(score.kind) for column in declared)]
+    kept.sort(key=lambda score: order[score.range, score.block])
+    evidence.tell("score", 1.0)
+    return Evaluation(tuple(kept), evidence.curves)
 
 
-def _planes(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {plane: v for plane, v in values.items() if plane != "volume"}
+def _whole(evidence: Evidence) -> float:
+    return float(sum(region.voxels for region in evidence.whole_regions))
 
 
-def _mean_curves(blocks: Sequence[Mapping[str, ShellCurve]]) -> dict[str, Any]:
-    """Mean over blocks of one shape, per direction; a shell is valid if it is valid in every block."""
-    mean = {}
-    for name in DIRECTIONS:
-        curves = [block[name] for block in blocks]
-        valid = np.all([curve.valid for curve in curves], axis=0)
-        values = np.mean([curve.correlation for curve in curves], axis=0)
-        mean[name] = ShellCurve(curves[0].frequency, values, valid).points()
-    return mean
+def _work(evidence: Evidence, specs: Sequence[MetricSpec]) -> float:
+    """Everything that there is to do, in voxels weighted by rough relative costs."""
+    own = sum(spec.work for spec in specs) * _whole(evidence)
+    if evidence.truth is None:
+        return own
+    tiles = (1 + sum(spec.tile_work for spec in specs)) * bounding_region(evidence.regions).voxels
+    spectra = SPECTRAL_WORK * any(spec.spectra for spec in specs) * sum(r.voxels for r in evidence.regions)
+    return own + tiles + spectra
+
+
+def _show_tiles(evidence: Evidence, specs: Sequence[MetricSpec]) -> None:
+    """One pass over tiles for all metrics that work on them, and for the errors of every section, which pages draw."""
+    made = {spec.name: (spec.tiles(evidence), spec.halo) for spec in specs if spec.tiles}
+    found = {name: metric for name, (metric, _) in made.items()}
+    profile = found.get("axial") or AxialContinuity(evidence.regions, evidence.axis)
+    halo = max([1, *(margin(metric) for metric, margin in made.values())])
+    work = 1 + sum(spec.tile_work for spec in specs)
+    every = list({id(metric): metric for metric in (profile, *found.values())}.values())
+    tile_pass(*evidence.pair, evidence.regions, every, halo, lambda voxels: evidence.spend(voxels * work))
+    evidence.shown |= found
+    for scope, sums in evidence.of_regions(dict(zip(evidence.regions, profile.compute(), strict=True))):
+        if scope.block == "all":
+            evidence.curves.setdefault("slices", {})[scope.range] = {
+                "axis": AXES[evidence.axis],
+                "first": scope.region.start[evidence.axis],
+                "error": sums["error"].reshape(-1).tolist(),
+                "mae": sums["mae"].reshape(-1).tolist(),
+            }
+
+
+def _show_spectra(evidence: Evidence, specs: Sequence[MetricSpec]) -> None:
+    """One Fourier transform of every region for all metrics that work on spectra."""
+    makers = {spec.name: spec.spectra for spec in specs if spec.spectra}
+    for region in evidence.regions if makers else ():
+        if too_short(region):
+            continue
+        parts = spectral_blocks(region, evidence.edge_limit)
+        made = {name: make(evidence, parts) for name, make in makers.items()}
+        done: Callable[[float], None] = lambda voxels: evidence.spend(SPECTRAL_WORK * voxels)  # noqa: E731
+        spectral_pass(*evidence.pair, parts, list(made.values()), done)
+        for name, metric in made.items():
+            evidence.spectra.setdefault(name, {})[region] = metric

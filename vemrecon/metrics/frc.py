@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from scipy.fft import rfft2
 from scipy.signal import windows
 
-from vemrecon.metrics.evaluate import Evaluation
+from vemrecon.metrics.evaluation import Evaluation
 from vemrecon.metrics.fsc import FEWEST, ShellCurve
-from vemrecon.metrics.score import Score
+from vemrecon.metrics.rows import FLAGS, LIMITS
+from vemrecon.metrics.score import Limit, Score
 from vemrecon.metrics.spectrum import CONE_DEGREES
 from vemrecon.metrics.tiles import Readable, read_pair
 from vemrecon.volume.region import Region
@@ -49,16 +50,18 @@ def ring_correlation(
         found = _curves(truth, reconstruction, region, (size.y, size.x), defects)
         resolutions = {plane: curve.resolution() for plane, curve in found.items()}
         for plane, (value, flag) in resolutions.items():
-            scores.append(_row(plane, name, value, "" if flag == "crossing" else flag))
-        y, x = resolutions["y"][0], resolutions["x"][0]
-        flags = sorted({flag for _, flag in (resolutions["y"], resolutions["x"]) if flag != "crossing"})
-        scores.append(_row("ratio", name, y / x if y and x else None, ", ".join(flags)))
+            scores.append(_row(plane, name, value, FLAGS[flag] if value is None else "", LIMITS.get(flag)))
+        (y, of_y), (x, of_x) = resolutions["y"], resolutions["x"]
+        limits = {LIMITS[of_y]} if of_y in LIMITS else set()
+        limits |= {LIMITS[of_x].turned} if of_x in LIMITS else set()
+        note = "no value along y or x" if not (y and x) else "" if len(limits) < 2 else "both resolutions are bounds"
+        scores.append(_row("ratio", name, y / x if y and x else None, note, Limit.of(limits)))
         curves[name] = {plane: curve.points() for plane, curve in found.items()}
     return Evaluation(tuple(scores), {"frc": curves})
 
 
-def _row(plane: str, name: str, value: float | None, note: str) -> Score:
-    return Score("frc", "hann", plane, name, "all", value, "" if plane == "ratio" else "nm", note=note)
+def _row(plane: str, name: str, value: float | None, note: str, limit: Limit | None = None) -> Score:
+    return Score("frc", "hann", plane, name, "all", value, "" if plane == "ratio" else "nm", note=note, limit=limit)
 
 
 def _curves(

@@ -14,6 +14,7 @@ from torchmetrics import Metric
 
 from vemrecon.metrics.spectrum import frequency_grid, sums_by_label
 from vemrecon.metrics.tiles import Tile
+from vemrecon.volume import SectionGrid
 from vemrecon.volume.region import Region, Triple
 from vemrecon.volume.voxels import VoxelSize
 
@@ -90,12 +91,19 @@ class AxialContinuity(Metric):
         return found
 
 
+def section_period(grid: SectionGrid | None) -> tuple[int, int]:
+    """Sections per observed one, and where the first observed one begins; (0, 0) where there is no such period."""
+    if grid is None or not grid.scale.is_integer():
+        return 0, 0
+    return int(grid.scale), round(grid.first - grid.canonical.first)
+
+
 def layer_contrast(steps: NDArray[np.float64], first: int, scale: int) -> float | None:
     """Contrast of steps at the borders of observed sections against steps inside them, in [-1, 1].
 
     Args:
         steps: Mean absolute difference to the section before; the first entry is ignored.
-        first: Position of the first section on the axis.
+        first: Position of the first section on the axis, from where the first observed one begins.
         scale: Sections per observed section; None is returned below 2.
 
     Returns:
@@ -157,6 +165,7 @@ class PowerAnisotropy(Metric):
     is_differentiable = False
     higher_is_better = None
     full_state_update = False
+    taper = "hann"
     power: Tensor
 
     def __init__(self, shape: Triple, voxel_size: VoxelSize, blocks: int = 1, axis: int = 0, **options: Any) -> None:

@@ -6,12 +6,13 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torchmetrics import Metric
 
-from vemrecon.metrics.fsc import FourierShellCorrelation
-from vemrecon.metrics.isotropy import PowerAnisotropy
 from vemrecon.metrics.sections import PLANES
 from vemrecon.metrics.spectrum import folded_spectra
 from vemrecon.metrics.tiles import Readable, Tile, read_pair, tile_batches
@@ -21,8 +22,20 @@ from vemrecon.volume.region import Region, triple
 SLAB_VOXELS = 2**21  # sections that are held at once; a float64 map of them is 16 MB
 MOST_VOXELS_3D = 2**23  # MS-SSIM of a volume holds a dozen float64 maps of it
 
+SHORTEST_SPECTRAL_SIDE = 16  # below, a curve has a handful of shells
+
 Done = Callable[[float], None]
 """Called with the number of voxels that are finished."""
+
+
+class SpectralMetric(Protocol):
+    """Adds up spectra of blocks."""
+
+    taper: str
+    """Before the transform: hann or none."""
+
+    def update(self, folded: NDArray[np.float64], block: int = 0) -> None:
+        """Add the spectra of one block, from `folded_spectra`."""
 
 
 def bounding_region(regions: Sequence[Region]) -> Region:
@@ -31,6 +44,12 @@ def bounding_region(regions: Sequence[Region]) -> Region:
         triple([min(r.start[axis] for r in regions) for axis in range(3)]),
         triple([max(r.stop[axis] for r in regions) for axis in range(3)]),
     )
+
+
+def too_short(region: Region) -> str:
+    """Why the spectrum of a region says nothing; empty if it does."""
+    short = min(region.shape) < SHORTEST_SPECTRAL_SIDE
+    return f"not defined: a side is shorter than {SHORTEST_SPECTRAL_SIDE}" if short else ""
 
 
 def tile_pass(
@@ -113,19 +132,16 @@ def spectral_pass(
     truth: Readable,
     reconstruction: Readable,
     blocks: Sequence[Region],
-    correlations: Sequence[FourierShellCorrelation],
-    anisotropy: PowerAnisotropy | None,
+    metrics: Sequence[SpectralMetric],
     done: Done,
 ) -> None:
     """Transform every block once per taper that is needed, and show the spectra to all metrics."""
-    tapers = {metric.taper for metric in correlations} | ({"hann"} if anisotropy is not None else set())
+    tapers = {metric.taper for metric in metrics}
     for k, block in enumerate(blocks):
         a, b = read_pair(truth, reconstruction, block)
         for taper in sorted(tapers):
             folded = folded_spectra(a, b, taper)
-            for metric in correlations:
+            for metric in metrics:
                 if metric.taper == taper:
                     metric.update(folded, k)
-            if anisotropy is not None and taper == "hann":
-                anisotropy.update(folded, k)
         done(block.voxels)

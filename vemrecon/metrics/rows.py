@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
 from vemrecon.metrics.fsc import DIRECTIONS, ShellCurve
-from vemrecon.metrics.isotropy import layer_contrast, periodic_error_fraction
-from vemrecon.metrics.score import Score
+from vemrecon.metrics.isotropy import layer_contrast, periodic_error_fraction, section_period
+from vemrecon.metrics.passes import section_pass
+from vemrecon.metrics.score import Limit, Score
 from vemrecon.metrics.sections import PLANES
+from vemrecon.metrics.whole_sections import WholeSectionMetric
+from vemrecon.volume import SectionGrid
 from vemrecon.volume.region import Region
+
+if TYPE_CHECKING:
+    from vemrecon.metrics.evidence import Evidence
 
 AXES = "zyx"
 
@@ -42,6 +49,29 @@ class LeftOut:
         kept = self.kept if PLANES[plane] == self.axis else frozenset()
         defects = self.defects if plane == "xy" else frozenset()
         return [("kept", kept - defects), ("defect", defects)]
+
+
+def section_scores(
+    evidence: Evidence,
+    metric: str,
+    variant: str,
+    unit: str,
+    values: Mapping[Region, Mapping[str, Tensor]],
+    undefined: str,
+) -> Iterator[Score]:
+    """Scores of a metric that is averaged over sections, for every scope whose region has values; see `section_rows`."""
+    for scope, found in evidence.of_regions(values):
+        yield from section_rows(metric, variant, unit, scope, found, evidence.left_out, undefined)
+
+
+def whole_section_scores(
+    evidence: Evidence, name: str, variant: str, metric: WholeSectionMetric, limit: str, work: float
+) -> Iterator[Score]:
+    """Scores of a metric that sees whole sections; `work` is its cost per voxel and plane."""
+    section_pass(*evidence.pair, metric, lambda voxels: evidence.spend(work * voxels))
+    values = metric.per_section()  # `compute` would warn when no section is large enough
+    note = f"not defined: a side is shorter than {metric.shortest}{limit}"
+    return section_scores(evidence, name, variant, "", dict(zip(metric.scopes, values, strict=True)), note)
 
 
 def section_rows(
@@ -106,7 +136,7 @@ def _plane_row(row: Score, scope: Scope, sections: Tensor, left_out: LeftOut) ->
 
 
 def _filled(row: Score, value: float | None, *, std: float | None = None, count: int | None = None, note: str) -> Score:
-    return Score(row.metric, row.variant, row.plane, row.range, row.block, value, row.unit, std, count, note)
+    return replace(row, value=value, std=std, count=count, note=note)
 
 
 def missing_fsc_rows(variant: str, scope: Scope, note: str) -> list[Score]:
@@ -117,31 +147,76 @@ def missing_fsc_rows(variant: str, scope: Scope, note: str) -> list[Score]:
     ]
 
 
+LIMITS = {"no_crossing": Limit.AT_MOST, "below_at_first_shell": Limit.AT_LEAST}
+"""Flags of a curve that never fell below, or never rose above, its threshold."""
+FLAGS = {
+    "no_crossing": "never below the threshold",
+    "below_at_first_shell": "below the threshold from the start",
+    "no_shell": "too few frequencies, or no power",
+}
+"""Flags of a curve, in words."""
+
+
 def fsc_rows(variant: str, scope: Scope, blocks: Sequence[Mapping[str, ShellCurve]], axis: int) -> list[Score]:
     """Rows all, z, y, x, lateral (mean of the two lateral resolutions) and ratio (axial over lateral).
 
-    With several blocks a row holds the mean over those that have a value; the note tells flags other than `crossing`.
+    With several blocks a row holds the mean over those that have a value; the note tells where that is only a bound.
     """
     lateral = [name for k, name in enumerate(AXES) if k != axis]
     parts = {**{name: (name,) for name in DIRECTIONS}, "lateral": lateral, "ratio": (AXES[axis], *lateral)}
     rows = []
     for name, directions in parts.items():
-        values, flags = [], Counter[str]()
+        values, flags, limits = [], Counter[str](), set[Limit]()
         for curves in blocks:
             found = {direction: curves[direction].resolution() for direction in directions}
-            flags.update({flag for _, flag in found.values() if flag != "crossing"})
-            resolutions = [value for value, _ in found.values()]
-            known = [value for value in resolutions if value is not None]
-            if len(known) == len(resolutions):
-                values.append(_combined(name, known))
-        of = f" in {{}} of {len(blocks)} blocks" if len(blocks) > 1 else ""
-        note = ", ".join(flag + of.format(count) for flag, count in sorted(flags.items()))
-        std = float(np.std(values)) if len(values) > 1 else None
-        value = float(np.mean(values)) if values else None
-        unit = "" if name == "ratio" else "nm"
-        count = len(blocks) if len(blocks) > 1 else None
-        rows.append(Score("fsc", variant, name, scope.range, scope.block, value, unit, std, count, note))
+            if any(value is None for value, _ in found.values()):
+                flags["no_shell"] += 1
+                continue
+            values.append(_combined(name, [value for value, _ in found.values() if value is not None]))
+            flags.update({flag for _, flag in found.values() if flag in LIMITS})
+            limits |= {
+                LIMITS[flag].turned if name == "ratio" and direction != AXES[axis] else LIMITS[flag]
+                for direction, (_, flag) in found.items()
+                if flag in LIMITS
+            }
+        row = Score("fsc", variant, name, scope.range, scope.block, None)
+        rows.append(_shell_row(row, values, flags, limits, len(blocks)))
     return rows
+
+
+def _shell_row(row: Score, values: Sequence[float], flags: Counter[str], limits: set[Limit], blocks: int) -> Score:
+    of = f" in {{}} of {blocks} blocks" if blocks > 1 else ""
+    told = [
+        FLAGS[flag] + of.format(count)
+        for flag, count in sorted(flags.items())
+        if of or flag == "no_shell"  # of a single block, the limit says all of it
+    ]
+    if len(limits) > 1:
+        told.append(
+            "both resolutions are bounds, so their ratio is not known"
+            if row.plane == "ratio"
+            else "bounds of both kinds"
+        )
+    return replace(
+        row,
+        value=float(np.mean(values)) if values else None,
+        unit="" if row.plane == "ratio" else "nm",
+        std=float(np.std(values)) if len(values) > 1 else None,
+        count=blocks if blocks > 1 else None,
+        note=", ".join(told),
+        limit=Limit.of(limits),
+    )
+
+
+def mean_curves(blocks: Sequence[Mapping[str, ShellCurve]]) -> dict[str, Any]:
+    """Mean over blocks of one shape, per direction; a shell is valid if it is valid in every block."""
+    mean = {}
+    for name in DIRECTIONS:
+        curves = [block[name] for block in blocks]
+        valid = np.all([curve.valid for curve in curves], axis=0)
+        values = np.mean([curve.correlation for curve in curves], axis=0)
+        mean[name] = ShellCurve(curves[0].frequency, values, valid).points()
+    return mean
 
 
 def _combined(name: str, resolutions: Sequence[float]) -> float:
@@ -150,7 +225,9 @@ def _combined(name: str, resolutions: Sequence[float]) -> float:
     return sum(resolutions) / len(resolutions)
 
 
-def continuity_rows(scope: Scope, sums: Mapping[str, Tensor], axis: int, scale: float | None) -> list[Score]:
+def continuity_rows(
+    scope: Scope, sums: Mapping[str, Tensor], axis: int, grid: SectionGrid | None
+) -> list[Score]:
     """Rows of the axial measures that need no transform; the variant names the measure.
 
     slice_error (mean of |e|, std of e), slice_error_max, slice_mae, layer_contrast (reconstruction minus truth) and
@@ -164,8 +241,8 @@ def continuity_rows(scope: Scope, sums: Mapping[str, Tensor], axis: int, scale: 
 
     error, mae = sums["error"].reshape(-1), sums["mae"].reshape(-1)
     first = scope.region.start[axis]
-    factor = int(scale) if scale is not None and float(scale).is_integer() else 0  # 0: no section grid to look for
-    truth, result = (layer_contrast(steps.reshape(-1).numpy(), first, factor) for steps in sums["steps"])
+    factor, begins = section_period(grid)
+    truth, result = (layer_contrast(steps.reshape(-1).numpy(), first - begins, factor) for steps in sums["steps"])
     difference = None if truth is None or result is None else result - truth
     change = sums["change"].tolist()
     ratios = [b / a if a > 0 else None for a, b in zip(*change, strict=True)]

@@ -2,7 +2,63 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Limit(StrEnum):
+    """A value that is only a bound of the true one."""
+
+    AT_MOST = "at_most"
+    """The true value is this or less: a correlation never fell below its threshold."""
+    AT_LEAST = "at_least"
+    """The true value is this or more: a correlation never rose above its threshold."""
+    UNSURE = "unsure"
+    """Made of bounds of both kinds."""
+
+    @classmethod
+    def of(cls, limits: set[Limit]) -> Limit | None:
+        """What bounds a mean of values with these bounds.
+
+        >>> Limit.of({Limit.AT_MOST}), Limit.of({Limit.AT_MOST, Limit.AT_LEAST}), Limit.of(set())
+        (<Limit.AT_MOST: 'at_most'>, <Limit.UNSURE: 'unsure'>, None)
+        """
+        return next(iter(limits)) if len(limits) == 1 else cls.UNSURE if limits else None
+
+    @property
+    def turned(self) -> Limit:
+        """The bound of one over the value."""
+        return {Limit.AT_MOST: Limit.AT_LEAST, Limit.AT_LEAST: Limit.AT_MOST}.get(self, self)
+
+
+class Reference(StrEnum):
+    """What a reconstruction is compared with."""
+
+    NONE = ""
+    """Nothing: the reconstruction is looked at alone."""
+    TRUTH = "truth"
+    """The true volume, or what is found in it."""
+    LABELS = "labels"
+    """What people have labelled in it."""
+    RECORDED = "recorded"
+    """Sections that were recorded, and kept back."""
+
+
+class Need(StrEnum):
+    """What a metric cannot do without."""
+
+    TRUTH = "truth"
+    """The true volume."""
+    LABELS = "labels"
+    """Labels of the dataset, and somebody who finds in a volume what they name."""
+    SPREAD = "spread"
+    """How far rotations or samples of the method disagree, voxel by voxel."""
+    METHOD = "method"
+    """The method itself, to reconstruct other sections."""
+    WEIGHTS = "weights"
+    """A package or published weights on this machine."""
 
 
 @dataclass(frozen=True)
@@ -30,4 +86,51 @@ class Score:
     count: int | None = None
     """Number of sections that entered the mean."""
     note: str = ""
-    """Why the value is missing or limited, e.g. 'no_crossing' (read as <= value) or 'a side is shorter than 176'."""
+    """For people: why the value is missing, or what it leaves out, e.g. '30 kept sections left out'."""
+    limit: Limit | None = None
+    """Whether the value is only a bound."""
+    target: str = ""
+    """What is looked for in the volumes, such as membranes; empty where grey levels are compared."""
+    reference: Reference = Reference.TRUTH
+    missing: Need | None = None
+    """Of a score without a value: what was not at hand, where that is the reason."""
+
+    @property
+    def kind(self) -> Kind:
+        """What was measured, whatever the place."""
+        return self.metric, self.variant, self.plane, self.target, self.reference
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is of the whole scored region, not of one evaluation block."""
+        return self.block == "all"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Score:
+        """The score of plain values.
+
+        Raises:
+            TypeError, ValueError: If they are not those of a score.
+        """
+        limit, missing = data.get("limit"), data.get("missing")
+        typed = {
+            "limit": Limit(limit) if limit else None,
+            "missing": Need(missing) if missing else None,
+            "reference": Reference(data.get("reference", Reference.TRUTH)),
+        }
+        score = cls(**{**data, **typed})
+        texts = (score.metric, score.variant, score.plane, score.range, score.block, score.unit, score.note)
+        numbers = (score.value, score.std, score.count)
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError(f"metric, variant, plane, range, block, unit and note are texts, not {texts}")
+        if not all(n is None or (isinstance(n, int | float) and not isinstance(n, bool)) for n in numbers):
+            raise TypeError(f"value, std and count are numbers, not {numbers}")
+        return score
+
+
+Kind = tuple[str, str, str, str, Reference]
+"""Metric, variant, plane, target and reference of a score."""

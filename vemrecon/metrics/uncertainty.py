@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.metrics.rows import Scope
-from vemrecon.metrics.score import Score
+from vemrecon.metrics.score import Reference, Score
 from vemrecon.metrics.tiles import Readable, read_pair
 from vemrecon.volume.region import Region
 
 SLAB_VOXELS = 2**22
-NO_SPREAD = "the method averages over neither rotations nor samples"
 ERRORS = 256  # absolute errors of 8-bit grey levels
 CLASSES = 0x4380  # of uncertainty: the first 16 bits of the float32 numbers below 256, ordered as the numbers are
 CURVE_POINTS = 20
@@ -131,4 +130,5 @@ def _curve(joint: Counts, sums: NDArray[np.float64]) -> dict[str, Any]:
 
 
 def _row(scope: Scope, variant: str, value: float | None, unit: str, note: str = "") -> Score:
-    return Score("uncertainty", variant, "volume", scope.range, scope.block, value, unit, note=note)
+    of = Reference.TRUTH if variant == "spearman" else Reference.NONE
+    return Score("uncertainty", variant, "volume", scope.range, scope.block, value, unit, note=note, reference=of)
