@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -111,3 +112,14 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: no such file") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not a JSON file ({error})") from error
+
+
+def finite(value: Any) -> float | None:
+    """The value if it is a finite number, else None.
+
+    >>> finite(3), finite(float("nan")), finite("3"), finite(True)
+    (3, None, None, None)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return value

@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from vemrecon.metrics.names import KIND_METRICS
 
 from vemrecon import protocol
-from vemrecon.metrics.names import KIND_METRICS
 from vemrecon.seeding import derive
 from vemrecon.volume import Region, Volume, VoxelSize, open_volume, quantise
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from small_volumes import textured
-
 from vemrecon.bench.native import holdout_scores, inpainting_scores
+
 from vemrecon.methods.base import TileShape
 from vemrecon.methods.interpolation import Interpolation
 from vemrecon.volume import Volume, VoxelSize

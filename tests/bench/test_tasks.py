@@ -8,8 +8,8 @@ import pytest
 import tifffile
 import torch
 from small_volumes import textured
-
 from vemrecon.bench.native import between, holdout_scores, plain, score_native
+
 from vemrecon.bench.plan import make_plan, metrics_of
 from vemrecon.bench.request import Place, Request, TaskRequest
 from vemrecon.bench.scene import Scene, trimmed_along

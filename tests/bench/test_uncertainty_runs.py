@@ -48,9 +48,7 @@ def bench(tmp_path, monkeypatch):
         words = ["--dataset", "local:truth.npy", "--voxel-size", "8", "8", "8", "--scale", "4", "--jobs", "1"]
         words += ["--methods", *methods, "--degradation", "subsample", "--metrics", *metrics]
         assert main(["bench", *words]) == 0
-        return {
-            folder.spec.method.class_path.rpartition(".")[2]: folder for folder in run_folders(tmp_path / "runs")
-        }
+        return {folder.spec.method.class_path.rpartition(".")[2]: folder for folder in run_folders(tmp_path / "runs")}
 
     return run
 

@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from vemrecon.metrics.names import METRICS
 
 from vemrecon.methods.base import Method, Tile
 from vemrecon.methods.eightfold import eightfold
 from vemrecon.methods.flops import Parameters, count_flops
 from vemrecon.metrics.evaluate import Evaluation, evaluate
-from vemrecon.metrics.names import METRICS
 from vemrecon.metrics.score import Score
 from vemrecon.metrics.uncertainty import uncertainty_scores
 from vemrecon.volume import Volume

@@ -11,8 +11,8 @@ from scipy.signal import windows
 
 from vemrecon.metrics.isotropy import AxialContinuity, layer_contrast, periodic_error_fraction
 from vemrecon.metrics.native import isotropy_scores
-from vemrecon.volume import SectionGrid
 from vemrecon.metrics.tiles import tiles
+from vemrecon.volume import SectionGrid
 from vemrecon.volume.region import Region, Triple
 
 

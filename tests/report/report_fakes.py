@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vemrecon.bench.result import RunResult
+from vemrecon.bench.result import Costs, RunResult, Status
+from vemrecon.bench.spec import MethodVariant, RunSpec, Task
+from vemrecon.degrade import make_degradation
 from vemrecon.files import digest_of
+from vemrecon.methods import MethodCard
+from vemrecon.metrics import Limit, Score
+from vemrecon.volume import SectionGrid
 
 MakeRun = Callable[..., Path]
 SUBSAMPLE = {"name": "subsample", "arguments": {}}
+METRICS = ("psnr", "ssim", "ssim_uniform7", "lpips", "fsc")
 TASK = {"dataset": "fib25s", "split": "test", "kind": "reference", "axis": "z", "scale": 4.0, "degradation": SUBSAMPLE}
 CARD = {"paper": "10.1000/example", "citation": "A. Author", "licence": "MIT"}
 COSTS = {
@@ -36,19 +43,19 @@ ENVIRONMENT = {
 }
 
 
-def score(metric: str, variant: str, plane: str, value: float | None, **more: Any) -> dict[str, Any]:
-    row = {"metric": metric, "variant": variant, "plane": plane, "range": "all", "block": "all", "value": value}
+def score(metric: str, variant: str, plane: str, value: float | None, **more: Any) -> Score:
     unit = {"psnr": "dB", "fsc": "" if plane == "ratio" else "nm"}.get(metric, "")
-    return {**row, "unit": unit, "std": None, "count": None, "note": "", **more}
+    row = Score(metric, variant, plane, "all", "all", value, unit)
+    return replace(row, **more)
 
 
-def scores(psnr: float = 24.5, axial: float = 70.0, axial_note: str = "crossing") -> list[dict[str, Any]]:
+def scores(psnr: float = 24.5, axial: float = 70.0, axial_limit: Limit | None = None) -> list[Score]:
     rows = [score("psnr", "", plane, psnr + n / 10) for n, plane in enumerate(("volume", "xy", "xz", "yz", "mean"))]
     rows += [
         score("ssim", "gaussian11", p, psnr / 40 + n / 100) for n, p in enumerate(("xy", "xz", "yz", "mean", "volume"))
     ]
-    rows += [score("fsc", "hann", "z", axial, note=axial_note), score("fsc", "hann", "lateral", 20.0)]
-    rows += [score("fsc", "hann", "ratio", axial / 20), score("psnr", "", "volume", psnr + 0.2, range="span")]
+    rows += [score("fsc", "hann", "z", axial, limit=axial_limit), score("fsc", "hann", "lateral", 20.0)]
+    rows += [score("fsc", "hann", "ratio", axial / 20, limit=axial_limit), score("psnr", "", "volume", psnr + 0.2, range="span")]
     rows += [score("psnr", "", "volume", psnr - 0.3, block="b0"), score("ssim", "uniform7", "xy", psnr / 41)]
     return [*rows, score("lpips", "vgg", "xy", None, note="weights are not available")]
 
@@ -82,6 +89,11 @@ def curves(strength: float = 20.0) -> dict[str, Any]:
     return {"fsc": {"all": found}, "something_else": 1}
 
 
+def grid_of(task: Mapping[str, Any]) -> SectionGrid:
+    facts = task["degradation"]
+    return make_degradation(facts["name"], task["scale"], facts["arguments"]).grid
+
+
 def maker(runs: Path) -> MakeRun:
     """A function that writes one run folder below `runs` and returns the folder."""
 
@@ -95,12 +107,13 @@ def maker(runs: Path) -> MakeRun:
         arguments: Mapping[str, Any] | None = None,
         status: str = "done",
         reason: str = "",
-        rows: list[dict[str, Any]] | None = None,
+        rows: list[Score] | None = None,
         costs: Mapping[str, Any] | None = None,
         environment: Mapping[str, Any] = ENVIRONMENT,
         pictures: bool = True,
         spec: Mapping[str, Any] | None = None,
         split_digest: str = "e" * 64,
+        metrics: tuple[str, ...] = METRICS,
         card: Mapping[str, Any] | None = None,
     ) -> Path:
         run_id = digest_of(repr((method, preset, seed, arguments, task, status, spec, split_digest)))[:12]
@@ -112,21 +125,25 @@ def maker(runs: Path) -> MakeRun:
             np.savez(folder / "sections.npz", **sections())
             (folder / "curves.json").write_text(json.dumps(curves()))
             artifacts = {"sections": "sections.npz", "curves": "curves.json"}
+        found = scores() if rows is None else rows
         RunResult(
             run_id=run_id,
-            spec={
-                "task": {**task, "dataset_digest": "d" * 64, "split_digest": split_digest},
-                "method": {"name": method, "version": "1", "class_path": "m.M", "arguments": dict(arguments or {})},
-                "preset": preset, "seed": seed, "precision": "32", "protocol": 1, **(spec or {}),
-            },
-            status=status,
+            spec=RunSpec(
+                Task.from_dict({**task, "dataset_digest": "d" * 64, "split_digest": split_digest}),
+                MethodVariant(method, method, "m.M", "1", dict(arguments or {})),
+                preset,
+                seed,
+                **{"protocol": 1, "metrics": metrics, **(spec or {})},
+            ),
+            status=Status(status),
             reason=reason,
-            card=card or {**CARD, "title": method.title(), "regime": regime},
-            scores=tuple(scores() if rows is None else rows) if status == "done" else (),
-            costs=costs if costs is not None else (COSTS if status == "done" else {}),
+            card=MethodCard(**(card or {**CARD, "title": method.title(), "regime": regime})),
+            scores=tuple(found) if status == "done" else (),
+            grid=grid_of(task),
+            costs=Costs(**(costs if costs is not None else (COSTS if status == "done" else {}))),
             environment=environment,
             artifacts=artifacts,
-        ).write(folder / "result.json")  # fmt: skip
+        ).write(folder / "result.json")
         return folder
 
     return make

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from report.report_fakes import score, scores
+from report.report_fakes import METRICS, score, scores
+
+from vemrecon.metrics import Reference, Score
 
 SIDE = (12, 16, 20)  # z, y, x
 ORIGIN = (4, 0, 8)
 CUTS = {"xy": np.s_[6], "xz": np.s_[:, 8], "yz": np.s_[:, :, 10]}
 
 
-def rows(what: str = "membranes", iou: float = 0.5, *, labels_only: bool = False, **more: float) -> list[dict]:
+def rows(what: str = "membranes", iou: float = 0.5, *, labels_only: bool = False, **more: float) -> list[Score]:
     """Score rows, as a run and its references have them."""
     values = {"iou": iou, "dice": 2 * iou / (1 + iou), "breaks": 1.0, **more}
     if what == "membranes":
@@ -23,7 +25,11 @@ def rows(what: str = "membranes", iou: float = 0.5, *, labels_only: bool = False
     else:
         values["overlap_volume"] = 0.25
     by = ("labels",) if labels_only else ("labels", "truth")
-    return [score(metric, f"{what}, {name}", "volume", value) for name in by for metric, value in values.items()]
+    return [
+        score(metric, "", "volume", value, target=what, reference=Reference(name), unit="per neuron" if metric == "breaks" and what == "membranes" else "")
+        for name in by
+        for metric, value in values.items()
+    ]
 
 
 def facts(weights: str = "a" * 64, **more: Any) -> dict[str, Any]:
@@ -37,7 +43,8 @@ def keep_curves(folder: Path, what: str = "membranes", *, ceiling: float = 0.9, 
     """Judge and references of a run, in its curves.json."""
     path = folder / "curves.json"
     known = json.loads(path.read_text())
-    references = {"truth": rows(what, ceiling, labels_only=True), "bicubic": rows(what, floor)}
+    found = {"truth": rows(what, ceiling, labels_only=True), "bicubic": rows(what, floor)}
+    references = {name: [row.as_dict() for row in of] for name, of in found.items()}
     entry = {"segmenter": facts(**more), "region": [[4, 0, 8], [16, 16, 28]], "references": references}
     known["segmentation"] = {**known.get("segmentation", {}), what: entry}
     path.write_text(json.dumps(known))
@@ -82,7 +89,7 @@ def keep_masks(folder: Path, what: str = "membranes", **changed: Any) -> None:
 def judged(make_run, method: str, iou: float, *, psnr: float = 24.0, what: str = "membranes", seed: int = 0,
            regime: str = "none", ceiling: float = 0.9, floor: float = 0.3, **more: Any) -> Path:  # fmt: skip
     """A run with all of it."""
-    folder = make_run(method, rows=[*scores(psnr), *rows(what, iou)], seed=seed, regime=regime)
+    folder = make_run(method, rows=[*scores(psnr), *rows(what, iou)], seed=seed, regime=regime, metrics=(*METRICS, "segmentation"))
     keep_curves(folder, what, ceiling=ceiling, floor=floor, **more)
     keep_masks(folder, what)
     return folder

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 from report.report_fakes import SUBSAMPLE, TASK, score, scores
+from vemrecon.report.beside import parts, published_lines
 
 from vemrecon.cli import main
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.report import write_report
-from vemrecon.report.beside import parts, published_lines
 from vemrecon.report.columns import main_columns
 from vemrecon.report.published import (
     DATASETS,

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from report.report_fakes import TASK, score, scores
 from report.segmentation_fakes import SIDE, judged, keep_curves, rows
-
-from vemrecon.report import Report, write_report
 from vemrecon.report.judged import Segmentation
 from vemrecon.report.judges import read_judges
+
+from vemrecon.report import Report, write_report
 from vemrecon.report.leaderboard import TIMES
 
 

@@ -1,4 +1,4 @@
-"""`ReferenceJudge`: looks at every reconstruction of a task in the same way, between what it sees in the truth and a floor.
+"""`ReferenceJudge`: looks at every reconstruction of a task in the same way, between a ceiling and a floor.
 
 The true volume and the reconstruction of `FLOOR` are looked at once for all runs of a task: the ceiling and the floor.
 """
@@ -72,7 +72,7 @@ class JudgedTask:
 
 
 class ReferenceJudge(ABC, Generic[Found]):
-    """Base of what finds things in volumes of one task, and compares them with labels and with what it finds in truth."""
+    """Base of what finds things in volumes of one task; compares with labels, and with what it finds in the truth."""
 
     metric: ClassVar[str]
     """Name of the metric that it serves."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
@@ -11,7 +10,7 @@ from typing import Any
 
 from vemrecon.bench.spec import RunSpec
 from vemrecon.errors import ConfigError, DataError
-from vemrecon.files import read_json, write_json
+from vemrecon.files import finite, read_json, write_json
 from vemrecon.methods.card import MethodCard
 from vemrecon.metrics.score import Score
 from vemrecon.volume import SectionGrid
@@ -46,7 +45,7 @@ class Costs:
     def from_dict(cls, data: Mapping[str, Any]) -> Costs:
         """Costs of plain values; what is no finite number counts as not recorded."""
         names = {f.name for f in fields(cls)}
-        return cls(**{name: _finite(value) for name, value in data.items() if name in names})
+        return cls(**{name: finite(value) for name, value in data.items() if name in names})
 
 
 @dataclass(frozen=True)
@@ -129,8 +128,3 @@ class RunResult:
             return cls.from_dict(read_json(path))
         except DataError as error:
             raise DataError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
-
-
-def _finite(value: Any) -> float | None:
-    known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return value if known else None

@@ -47,9 +47,8 @@ def to_do(plan: Sequence[PlannedRun], retry_failed: bool) -> list[PlannedRun]:
 def weights_arrived(folder: RunFolder) -> bool:
     """Whether a finished run lacks a score because a package or weights were missing, and now they are here."""
     result = folder.result()
-    blank = {
-        score.metric for score in (result.scores if result else ()) if score.value is None and score.missing == Need.WEIGHTS
-    }
+    scores = result.scores if result else ()
+    blank = {score.metric for score in scores if score.value is None and score.missing == Need.WEIGHTS}
     if not result or not blank or result.status != Status.DONE:
         return False
     task = result.spec.task

@@ -1,7 +1,7 @@
 """Results of schema 1, in which scores were rows of texts, as those of schema 2.
 
-Segmentation rows had "membranes, labels" as their variant, bounds of a resolution were words in a note, a missing package
-could be told from the first words of a note, and where sections lay had to be told from the name of the degradation.
+Segmentation rows had "membranes, labels" as their variant, bounds of a resolution were words in a note, a missing
+package could be told from the first words of a note, and where sections lay from the name of the degradation.
 """
 
 from __future__ import annotations
@@ -97,3 +97,72 @@ def _limit(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], axis: str)
         if limit and part["plane"] in PARTS and all(part[key] == row[key] for key in same):
             found.add(limit if part["plane"] == axis else limit.turned)
     return Limit.of(found)
+
+
+MAIN_VARIANTS = {"ssim": "gaussian11", "fsc": "hann", "frc": "hann"}
+"""Variants that keys of main columns left out."""
+NATIVE = {
+    "holdout/psnr": ("psnr", "xy"), "holdout/gain": ("psnr_gain", "xy"), "holdout/ssim": ("ssim", "xy"),
+    "isotropy/continuity": ("continuity", "ratio"), "isotropy/power": ("power", "ratio"),
+    "isotropy/layers": ("layer_contrast", "z"), "uncertainty/mean": ("mean", "volume"),
+    "uncertainty/p99": ("p99", "volume"), "inpainting/gain": ("psnr_gain", "xy"),
+}  # fmt: skip
+"""Keys of the main columns of native tasks, with variant and plane."""
+SIGNS = {"<=": "no_crossing", ">=": "below_at_first_shell"}
+UNASKED = (["not computed by this run"], ["segmentations are scored on all sections only"])
+"""Notes of cells that stood for no score."""
+ASKED = {**dict.fromkeys(SEGMENTED, "segmentation"), "sam2_iou": "sam2"}
+"""Metrics whose scores have other names than they."""
+
+
+def board_results(board: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The results behind a leaderboard.json of schema 1, as results of schema 1 with what the file holds of them.
+
+    A row of several seeds holds only their mean, which cannot be told apart again.
+
+    Raises:
+        KeyError, TypeError, ValueError: If it is none of schema 1, or has a row of several seeds.
+    """
+    return [_board_result(task, row) for task in board["tasks"] for row in task["rows"]]
+
+
+def _board_result(task: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    if len(row["runs"]) != 1:
+        raise ValueError(f"{row['label']}: means of {len(row['runs'])} seeds, which cannot be told apart")
+    (run,) = row["runs"]
+    rows = [
+        _board_score(key, cell, name, task["task"]["axis"])
+        for name, cells in row["scores"].items()
+        for key, cell in cells.items()
+        if cell["value"] is not None or cell["notes"] not in UNASKED
+    ]
+    names = dict.fromkeys(ASKED.get(score["metric"], score["metric"]) for score in rows)
+    spec = {"task": task["task"], "method": row["method"], "preset": row["preset"], "seed": run["seed"],
+            "protocol": task["protocol"], "precision": row["precision"], "metrics": list(names)}  # fmt: skip
+    return {
+        "schema": 1,
+        "run_id": run["run_id"],
+        "spec": spec,
+        "status": row["status"],
+        "reason": row["reason"],
+        "card": {"title": row["method"]["name"], "regime": row["regime"], "version": row["method"]["version"]},
+        "scores": rows,
+        "costs": run["costs"],
+        "environment": run["environment"],
+        "artifacts": {},
+    }
+
+
+def _board_score(key: str, cell: Mapping[str, Any], name: str, axis: str) -> dict[str, Any]:
+    metric, *rest = key.split("/")
+    if key in NATIVE:
+        variant, plane = NATIVE[key]
+    elif len(rest) == 1:
+        variant, plane = MAIN_VARIANTS.get(metric, ""), axis if rest == ["axial"] else rest[0]
+    else:
+        variant, plane = rest
+    note = SIGNS.get(cell["limit"], "; ".join(cell["notes"]))
+    neurons = metric == "breaks" and variant.startswith("membranes")
+    return {"metric": metric, "variant": variant, "plane": plane, "range": name, "block": "all",
+            "value": cell["value"], "unit": "per neuron" if neurons else cell["unit"], "std": None, "count": None,
+            "note": note}  # fmt: skip

@@ -36,7 +36,8 @@ def scored(
     enough with each other to compare shells. Source: dataset page, lateral-plane evaluation.
     """
     kind, truth = folder.spec.task.kind, scene.truth
-    ranges, kept = {"all": made.whole}, []
+    ranges: dict[str, Region] = {"all": made.whole}
+    kept: list[int] = []
     if truth is not None:
         degradation = task_degradation(folder)
         ranges, kept = scored_ranges(truth, degradation, scene.observed.shape[scene.axis], scene.axis)

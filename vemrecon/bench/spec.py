@@ -63,9 +63,7 @@ class Task:
     @property
     def slug(self) -> str:
         """Folder name, such as fib25s-test-reference-z-subsample-x8."""
-        return slug(
-            f"{self.dataset}-{self.split}-{self.kind}-{self.axis}-{self.degradation.name}-x{self.scale:g}"
-        )
+        return slug(f"{self.dataset}-{self.split}-{self.kind}-{self.axis}-{self.degradation.name}-x{self.scale:g}")
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Task:

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from vemrecon.bench.result import RunResult, Status
 from vemrecon.bench.spec import RunSpec
 from vemrecon.errors import ConfigError, DataError, VemreconError
 from vemrecon.files import output_error, write_json
 
-PLANNED = "planned"
+PLANNED: Final = "planned"
 State = Status | Literal["planned"]
 """How a run ended, or that it has no result yet."""
 

@@ -69,7 +69,7 @@ def published(options: Any) -> int:
     from rich.table import Table
     from rich.text import Text
 
-    from vemrecon.report.published import PAPERS, matching, read_published
+    from vemrecon.report.published import matching, published_facts, read_published
 
     found = matching(read_published(), options.dataset, options.scale, options.metric, options.method)
     if not found:
@@ -91,7 +91,7 @@ def published(options: Any) -> int:
     console.print(table)
     console.print()
     for key in dict.fromkeys(score.paper for score in found):
-        console.print(Text(f"{key}: {PAPERS.get(key, 'not listed')}"), soft_wrap=True)
+        console.print(Text(f"{key}: {published_facts()['papers'].get(key, 'not listed')}"), soft_wrap=True)
     print("They can rarely be compared with each other or with ours: see leaderboards/README.md.")
     return 0
 

@@ -56,8 +56,8 @@ FORMATS: Mapping[str, Callable[[float], str]] = {"tally": tally_text}
 class Column:
     """One column of a table of scores.
 
-    `default` columns are those of the main table wherever their metric was asked for; the others are folded away. `rank`
-    says which ones a narrow terminal drops last, from 0 on.
+    `default` columns are those of the main table wherever their metric was asked for; the others are folded away.
+    `rank` says which ones a narrow terminal drops last, from 0 on.
     """
 
     metric: str

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from vemrecon.errors import ConfigError
-from vemrecon.metrics.catalogue import expanded, metric, metrics
+from vemrecon.metrics.catalogue import expanded, metric, names_for
 from vemrecon.metrics.evaluation import Evaluation
 from vemrecon.metrics.evidence import Evidence
 from vemrecon.metrics.isotropy import AxialContinuity
 from vemrecon.metrics.passes import bounding_region, spectral_pass, tile_pass, too_short
 from vemrecon.metrics.rows import AXES
 from vemrecon.metrics.score import Need, Score
-from vemrecon.metrics.spec import NO_SPREAD, MetricSpec
+from vemrecon.metrics.spec import NO_SPREAD, REFERENCE, MetricSpec
 from vemrecon.metrics.spectrum import EDGE_LIMIT, spectral_blocks
 from vemrecon.metrics.tiles import Readable
 from vemrecon.metrics.whole_sections import ALL_PLANES
@@ -34,9 +34,7 @@ PAIR = frozenset({Need.TRUTH, Need.WEIGHTS})
 
 def pair_metrics() -> tuple[str, ...]:
     """Names of the metrics that a reconstruction and its truth can be scored by, without labels or the method."""
-    return tuple(
-        name for name, spec in metrics().items() if all(part.needs <= PAIR for part in expanded([name])) and "reference" in spec.kinds
-    )
+    return tuple(name for name in names_for(REFERENCE) if all(part.needs <= PAIR for part in expanded([name])))
 
 
 def evaluate(
@@ -131,10 +129,7 @@ def judge(evidence: Evidence, names: Sequence[str]) -> Evaluation:
         except PerceptualError as error:  # a reconstruction is not lost because a score cannot be had
             scores += spec.blank(evidence, str(error), Need.WEIGHTS)
             evidence.spend(spec.work * _whole(evidence))
-    kinds = {
-        spec.name: [c for c in spec.columns(evidence.kind, evidence.along)] for spec in specs
-    }
-    declared = [column for columns in kinds.values() for column in columns]
+    declared = [column for spec in specs for column in spec.columns(evidence.kind, evidence.along)]
     order = {(scope.range, scope.block): k for k, scope in enumerate(evidence.scopes)}
     kept = [score for score in scores if any(column.shows(score.kind) for column in declared)]
     kept.sort(key=lambda score: order[score.range, score.block])
@@ -186,5 +181,5 @@ def _show_spectra(evidence: Evidence, specs: Sequence[MetricSpec]) -> None:
         made = {name: make(evidence, parts) for name, make in makers.items()}
         done: Callable[[float], None] = lambda voxels: evidence.spend(SPECTRAL_WORK * voxels)  # noqa: E731
         spectral_pass(*evidence.pair, parts, list(made.values()), done)
-        for name, metric in made.items():
-            evidence.spectra.setdefault(name, {})[region] = metric
+        for name, shown in made.items():
+            evidence.spectra.setdefault(name, {})[region] = shown

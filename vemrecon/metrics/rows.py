@@ -59,7 +59,7 @@ def section_scores(
     values: Mapping[Region, Mapping[str, Tensor]],
     undefined: str,
 ) -> Iterator[Score]:
-    """Scores of a metric that is averaged over sections, for every scope whose region has values; see `section_rows`."""
+    """Scores of a metric that is averaged over sections, for every scope with values; see `section_rows`."""
     for scope, found in evidence.of_regions(values):
         yield from section_rows(metric, variant, unit, scope, found, evidence.left_out, undefined)
 
@@ -225,9 +225,7 @@ def _combined(name: str, resolutions: Sequence[float]) -> float:
     return sum(resolutions) / len(resolutions)
 
 
-def continuity_rows(
-    scope: Scope, sums: Mapping[str, Tensor], axis: int, grid: SectionGrid | None
-) -> list[Score]:
+def continuity_rows(scope: Scope, sums: Mapping[str, Tensor], axis: int, grid: SectionGrid | None) -> list[Score]:
     """Rows of the axial measures that need no transform; the variant names the measure.
 
     slice_error (mean of |e|, std of e), slice_error_max, slice_mae, layer_contrast (reconstruction minus truth) and

@@ -31,7 +31,8 @@ class Accumulator(Protocol):
 class Evaluator(Protocol):
     """Gives the scores of a metric."""
 
-    def __call__(self, evidence: Evidence, /) -> Iterable[Score]: ...
+    def __call__(self, evidence: Evidence, /) -> Iterable[Score]:
+        """All of them."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,9 @@ def section_columns(
     default: Sequence[str] = ("xy", "mean"),
     lateral: Sequence[str] = ("xy",),
     volume: str = "three-dimensional window",
-    ranks: Mapping[str, int] = {"mean": 3, "xy": 6},  # noqa: B006  # read only
+    ranks: Mapping[str, int] = {"mean": 3, "xy": 6},  # read only
 ) -> Callable[[str, str], Sequence[Column]]:
-    """Columns of a metric that is a mean over sections: the three planes, their mean, and the volume if there is a form.
+    """Columns of a metric that is a mean over sections: three planes, their mean, and the volume if there is a form.
 
     Args:
         metric: Name in scores.

@@ -5,25 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from html import escape
-from pathlib import Path
 from typing import Any
 
-from vemrecon.errors import DataError
-from vemrecon.files import read_json
+from vemrecon.files import finite
 from vemrecon.report.frame import Frame, marker, style_of, svg_text, ticks
 from vemrecon.report.leaderboard import MAIN_RANGE, Table
-from vemrecon.report.load import artifact, number
+from vemrecon.report.panel import Fragment, Look
 
 GAUSSIAN = math.sqrt(2 / math.pi)  # mean absolute error over standard deviation of Gaussian errors
 EXPECTED = "error of a Gaussian of this width"
+
+
+def calibration_panel(table: Table, look: Look) -> Fragment | None:
+    """Whether methods know where they err."""
+    svg = calibration_svg(table, look.indices)
+    note = "voxels in 20 classes of uncertainty"
+    return Fragment(look.figure("Uncertainty against error", svg, note), "Curves", small=True) if svg else None
 
 
 def calibration_svg(table: Table, indices: Mapping[str, int]) -> str:
     """Mean absolute error of voxels of like uncertainty; empty where no row has an uncertainty and a truth."""
     curves = []
     for row in table.done:
-        path = artifact(*row.runs[0], "curves")
-        points = calibration_points(path) if path else []
+        points = calibration_points(row.kept.curves)
         if points:
             curves.append((row.label, points))
     if not curves:
@@ -48,12 +52,12 @@ def calibration_svg(table: Table, indices: Mapping[str, int]) -> str:
     return f'<svg class="chart" viewBox="{size}" role="img" aria-label="{words}">{"".join(parts)}</svg>'
 
 
-def calibration_points(path: Path) -> list[tuple[float, float]]:
-    """(uncertainty, mean absolute error) in grey levels, rising; none if the file holds nothing of the kind."""
+def calibration_points(curves: Mapping[str, Any]) -> list[tuple[float, float]]:
+    """(uncertainty, mean absolute error) in grey levels, rising; none if there is nothing of the kind."""
     try:
-        found: Any = read_json(path)["uncertainty"][MAIN_RANGE]
+        found: Any = curves["uncertainty"][MAIN_RANGE]
         pairs = zip(found["uncertainty"], found["error"], strict=True)
-        known = [(number(spread), number(error)) for spread, error in pairs]
+        known = [(finite(spread), finite(error)) for spread, error in pairs]
         return [(s, e) for s, e in known if s is not None and e is not None and s >= 0 and e >= 0]
-    except (DataError, OSError, KeyError, TypeError, ValueError, AttributeError):
-        return []  # the page already says when curves.json cannot be read
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return []

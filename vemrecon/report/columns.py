@@ -1,52 +1,44 @@
-"""`Column`: what a table shows, how it is printed and which value is the better one."""
+"""Columns of a table: those of the metrics that were asked for, those folded away, those of tables apart, and costs."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-HIGH, LOW, ONE, ZERO = "high", "low", "one", "zero"
-BETTER = {
-    **dict.fromkeys(("psnr", "ssim", "ms_ssim", "fsim", "iou", "dice", "ap", "sam2_iou"), HIGH),
-    **dict.fromkeys(("fsc", "frc", "lpips", "are", "voi"), LOW),
-}
-ARROWS = {HIGH: "↑", LOW: "↓", ONE: "→ 1", ZERO: "→ 0", "": ""}
-PLANES = ("volume", "xy", "xz", "yz", "mean", "all", "z", "y", "x", "lateral", "ratio")
-PRIMARY_SSIM = "gaussian11"
-PRIMARY_FSC = "hann"
-MORE, APART = "More", "Apart"
-"""Groups of columns that are folded away, and of columns that only a table of their own shows."""
+from vemrecon.bench.result import RunResult, Status
+from vemrecon.metrics.catalogue import columns as declared
+from vemrecon.metrics.catalogue import metrics
+from vemrecon.metrics.column import Better, Column, plane_order
+from vemrecon.metrics.score import Score
 
 
 @dataclass(frozen=True)
-class Column:
-    """One column; either a score (metric, variant, plane) or a cost."""
+class CostColumn:
+    """A column of costs; see `Column` for what its properties say."""
 
+    cost: str
+    """Name in `Costs`."""
     key: str
-    group: str
     label: str
+    style: str
+    """seconds, bytes or count."""
+    better: Better
+    rank: int
+    help: str
+    group: str = "Cost"
     unit: str = ""
-    better: str = ""
-    """high, low, one or zero (closest to 1 or 0 is best) or empty (nothing to win)."""
-    style: str = "2"
-    """Number of decimals, or seconds, bytes, count, tally."""
-    metric: str = ""
-    variant: str = ""
-    plane: str = ""
-    cost: str = ""
-    help: str = ""
 
     @property
     def heading(self) -> str:
-        """Label with its unit, for tables without a row of groups."""
-        unit = f" ({self.unit})" if self.unit else ""
-        group = "" if self.group in ("Cost", MORE, APART) else f"{self.group} "
-        return f"{group}{self.label}{unit}"
+        """Label alone: the unit stands beside every value."""
+        return self.label
 
     def text(self, value: float) -> str:
-        """The value as it is printed, without its unit unless the unit depends on the value."""
-        return FORMATS[self.style](value) if self.style in FORMATS else f"{value:z.{self.style}f}"
+        """The value with its unit."""
+        return FORMATS[self.style](value)
+
+
+AnyColumn = Column | CostColumn
 
 
 def seconds_text(value: float) -> str:
@@ -83,143 +75,87 @@ def count_text(value: float) -> str:
     return f"{value / 1e3:.0f} k" if value >= 1000 else f"{value:.0f}"
 
 
-def tally_text(value: float) -> str:
-    """A small number of things, or a mean of such numbers.
+FORMATS: Mapping[str, Callable[[float], str]] = {"seconds": seconds_text, "bytes": bytes_text, "count": count_text}
+COSTS = (
+    CostColumn("train_seconds", "cost/train", "train", "seconds", Better.NEITHER, 6, "training time"),
+    CostColumn("reconstruct_seconds", "cost/reconstruct", "reconstruct", "seconds", Better.LOW, 4,
+               "time for the reconstruction of the scored volume"),
+    CostColumn("peak_memory_bytes", "cost/memory", "memory", "bytes", Better.LOW, 7, "peak memory"),
+    CostColumn("parameters", "cost/parameters", "parameters", "count", Better.NEITHER, 8, "all parameters"),
+)  # fmt: skip
 
-    >>> tally_text(3), tally_text(-4 / 3)
-    ('3', '-1.33')
+
+@dataclass(frozen=True)
+class Columns:
+    """All columns of a table, by where they are shown."""
+
+    main: tuple[AnyColumn, ...]
+    more: tuple[Column, ...] = ()
+    """Folded away on the page; in the files."""
+    apart: tuple[Column, ...] = ()
+    """In tables of what is looked for in the volumes."""
+
+    @property
+    def every(self) -> tuple[AnyColumn, ...]:
+        """All of them."""
+        return (*self.main, *self.more, *self.apart)
+
+
+def columns_of(results: Sequence[RunResult]) -> Columns:
+    """Columns for the runs of one task.
+
+    The main table has the default columns of all metrics that a run was asked for. A variant of a metric is folded away
+    where its primary variant is there too. A column shows up in the other places as soon as one run has such a score.
     """
-    return f"{round(value, 2):zg}"
+    done = [result for result in results if result.status == Status.DONE]
+    task = results[0].spec.task
+    whole = [score for result in done for score in result.scores if score.whole]
+    scores = {score.kind: score for score in sorted(whole, key=lambda score: score.value is not None)}
+    names = [name for result in done or results for name in result.spec.metrics if name in metrics()]
+    every = [column for column in declared(task.kind, task.axis, metrics()) if not column.per_target]
+    every += _of_targets(task.kind, task.axis, scores.values())
+    known = {column.kind for column in every}
+    asked = {column.kind for column in declared(task.kind, task.axis, names) if not column.per_target}
+    asked |= {column.kind for column in every if column.per_target and scores[column.kind].value is not None}
+    primaries = {column.metric for column in every if column.primary and column.kind in asked}
+    folded = {column.kind for column in every if not column.primary and column.metric in primaries}
+    main = [column for column in every if column.default and column.kind in asked - folded]
+    if not any(column.default for column in main):
+        main = [column for column in every if column.kind in asked]
+    rest = [column for column in every if column.kind in scores and column not in main]
+    rest += [_unknown(score) for score in scores.values() if score.kind not in known]
+    return Columns(
+        (*main, *COSTS),
+        tuple(column for column in rest if not column.per_target),
+        tuple(column for column in rest if column.per_target),
+    )
 
 
-FORMATS = {"seconds": seconds_text, "bytes": bytes_text, "count": count_text, "tally": tally_text}
+def _of_targets(kind: str, axis: str, scores: Iterable[Score]) -> Iterable[Column]:
+    """One column for every thing that was looked for, and for what it was compared with."""
+    for column in declared(kind, axis, metrics()):
+        if column.per_target:
+            found = [s for s in scores if column.shows(s.kind) and s.reference == column.reference]
+            for score in sorted(found, key=lambda s: s.target):
+                made = column.of(score.target, score.reference)
+                mean = column.style == "tally" and score.unit  # a mean over things, not a count
+                label = score.target if column.default else f"{made.label} {made.target}, against {made.reference}"
+                yield replace(made, label=label, style="2" if mean else column.style)
 
 
-def main_columns(kind: str, axis: str) -> tuple[Column, ...]:
-    """The columns of every main table, for a kind of task along `axis`."""
-    scores = {"lateral": _lateral_columns, "native": _native_columns}.get(kind, lambda: _reference_columns(axis))()
-    return (*scores, *_cost_columns())
-
-
-def primary_key(kind: str) -> str:
-    """Key of the column that rows are sorted by and costs are compared with."""
-    return {"lateral": "psnr/xy", "native": "holdout/psnr"}.get(kind, "psnr/volume")
-
-
-def _score(
-    metric: str, plane: str, words: str, *, group: str = "", label: str = "", unit: str = "", variant: str = "",
-    better: str = "", style: str = "2",
-) -> Column:  # fmt: skip
-    known = (metric.upper().replace("_", "-"), BETTER.get(metric, ""))
-    key = "/".join(part for part in (metric, "" if metric in BETTER else variant, plane) if part)
+def _unknown(score: Score) -> Column:
+    """A column for a score of a metric that is not installed."""
+    parts = (score.variant, score.target, score.plane)
     return Column(
-        key=key, group=group or known[0], label=label or plane, unit=unit, better=better or known[1], style=style,
-        metric=metric, variant=variant, plane=plane, help=words,
+        score.metric, score.plane, score.metric.replace("_", "-"), " ".join(part for part in parts if part),
+        Better.NEITHER, "4", score.unit, score.variant, False, False, per_target=bool(score.target),
+        target=score.target, reference=score.reference,
     )  # fmt: skip
 
 
-def _reference_columns(axis: str) -> list[Column]:
-    psnr = [
-        _score("psnr", plane, f"peak signal-to-noise, {word}", unit="dB")
-        for plane, word in (("volume", "all voxels"), *((p, f"mean over the {p} sections") for p in ("xy", "xz", "yz")))
-    ]
-    words = {"mean": "mean of the three planes", "volume": "three-dimensional window"}
-    ssim = [
-        _score(
-            "ssim", plane, variant=PRIMARY_SSIM, style="4",
-            words="structural similarity, Gaussian window of 11, "
-            + words.get(plane, f"mean over the {plane} sections"),
-        )
-        for plane in ("xy", "xz", "yz", "mean", "volume")
-    ]  # fmt: skip
-    fsc = [
-        Column(key, "FSC", plane, unit, better, digits, "fsc", PRIMARY_FSC, plane, help=words)
-        for key, plane, unit, better, digits, words in (
-            ("fsc/axial", axis, "nm", LOW, "1", f"resolution along {axis} at a correlation of 0.5"),
-            ("fsc/lateral", "lateral", "nm", LOW, "1", "lateral resolution at a correlation of 0.5"),
-            ("fsc/ratio", "ratio", "", ONE, "2", "axial over lateral resolution"),
-        )
-    ]
-    return [*psnr, *ssim, *fsc]
-
-
-def _lateral_columns() -> list[Column]:
-    words = {"y": "along y, the degraded axis", "x": "along x, which is intact", "ratio": "along y over along x"}
-    return [
-        _score("psnr", "xy", "peak signal-to-noise, mean over the xy sections", unit="dB"),
-        _score("psnr", "volume", "peak signal-to-noise, all voxels", unit="dB"),
-        _score("ssim", "xy", "structural similarity, mean over the xy sections", variant=PRIMARY_SSIM, style="4"),
-        _score("ms_ssim", "xy", "multi-scale structural similarity, mean over the xy sections", style="4"),
-        *(
-            Column(f"frc/{plane}", "FRC", plane, unit, better, style, "frc", PRIMARY_FSC, plane,
-                   help=f"resolution {words[plane]}, at a ring correlation of 0.5")
-            for plane, unit, better, style in (("y", "nm", LOW, "1"), ("x", "nm", LOW, "1"), ("ratio", "", ONE, "2"))
-        ),
-    ]  # fmt: skip
-
-
-def _native_columns() -> list[Column]:
-    def column(
-        key: str, group: str, label: str, unit: str, better: str, style: str, metric: str, variant: str, plane: str,
-        words: str,
-    ) -> Column:  # fmt: skip
-        return Column(key, group, label, unit, better, style, metric, variant, plane, help=words)
-
-    held = "every second section dropped and predicted"
-    return [
-        column("holdout/psnr", "Held-out sections", "PSNR", "dB", HIGH, "2", "holdout", "psnr", "xy", held),
-        column("holdout/gain", "Held-out sections", "over neighbours", "dB", HIGH, "2", "holdout", "psnr_gain", "xy",
-               f"{held}: PSNR above that of the mean of both neighbours"),
-        column("holdout/ssim", "Held-out sections", "SSIM", "", HIGH, "4", "holdout", "ssim", "xy", held),
-        column("isotropy/continuity", "Isotropy", "continuity", "", ONE, "2", "isotropy", "continuity", "ratio",
-               "mean step between voxels along z over that along y and x"),
-        column("isotropy/power", "Isotropy", "power", "log10", ZERO, "2", "isotropy", "power", "ratio",
-               "axial over lateral power in the middle band; negative: axial detail is missing"),
-        column("isotropy/layers", "Isotropy", "layers", "", ZERO, "3", "isotropy", "layer_contrast", "z",
-               "steps at the borders of observed sections against those inside"),
-        column("uncertainty/mean", "Rotations", "mean", "grey", "", "2", "uncertainty", "mean", "volume",
-               "standard deviation over rotations"),
-        column("uncertainty/p99", "Rotations", "99 %", "grey", "", "2", "uncertainty", "p99", "volume",
-               "99th percentile of the standard deviation over rotations"),
-        column("inpainting/gain", "Filled sections", "over neighbours", "dB", HIGH, "2", "inpainting", "psnr_gain",
-               "xy", "three sections removed and filled: PSNR above that of the mean of both neighbours"),
-    ]  # fmt: skip
-
-
-def _cost_columns() -> list[Column]:
-    return [
-        Column("cost/train", "Cost", "train", "", "", "seconds", cost="train_seconds", help="training time"),
-        Column("cost/reconstruct", "Cost", "reconstruct", "", LOW, "seconds", cost="reconstruct_seconds",
-               help="time for the reconstruction of the scored volume"),
-        Column("cost/memory", "Cost", "memory", "", LOW, "bytes", cost="peak_memory_bytes", help="peak memory"),
-        Column("cost/parameters", "Cost", "parameters", "", "", "count", cost="parameters", help="all parameters"),
-    ]  # fmt: skip
-
-
-def other_columns(found: Iterable[tuple[str, str, str]], main: Iterable[Column]) -> tuple[Column, ...]:
-    """Columns for every (metric, variant, plane) that the main columns leave out, in a fixed order."""
-    shown = {(c.metric, c.variant, c.plane) for c in main}
-    rest = {key for key in found if key not in shown}
-    return tuple(
-        Column(
-            key="/".join((metric, variant, plane)), group=MORE, metric=metric, variant=variant, plane=plane,
-            label=" ".join(part for part in (metric.replace("_", "-"), variant, plane) if part),
-            better=ONE if plane == "ratio" else BETTER.get(metric, ""),
-            style="2" if metric in ("psnr", "fsc", "frc") else "4",
-        )
-        for metric, variant, plane in sorted(rest, key=lambda k: (k[0], k[1], plane_order(k[2])))
+def score_order(score: Score) -> tuple[object, ...]:
+    """Sort key of scores in files."""
+    return (
+        score.metric, score.variant, score.target, score.reference, plane_order(score.plane), score.range,
+        not score.whole, score.block,
     )  # fmt: skip
-
-
-def plane_order(plane: str) -> tuple[int, str]:
-    """Sort key that keeps the planes in the usual order."""
-    return (PLANES.index(plane) if plane in PLANES else len(PLANES), plane)
-
-
-def badness(column: Column, value: float) -> float:
-    """Smaller is better, whatever the column measures."""
-    if column.better == ONE:
-        return abs(math.log(value)) if value > 0 else math.inf
-    if column.better == ZERO:
-        return abs(value)
-    return -value if column.better == HIGH else value

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from vemrecon.errors import DataError
-from vemrecon.files import read_json
+from vemrecon.files import finite
 from vemrecon.report.frame import Frame, style_of, svg_text, ticks
-from vemrecon.report.load import number
+from vemrecon.report.leaderboard import Table
+from vemrecon.report.panel import Fragment, Look
 
 FLOOR = -0.05
 """Correlations of noise scatter around zero; nothing is learnt from how far below."""
@@ -37,7 +37,37 @@ class Curves:
     lateral: Curve | None
 
 
-def load_curves(path: Path, axis: str, name: str = "all") -> tuple[Curve | None, Curve | None]:
+def correlation_panel(table: Table, look: Look) -> Fragment | None:
+    """Correlation along the degraded axis and along the others, side by side."""
+    axis, lateral = table.task.axis, table.task.kind == "lateral"
+    rows, warnings = [], []
+    for row in table.done:
+        try:
+            rows.append(Curves(row.label, look.indices[row.label], *curves_of(row.kept.curves, axis)))
+        except DataError as error:
+            warnings.append(f"{table.title}, {row.label}: {error}")
+    what = f"Fourier {'ring' if lateral else 'shell'} correlation"
+    others = "x" if lateral else "mean of " + " and ".join(a for a in "yxz" if a != axis)
+    limit = _section_limit(table)
+    figures = []
+    for part, title in (("axial", f"Axial ({axis})"), ("lateral", f"Lateral ({others})")):
+        svg = curves_svg(rows, part, title, limit if part == "axial" else None, what)
+        if svg:
+            note = f"dotted: what the sections can hold, {limit:g} nm" if limit and part == "axial" else what
+            figures.append(look.figure(title, svg, note, curves_data(rows, part)))
+    if not figures:
+        return Fragment("", "Curves", small=True, warnings=tuple(warnings)) if warnings else None
+    return Fragment("".join(figures), "Curves", small=True, warnings=tuple(warnings))
+
+
+def _section_limit(table: Table) -> float | None:
+    """Twice the distance of the observed sections: what is finer must come from prior knowledge."""
+    if table.voxel_size is None:
+        return None
+    return round(2 * table.task.scale * table.voxel_size[table.task.axis_number], 3)
+
+
+def curves_of(curves: Mapping[str, Any], axis: str, name: str = "all") -> tuple[Curve | None, Curve | None]:
     """Axial curve and mean of the lateral ones, of one scored range: of shells, or of rings where only sections are
     scored.
 
@@ -45,12 +75,11 @@ def load_curves(path: Path, axis: str, name: str = "all") -> tuple[Curve | None,
         DataError: If the file is damaged.
     """
     try:
-        curves = read_json(path)
         found = (curves.get("fsc") or curves["frc"])[name]
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError):
         return None, None
     if not isinstance(found, Mapping):
-        raise DataError(f"{path.name}: the correlation is not a mapping of directions")
+        raise DataError("curves: the correlation is not a mapping of directions")
     lateral = [_curve(found.get(other)) for other in "zyx" if other != axis]
     return _curve(found.get(axis)), _mean([curve for curve in lateral if curve])
 
@@ -58,7 +87,7 @@ def load_curves(path: Path, axis: str, name: str = "all") -> tuple[Curve | None,
 def _curve(data: Any) -> Curve | None:
     if not isinstance(data, Mapping) or not all(isinstance(data.get(key), list) for key in ("frequency", "value")):
         return None
-    pairs = [(number(f), number(v)) for f, v in zip(data["frequency"], data["value"], strict=False)]
+    pairs = [(finite(f), finite(v)) for f, v in zip(data["frequency"], data["value"], strict=False)]
     known = sorted(((f, v) for f, v in pairs if f is not None and f > 0), key=lambda pair: pair[0])
     return Curve(tuple(f for f, _ in known), tuple(v for _, v in known)) if known else None
 

@@ -5,34 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from vemrecon.report.published import PublishedScore
-
-AXES = {"EPFL": "z", "FIB-25": "z", "CREMI": "y"}
-"""Axis that the papers degrade; y where a dataset has no isotropic truth and is scored on its xy sections."""
-
-VOXELS = {("EMGauss", "FIB-25"): 8.0, ("D2R-AENet", "FIB-25"): 10.0, ("D2R-DGEAN", "FIB-25"): 10.0}
-"""Lateral voxel in nm as a paper states it; the other datasets have one value that nobody disputes."""
-
-REGIONS = {("IsoVEM", "EPFL"), ("VEMamba", "CREMI")}
-"""Paper and dataset where text or released code says which voxels are scored."""
-
-SMALL = {"fib25s": "our sample is a cube of 250 voxels"}
-PARTS = {
-    "lost frames": "filled sections only, approximate",
-    "single displayed section": "one displayed section only",
-    "smaller EPFL test set": "an ablation on a smaller test set",
-    "ablation averaged": "an ablation, mean of two datasets",
-}
-"""What a note says about a number that is not the score of a reconstruction of the test volume."""
-
-DOUBTS = ("inconsistent with", "exchanged", "attributed to", "D2R-SRUNet has", "printed as vEMDiffuse", "PSNR here is")
-"""What a note says of a label or number that does not fit another one."""
+from vemrecon.bench.spec import DegradationVariant, Task
+from vemrecon.report.published import PublishedScore, published_facts
 
 SEGMENTATION = {"iou", "dice", "are", "voi"}
 
 
 def differences(
-    scores: Sequence[PublishedScore], task: Mapping[str, Any], card: Mapping[str, Any], splits: Mapping[str, Any]
+    scores: Sequence[PublishedScore], task: Task, card: Mapping[str, Any], splits: Mapping[str, Any]
 ) -> tuple[str, ...]:
     """Reasons against comparing, the most important one first; none if the line is comparable.
 
@@ -46,29 +26,30 @@ def differences(
 
 
 def _reasons(
-    scores: Sequence[PublishedScore], task: Mapping[str, Any], card: Mapping[str, Any], splits: Mapping[str, Any]
+    scores: Sequence[PublishedScore], task: Task, card: Mapping[str, Any], splits: Mapping[str, Any]
 ) -> Iterator[str]:
-    first = scores[0]
+    first, facts = scores[0], published_facts()
     notes = " ".join(score.note for score in scores)
-    yield from (reason for words, reason in PARTS.items() if words in notes)
+    yield from (reason for words, reason in facts["parts"].items() if words in notes)
     if first.part:
         yield "of one neuron only"
-    if task["axis"] != AXES[first.dataset]:
-        yield f"degraded along {AXES[first.dataset]}, ours along {task['axis']}"
-    yield from _degradation(first.degradation, task.get("degradation") or {})
+    axis = facts["datasets"][first.dataset]["axis"]
+    if task.axis != axis:
+        yield f"degraded along {axis}, ours along {task.axis}"
+    yield from _degradation(first.degradation, task.degradation)
     if first.supervision == "none" and first.degradation == "subsample":
         yield "this baseline looks shifted by half a slab"
-    if task["dataset"] in SMALL:
-        yield SMALL[task["dataset"]]
-    yield from _region(first, str(task["split"]), splits, notes)
+    if task.dataset in facts["small"]:
+        yield facts["small"][task.dataset]
+    yield from _region(first, task.split, splits, notes)
     yield from _voxels(first, card.get("voxel_size"))
     yield from _measures(scores, notes)
-    if any(words in notes for words in DOUBTS):
+    if any(words in notes for words in facts["doubts"]):
         yield "a label or number is in doubt"
 
 
-def _degradation(theirs: str, ours: Mapping[str, Any]) -> Iterator[str]:
-    name, arguments = str(ours.get("name") or "none"), ours.get("arguments") or {}
+def _degradation(theirs: str, ours: DegradationVariant) -> Iterator[str]:
+    name, arguments = ours.name, ours.arguments
     if theirs == "unknown":
         yield "degradation not stated"
     elif theirs == "realistic" and name.startswith("realistic"):
@@ -80,7 +61,7 @@ def _degradation(theirs: str, ours: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _region(score: PublishedScore, split: str, splits: Mapping[str, Any], notes: str) -> Iterator[str]:
-    if (score.paper, score.dataset) not in REGIONS:
+    if not any(_about(score, fact) for fact in published_facts()["regions"]):
         block = next((side for side in (500, 512) if "x".join([str(side)] * 3) in notes), 0)
         yield f"region not given, one block of {block}³ voxels" if block else "region not given"
     elif (splits.get(split) or {}).get("paper") != score.paper:
@@ -93,19 +74,18 @@ def _region(score: PublishedScore, split: str, splits: Mapping[str, Any], notes:
 
 
 def _voxels(score: PublishedScore, ours: Sequence[float] | None) -> Iterator[str]:
-    theirs = VOXELS.get((score.paper, score.dataset))
+    theirs = next((fact["nm"] for fact in published_facts()["voxels"] if _about(score, fact)), None)
     if theirs and ours and theirs != ours[-1]:
         yield f"voxels of {theirs:g} nm, ours {ours[-1]:g} nm"
 
 
 def _measures(scores: Sequence[PublishedScore], notes: str) -> Iterator[str]:
     first, measures = scores[0], {score.measure for score in scores}
-    if first.paper == "VEMamba" and first.dataset == "EPFL" and measures & {"psnr", "ssim", "lpips"}:
-        yield "plane not stated"
+    for remark in published_facts()["remarks"]:
+        if _about(first, remark) and measures & set(remark["measures"]):
+            yield remark["say"]
     if "ssim" in measures:
         yield "SSIM window not stated"
-        if (first.paper, first.dataset, first.method) == ("VEMamba", "CREMI", "VEMamba"):
-            yield "SSIM implausible beside its PSNR"
     if "lpips" in measures:
         yield "LPIPS network not stated"
     if "fsim" in measures:
@@ -116,3 +96,8 @@ def _measures(scores: Sequence[PublishedScore], notes: str) -> Iterator[str]:
         yield "its own segmenter and reference labels"
     if "value rounded" in notes:
         yield "rounded"
+
+
+def _about(score: PublishedScore, fact: Mapping[str, Any]) -> bool:
+    """Whether a fact is one about the paper, dataset and method of a score."""
+    return all(fact.get(name, getattr(score, name)) == getattr(score, name) for name in ("paper", "dataset", "method"))

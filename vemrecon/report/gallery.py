@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.errors import DataError
-from vemrecon.report.judged import CEILING_LABEL, Segmentation
 from vemrecon.report.leaderboard import Table
 from vemrecon.report.overlay import (
     Masks,
@@ -23,6 +22,7 @@ from vemrecon.report.overlay import (
 )
 from vemrecon.report.pictures import PLANES, centre, length_text, scale_bar
 from vemrecon.report.row import Row
+from vemrecon.report.segmentation_table import CEILING_LABEL, Segmentation
 from vemrecon.report.viewer import address_of
 
 SHOWN = ("xy", "xz")

@@ -2,48 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from vemrecon.report.columns import ARROWS, LOW, ONE, ZERO, Column
-from vemrecon.report.frame import swatch
+from vemrecon.metrics.catalogue import metric
+from vemrecon.metrics.column import Better, Column
 from vemrecon.report.leaderboard import MAIN_RANGE, Table
+from vemrecon.report.panel import Fragment, Look
 
 
-def layering_columns(axis: str) -> tuple[Column, ...]:
-    """What the table shows, for a degraded axis. Source: metrics.md, section 4; the scores of the metric `axial`."""
+def layering_columns(table: Table) -> tuple[Column, ...]:
+    """What the table shows: of the metric `axial` all that any run has, but not the values of the truth itself.
 
-    def column(label: str, variant: str, plane: str, better: str, style: str, words: str, unit: str = "") -> Column:
-        key = f"axial/{variant}/{plane}"  # as the cells of a row have it
-        return Column(key, "Axial", label, unit, better, style, "axial", variant, plane, help=words)
-
-    return (
-        column("mean |e|", "slice_mae", axis, LOW, "2", "mean absolute error of a section", "grey"),
-        column("|mean e|", "slice_error", axis, LOW, "2",
-               "size of the mean error of a section, mean over sections: too bright or too dark as a whole", "grey"),
-        column("worst |mean e|", "slice_error_max", axis, LOW, "2", "the same of the worst section", "grey"),
-        column("periodic error", "periodic_error", axis, "", "3",
-               "fraction of the changes of the error along the axis that repeats with the recorded sections"),
-        column("layer contrast", "layer_contrast", axis, ZERO, "3",
-               "steps at the borders of recorded sections against those inside, minus the same of the truth"),
-        *(column(f"continuity {name}", "continuity", name, ONE, "3",
-                 f"mean step between voxels along {name} over that of the truth; below 1: too smooth")
-          for name in "zyx"),
-    )  # fmt: skip
-
-
-def layering(table: Table, indices: Mapping[str, int]) -> dict[str, Any]:
-    """Heads and rows of the table; no rows where the metric was not asked for.
-
-    A column shows up as soon as one run has its value.
+    Source: metrics.md, section 4.
     """
-    import markupsafe
+    axial = {column.key for column in table.columns.every if isinstance(column, Column) and column.metric == "axial"}
+    known = {key for key in axial for row in table.done if row.cells[MAIN_RANGE][key].value is not None}
+    every = metric("axial").columns(table.task.kind, table.task.axis)
+    return tuple(c for c in every if c.key in known and (c.better != Better.NEITHER or c.variant == "periodic_error"))
 
-    known = {column.key for column in table.columns}
-    columns = [column for column in layering_columns(str(table.task["axis"])) if column.key in known]
+
+def layering_panel(table: Table, look: Look) -> Fragment | None:
+    """Nothing where the metric was not asked for."""
+    columns = layering_columns(table)
+    if not columns:
+        return None
     rows = []
-    for row in table.done if columns else ():
+    for row in table.done:
         cells = [(column, row.cells[MAIN_RANGE][column.key]) for column in columns]
         shown = [(cell.text(column), cell.spread(column), "; ".join(cell.notes)) for column, cell in cells]
-        rows.append({"label": row.label, "swatch": markupsafe.Markup(swatch(indices[row.label])), "cells": shown})
-    return {"heads": [(column, ARROWS[column.better]) for column in columns], "rows": rows}
+        rows.append((row.label, look.swatch(row.label), shown))
+    return Fragment(look.render("layering", columns=columns, rows=rows), f"Along the degraded axis ({table.task.axis})")

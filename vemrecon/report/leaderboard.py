@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
+from vemrecon.bench.result import Status
+from vemrecon.bench.spec import RunSpec, Task
 from vemrecon.files import canonical_json
-from vemrecon.report.cells import Cell, cost_cell, score_cell
-from vemrecon.report.columns import APART, MORE, Column, badness, main_columns, other_columns, primary_key
-from vemrecon.report.load import Run, number
-from vemrecon.report.made_with import hardware, values
+from vemrecon.metrics.column import Better
+from vemrecon.report.cells import WHOLE, Cell, cell
+from vemrecon.report.columns import AnyColumn, Columns, CostColumn, columns_of
+from vemrecon.report.environments import hardware, values
+from vemrecon.report.load import Run
 from vemrecon.report.row import Row
-from vemrecon.report.segmentation_columns import segmentation_columns
+from vemrecon.volume import SectionGrid
 
 if TYPE_CHECKING:
-    from vemrecon.report.judged import Segmentation
-    from vemrecon.report.published_line import PublishedLine
+    from vemrecon.report.published_table import PublishedLine
+    from vemrecon.report.segmentation_table import Segmentation
 
 REGIMES = ("none", "self", "isotropic", "external")
-MAIN_RANGE = "all"
+MAIN_RANGE = WHOLE
 TIMES = "\N{MULTIPLICATION SIGN}"
-IDENTITY = ("dataset_digest", "split_digest", "protocol")
-"""Runs that differ in one of these were not measured alike and never share a table."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,9 @@ class Table:
     """One task with the rows that were measured alike."""
 
     key: str
-    task: Mapping[str, Any]
-    identity: Mapping[str, Any]
-    columns: tuple[Column, ...]
+    task: Task
+    protocol: int
+    columns: Columns
     ranges: tuple[str, ...]
     rows: tuple[Row, ...]
     best: frozenset[tuple[str, str, str]]
@@ -48,19 +50,35 @@ class Table:
         return " · ".join(task_words(self.task))
 
     @property
-    def main(self) -> tuple[Column, ...]:
+    def main(self) -> tuple[AnyColumn, ...]:
         """The columns that are always seen."""
-        return tuple(c for c in self.columns if c.group not in (MORE, APART))
+        return self.columns.main
 
     @property
-    def primary(self) -> Column:
+    def primary(self) -> AnyColumn:
         """The column that rows are sorted by."""
-        return next(c for c in self.columns if c.key == primary_key(str(self.task["kind"])))
+        return primary(self.columns)
 
     @property
     def done(self) -> tuple[Row, ...]:
         """Rows with scores."""
-        return tuple(row for row in self.rows if row.status == "done")
+        return tuple(row for row in self.rows if row.done)
+
+    @property
+    def grid(self) -> SectionGrid | None:
+        """Where the observed sections lie."""
+        return next((result.grid for row in self.rows for _, result in row.runs if result.grid), None)
+
+    @cached_property
+    def voxel_size(self) -> tuple[float, float, float] | None:
+        """Of the truth in nm, as the runs have kept it."""
+        found = (row.kept.sections for row in self.done)
+        return next((sections.voxel_size for sections in found if sections and sections.voxel_size), None)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One line for every file of a run that cannot be read."""
+        return tuple(f"{self.title}, {row.label}: {line}" for row in self.done for line in row.kept.problems)
 
 
 @dataclass(frozen=True)
@@ -71,26 +89,23 @@ class Leaderboard:
     warnings: tuple[str, ...] = ()
 
 
-def task_words(task: Mapping[str, Any]) -> tuple[str, ...]:
+def task_words(task: Task) -> tuple[str, ...]:
     """Dataset, split, axis, scale and degradation in words."""
-    degradation = task.get("degradation") or {}
-    words = [task["dataset"], task["split"], f"{task['axis']} {TIMES} {task['scale']:g}"]
-    if degradation:
-        arguments = degradation.get("arguments") or {}
-        given = ", ".join(f"{key}={value}" for key, value in sorted(arguments.items()))
-        words.append(f"{degradation.get('name', '')}{f' ({given})' if given else ''}")
-    if task["kind"] not in ("reference", "axial"):
-        words.insert(2, task["kind"])
-    return tuple(str(word) for word in words)
+    given = ", ".join(f"{key}={value}" for key, value in sorted(task.degradation.arguments.items()))
+    words = [task.dataset, task.split, f"{task.axis} {TIMES} {task.scale:g}"]
+    words.append(f"{task.degradation.name}{f' ({given})' if given else ''}")
+    if task.kind != "reference":
+        words.insert(2, task.kind)
+    return tuple(words)
 
 
 def build(runs: Iterable[Run], warnings: Iterable[str] = ()) -> Leaderboard:
-    """Group results into tables, one per task, data and protocol version."""
+    """Group results into tables, one per task, data and protocol version: others were not measured alike."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
         spec = run[1].spec
-        groups.setdefault(canonical_json([spec["task"], spec.get("protocol")]), []).append(run)
-    ordered = sorted(groups.items(), key=lambda item: (task_order(item[1][0][1].spec["task"]), item[0]))
+        groups.setdefault(canonical_json([asdict(spec.task), spec.protocol]), []).append(run)
+    ordered = sorted(groups.items(), key=lambda item: (task_order(item[1][0][1].spec.task), item[0]))
     tables: list[Table] = []
     notes = list(warnings)
     for _, members in ordered:
@@ -101,90 +116,83 @@ def build(runs: Iterable[Run], warnings: Iterable[str] = ()) -> Leaderboard:
     return Leaderboard(tuple(tables), tuple(notes))
 
 
-def task_order(task: Mapping[str, Any]) -> tuple[Any, ...]:
+def task_order(task: Task) -> tuple[object, ...]:
     """Sort key of a task: dataset, split, kind, axis, scale as a number, degradation."""
-    rest = canonical_json(task.get("degradation"))
-    return (task["dataset"], task["split"], task["kind"], task["axis"], float(task["scale"]), rest)
+    rest = canonical_json(asdict(task.degradation))
+    return (task.dataset, task.split, task.kind, task.axis, task.scale, rest)
+
+
+def primary(columns: Columns) -> AnyColumn:
+    """The first column in which there is something to win."""
+    return next((c for c in columns.main if c.better and not isinstance(c, CostColumn)), columns.main[0])
 
 
 def _table(members: Sequence[Run], taken: set[str]) -> Table:
-    spec = members[0][1].spec
-    main = main_columns(spec["task"]["kind"], spec["task"]["axis"])
-    whole = [s for _, r in members if r.status == "done" for s in r.scores if s["block"] == "all"]
-    ranges = (MAIN_RANGE, *sorted({s["range"] for s in whole} - {MAIN_RANGE}))
-    columns = _columns(main, whole)
+    results = [result for _, result in members]
+    task = results[0].spec.task
+    found = {s.range for result in results if result.status == Status.DONE for s in result.scores if s.whole}
+    ranges = (MAIN_RANGE, *sorted(found - {MAIN_RANGE}))
+    columns = columns_of(results)
     rows = _rows(members, columns, ranges)
-    slug = "".join(c if c.isalnum() else "-" for c in "-".join(task_words(spec["task"])).lower())
+    slug = "".join(c if c.isalnum() else "-" for c in "-".join(task_words(task)).lower())
     slug = "-".join(part for part in slug.split("-") if part)
     key = next(k for n in range(1, len(taken) + 2) if (k := slug if n == 1 else f"{slug}-{n}") not in taken)
-    identity = {name: spec["task"].get(name, spec.get(name)) for name in IDENTITY}
-    return Table(key, spec["task"], identity, columns, ranges, rows, _best(columns, ranges, rows))
+    return Table(key, task, results[0].spec.protocol, columns, ranges, rows, _best(columns, ranges, rows))
 
 
-def _columns(main: tuple[Column, ...], scores: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
-    """The main columns with those of segmentations before the costs, then everything else that was scored."""
-    found = {(s["metric"], s["variant"], s["plane"]) for s in scores}
-    known = {(s["metric"], s["variant"], s["plane"]) for s in scores if number(s.get("value")) is not None}
-    judged = segmentation_columns(found, known)
-    shown = tuple(c for c in judged if c.group != APART)
-    main = (*(c for c in main if not c.cost), *shown, *(c for c in main if c.cost))
-    return (*main, *other_columns(found, (*main, *judged)), *(c for c in judged if c.group == APART))
-
-
-def _rows(members: Sequence[Run], columns: Sequence[Column], ranges: Sequence[str]) -> tuple[Row, ...]:
+def _rows(members: Sequence[Run], columns: Columns, ranges: Sequence[str]) -> tuple[Row, ...]:
     variants: dict[str, list[Run]] = {}
     for run in members:
-        spec = {k: v for k, v in run[1].spec.items() if k != "seed"}
-        variants.setdefault(canonical_json(spec), []).append(run)
+        variants.setdefault(canonical_json(replace(run[1].spec, seed=0, metrics=()).as_dict()), []).append(run)
     labels = label_variants({key: runs[0][1].spec for key, runs in variants.items()})
     rows = []
     for key, runs in variants.items():
-        by_outcome: dict[tuple[str, str], list[Run]] = {}
-        for run in sorted(runs, key=lambda r: (str(r[1].spec.get("seed", "")).zfill(12), r[1].run_id)):
-            outcome = (run[1].status, "" if run[1].status == "done" else run[1].reason)
+        by_outcome: dict[tuple[Status, str], list[Run]] = {}
+        for run in sorted(runs, key=lambda r: (r[1].spec.seed, r[1].run_id)):
+            outcome = (run[1].status, "" if run[1].status == Status.DONE else run[1].reason)
             by_outcome.setdefault(outcome, []).append(run)
         for (status, reason), same in by_outcome.items():
-            cells = _cells(same, columns, ranges) if status == "done" else {}
-            regime = str(same[0][1].card.get("regime") or "")
-            rows.append(Row(labels[key], regime, status, reason, tuple(same), cells))
-    return tuple(sorted(rows, key=_row_order))
+            cells = _cells(same, columns, ranges) if status == Status.DONE else {}
+            card = same[0][1].card
+            rows.append(Row(labels[key], card.regime if card else "", status, reason, tuple(same), cells))
+    return tuple(sorted(rows, key=lambda row: _row_order(row, primary(columns))))
 
 
-def _row_order(row: Row) -> tuple[Any, ...]:
-    regime = REGIMES.index(row.regime) if row.regime in REGIMES else len(REGIMES)
-    key = primary_key(str(row.spec["task"]["kind"]))
-    value = row.cells[MAIN_RANGE][key].value if row.status == "done" else None
-    return (regime, row.status != "done", value is None, -(value or 0.0), row.label, row.status, row.reason)
+def regime_order(regime: str) -> int:
+    """Place of a regime in every list."""
+    return REGIMES.index(regime) if regime in REGIMES else len(REGIMES)
 
 
-def _cells(runs: Sequence[Run], columns: Sequence[Column], ranges: Sequence[str]) -> dict[str, dict[str, Cell]]:
+def _row_order(row: Row, column: AnyColumn) -> tuple[object, ...]:
+    value = row.cells[MAIN_RANGE][column.key].value if row.done else None
+    badness = column.better.badness(value) if value is not None else 0.0
+    return (regime_order(row.regime), not row.done, value is None, badness, row.label, row.status, row.reason)
+
+
+def _cells(runs: Sequence[Run], columns: Columns, ranges: Sequence[str]) -> dict[str, dict[str, Cell]]:
     results = [result for _, result in runs]
-    return {
-        name: {c.key: cost_cell(results, c) if c.cost else score_cell(results, c, name) for c in columns}
-        for name in ranges
-    }
+    return {name: {column.key: cell(results, column, name) for column in columns.every} for name in ranges}
 
 
-def label_variants(specs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def label_variants(specs: Mapping[str, RunSpec]) -> dict[str, str]:
     """The shortest names that tell the variants of a table apart: method, then preset, then what else differs."""
     labels: dict[str, str] = {}
     for key, spec in specs.items():
-        same = [other for other in specs.values() if other["method"]["name"] == spec["method"]["name"]]
-        parts = [] if len({str(o.get("preset")) for o in same}) == 1 else [str(spec.get("preset"))]
-        same = [other for other in same if other.get("preset") == spec.get("preset")]
+        same = [other for other in specs.values() if other.method.name == spec.method.name]
+        parts = [] if len({other.preset for other in same}) == 1 else [spec.preset]
+        same = [other for other in same if other.preset == spec.preset]
         facts = [_facts(other) for other in same]
         mine = _facts(spec)
         parts += [f"{k}={v}" for k, v in sorted(mine.items()) if any(other.get(k) != v for other in facts)]
-        labels[key] = spec["method"]["name"] + (f" ({', '.join(parts)})" if parts else "")
+        labels[key] = spec.method.name + (f" ({', '.join(parts)})" if parts else "")
     doubles = {label for label in labels.values() if list(labels.values()).count(label) > 1}
     number = {key: n for n, key in enumerate(sorted(specs), start=1)}
     return {key: f"{label} #{number[key]}" if label in doubles else label for key, label in labels.items()}
 
 
-def _facts(spec: Mapping[str, Any]) -> dict[str, str]:
-    arguments = spec["method"].get("arguments") or {}
-    facts = {str(k): v if isinstance(v, str) else canonical_json(v) for k, v in arguments.items()}
-    return {**facts, "version": str(spec["method"].get("version")), "precision": str(spec.get("precision"))}
+def _facts(spec: RunSpec) -> dict[str, str]:
+    facts = {k: v if isinstance(v, str) else canonical_json(v) for k, v in spec.method.arguments.items()}
+    return {**facts, "version": spec.method.version, "precision": spec.precision}
 
 
 def environments(table: Table) -> dict[str, tuple[str, ...]]:
@@ -197,18 +205,20 @@ def environments(table: Table) -> dict[str, tuple[str, ...]]:
     return {**found, "hardware": tuple(sorted({hardware(e) for e in known}))}
 
 
-def _best(columns: Sequence[Column], ranges: Sequence[str], rows: Sequence[Row]) -> frozenset[tuple[str, str, str]]:
-    done = [row for row in rows if row.status == "done"]
+def _best(columns: Columns, ranges: Sequence[str], rows: Sequence[Row]) -> frozenset[tuple[str, str, str]]:
+    done = [row for row in rows if row.done]
     one_machine = len({hardware(result.environment) for row in done for _, result in row.runs}) < 2
     marked = set()
     for name in ranges:
-        for column in (c for c in columns if c.better and (one_machine or not c.cost)):
+        for column in columns.every:
+            if column.better == Better.NEITHER or (isinstance(column, CostColumn) and not one_machine):
+                continue
             values = {row.label: row.cells[name][column.key] for row in done}
             known = {label: v for label, c in values.items() if (v := c.value) is not None and c.comparable(column)}
             if len(known) > 1:
-                winner = min(known.values(), key=lambda v: badness(column, v))
-                bounds = [cell.value for label, cell in values.items() if label not in known and cell.value is not None]
-                if any(badness(column, bound) <= badness(column, winner) for bound in bounds):
+                winner = min(known.values(), key=column.better.badness)
+                bounds = [c.value for label, c in values.items() if label not in known and c.value is not None]
+                if any(column.better.badness(bound) <= column.better.badness(winner) for bound in bounds):
                     continue  # a value that is only a bound may be the better one
                 same = {label for label, v in known.items() if column.text(v) == column.text(winner)}
                 marked |= {(name, column.key, label) for label in same}

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
-from pathlib import Path
 from typing import Any
 
-from vemrecon.errors import DataError
-from vemrecon.files import read_json
+from vemrecon.files import finite
 from vemrecon.report.frame import Frame, style_of, ticks
 from vemrecon.report.leaderboard import Table
-from vemrecon.report.load import artifact, number
+from vemrecon.report.panel import Fragment, Look
 
 QUANTITY = "validation psnr"
+
+
+def learning_panel(table: Table, look: Look) -> Fragment | None:
+    """How training went."""
+    svg = learning_svg(table, look.indices)
+    note = "each method watches patches of its own kind"
+    return Fragment(look.figure("Learning curves", svg, note), "Curves", small=True) if svg else None
 
 
 def learning_svg(table: Table, indices: Mapping[str, int]) -> str:
     """PSNR on held-out lateral patches against the number of batches; empty where nothing was learned."""
     curves = []
     for row in table.done:
-        path = artifact(*row.runs[0], "curves")
-        points = learning_points(path) if path else []
+        points = learning_points(row.kept.curves)
         if len(points) > 1:
             curves.append((row.label, points))
     if not curves:
@@ -40,13 +44,13 @@ def learning_svg(table: Table, indices: Mapping[str, int]) -> str:
     return f'<svg class="chart" viewBox="{size}" role="img" aria-label="{words}">{"".join(parts)}</svg>'
 
 
-def learning_points(path: Path) -> list[tuple[float, float]]:
-    """(batch, PSNR) of the last stage that has been watched; none if the file holds nothing of the kind."""
+def learning_points(curves: Mapping[str, Any]) -> list[tuple[float, float]]:
+    """(batch, PSNR) of the last stage that has been watched; none if there is nothing of the kind."""
     try:
-        stages: Any = read_json(path).get("training", {})
+        stages: Any = curves.get("training", {})
         watched = [stage[QUANTITY] for _, stage in sorted(stages.items()) if QUANTITY in stage]
         pairs = zip(watched[-1]["batch"], watched[-1]["value"], strict=True) if watched else []
-        known = [(number(b), number(v)) for b, v in pairs]
+        known = [(finite(b), finite(v)) for b, v in pairs]
         return [(b, v) for b, v in known if b is not None and v is not None]
-    except (DataError, OSError, KeyError, TypeError, ValueError, AttributeError):
-        return []  # the page already says when curves.json cannot be read
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return []

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from vemrecon.report.beside import COMPARABLE, PUBLISHED, PublishedPart
-from vemrecon.report.columns import ARROWS, Column
+from vemrecon.metrics.catalogue.segmentation import MEASURES
+from vemrecon.metrics.column import Column
+from vemrecon.report.columns import AnyColumn
 from vemrecon.report.footnotes import Footnotes
-from vemrecon.report.judged import UNFAIR, Line, Segmentation
 from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table, environments
-from vemrecon.report.published_line import PublishedLine
+from vemrecon.report.published_table import COMPARABLE, PUBLISHED, PublishedLine, PublishedPart
 from vemrecon.report.row import Row
-from vemrecon.report.segmentation_columns import MEASURES
+from vemrecon.report.segmentation_table import UNFAIR, Line, Segmentation
 
 LEGEND = (
     "Rows are sorted by regime (none, self, isotropic, external: how much a method may see beyond the volume it "
-    "reconstructs), then by PSNR (of the volume; of xy sections in lateral tasks; of held-out ones in native tasks). "
+    "reconstructs), then by the first column in which a value can be better than another. "
     "Bold: best value of the column; costs only where every row ran on the same hardware. ±: sample standard deviation "
     "over seeds. `<=`: the correlation never fell below its threshold, so the resolution is at most this value. Blank "
     "cells carry the mark of their reason."
@@ -29,7 +29,8 @@ def markdown_text(board: Leaderboard) -> str:
     if board.warnings:
         parts.append("\n".join(["**Warnings**", "", *(f"- {escape(line)}" for line in board.warnings)]))
     for table in board.tables:
-        parts += _table(table)
+        parts.append(f"## {escape(table.title)}")
+        parts += [text for panel in PANELS for text in panel(table)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -43,13 +44,13 @@ def escape(text: str) -> str:
     return re.sub(r"([\\`*_\[\]|~#])", r"\\\1", text)
 
 
-def _table(table: Table) -> list[str]:
+def scores_text(table: Table) -> list[str]:
+    """The main table with its footnotes."""
     notes = Footnotes()
     heads = ["method", "regime", *(_heading(c) for c in table.main), "preset", "seeds"]
     lines = [_line(heads), _line(["---", "---", *["---:"] * len(table.main), "---", "---"])]
     lines += [_line(_cells(table, row, notes)) for row in table.rows]
-    texts = [f"## {escape(table.title)}", "\n".join(lines), *_footnotes(notes), escape(provenance(table))]
-    return texts + segmentation_lines(table) + _published(table)
+    return ["\n".join(lines), *_footnotes(notes)]
 
 
 def _footnotes(notes: Footnotes) -> list[str]:
@@ -57,11 +58,11 @@ def _footnotes(notes: Footnotes) -> list[str]:
     return ["  \n".join(lines)] if lines else []
 
 
-def segmentation_lines(table: Table) -> list[str]:
+def segmentation_text(table: Table) -> list[str]:
     """One small table for each thing that was looked for."""
     texts = []
     for found in table.segmentations:
-        heads = [_segmentation_heading(reference, column) for reference, column in found.columns]
+        heads = [_segmentation_heading(column) for column in found.columns]
         texts.append(f"### {escape(found.title)}")
         if heads:
             first = ["method"] if found.fair else ["method", "segmenter"]
@@ -76,9 +77,9 @@ def segmentation_lines(table: Table) -> list[str]:
     return texts
 
 
-def _segmentation_heading(reference: str, column: Column) -> str:
+def _segmentation_heading(column: Column) -> str:
     unit = f" ({column.unit})" if column.unit else ""
-    return f"{MEASURES[column.metric].label}, {reference}{unit} {ARROWS[column.better]}".strip()
+    return f"{MEASURES[column.metric].label}, {column.reference}{unit} {column.better.arrow}".strip()
 
 
 def _segmentation_cells(table: Table, found: Segmentation, line: Line) -> list[str]:
@@ -87,21 +88,22 @@ def _segmentation_cells(table: Table, found: Segmentation, line: Line) -> list[s
     if line.reason:
         return [*first, f"*{escape(line.reason)}*", *[""] * (len(found.columns) - 1)]
     cells = []
-    for _, column in found.columns:
+    for column in found.columns:
         cell, best = line.cells[column.key], (MAIN_RANGE, column.key, line.label) in table.best
         text = f"**{cell.text(column)}**" if best and line.row is not None else cell.text(column)
         cells.append(f"{text} {cell.spread(column)}".strip())
     return first + cells
 
 
-def _published(table: Table) -> list[str]:
+def published_text(table: Table) -> list[str]:
     """Published lines with the main measure of the table; the others are only counted."""
     if not table.published:
         return []
     texts = [f"### Published numbers ({len(table.published)} lines)", PUBLISHED]
-    same = PublishedPart("", tuple(line for line in table.published if table.primary.metric in line.measures))
+    primary = table.primary.metric if isinstance(table.primary, Column) else ""
+    same = PublishedPart("", tuple(line for line in table.published if primary in line.measures))
     if same.lines:
-        measures = {column.metric for column in table.main}
+        measures = {column.metric for column in table.main if isinstance(column, Column)}
         columns, notes = [c for c in same.columns if c.metric in measures], Footnotes()
         heads = ["paper", "method", "supervision", "degradation", *map(_heading, columns), "why not comparable"]
         lines = [_line(heads), _line([*["---"] * 4, *["---:"] * len(columns), "---"])]
@@ -109,7 +111,7 @@ def _published(table: Table) -> list[str]:
         texts += ["\n".join(lines), *_footnotes(notes)]
     rest = len(table.published) - len(same.lines)
     if rest:
-        command = f"vemrecon published --dataset {table.task['dataset']} --scale {table.task['scale']:g}"
+        command = f"vemrecon published --dataset {table.task.dataset} --scale {table.task.scale:g}"
         texts.append(f"{rest} more lines, of other measures: `{command}`")
     return texts
 
@@ -122,9 +124,8 @@ def _published_cells(line: PublishedLine, columns: Sequence[Column], notes: Foot
     return [*map(escape, (*facts, *scores)), escape(first) + (f"<sup>{marks}</sup>" if marks else "")]
 
 
-def _heading(column: Column) -> str:
-    arrow = ARROWS[column.better]
-    return f"{escape(column.heading)} {arrow}".strip()
+def _heading(column: AnyColumn) -> str:
+    return f"{escape(column.heading)} {column.better.arrow}".strip()
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -133,13 +134,13 @@ def _line(cells: Sequence[str]) -> str:
 
 def _cells(table: Table, row: Row, notes: Footnotes) -> list[str]:
     last = [escape(row.preset), escape(row.seeds)]
-    if row.status != "done":
+    if not row.done:
         reason = escape(f"{row.status}: {row.reason or 'no reason recorded'}")
         return [escape(row.label), escape(row.regime), f"*{reason}*", *[""] * (len(table.main) - 1), *last]
     return [escape(row.label), escape(row.regime), *(_cell(table, row, column, notes) for column in table.main), *last]
 
 
-def _cell(table: Table, row: Row, column: Column, notes: Footnotes) -> str:
+def _cell(table: Table, row: Row, column: AnyColumn, notes: Footnotes) -> str:
     cell = row.cells[MAIN_RANGE][column.key]
     text = escape(cell.text(column)).replace("&lt;=", "<=").replace("&gt;=", ">=")
     if (MAIN_RANGE, column.key, row.label) in table.best:
@@ -153,15 +154,14 @@ def _cell(table: Table, row: Row, column: Column, notes: Footnotes) -> str:
 
 def provenance(table: Table) -> str:
     """Versions, commit, hardware and protocol behind a table, on one line."""
-    known = environments(table)
-    identity = table.identity
+    known, task = environments(table), table.task
     words = [
-        f"protocol {identity['protocol']}",
+        f"protocol {table.protocol}",
         f"vemrecon {', '.join(known['vemrecon']) or 'not recorded'}",
         f"commit {', '.join(known['commit']) or 'not recorded'}",
         f"hardware: {'; '.join(known['hardware']) or 'not recorded'}",
-        f"data {short(identity['dataset_digest'])}",
-        f"split {short(identity['split_digest'])}",
+        f"data {short(task.dataset_digest)}",
+        f"split {short(task.split_digest)}",
     ]
     return f"Provenance: {' · '.join(words)}"
 
@@ -169,3 +169,12 @@ def provenance(table: Table) -> str:
 def short(digest: object) -> str:
     """The first characters of a digest, enough to compare by eye."""
     return str(digest)[:12] if digest else "not recorded"
+
+
+PANELS: tuple[Callable[[Table], list[str]], ...] = (
+    scores_text,
+    lambda table: [escape(provenance(table))],
+    segmentation_text,
+    published_text,
+)
+"""What stands below the title of a task, in this order; nothing where there is nothing to show."""

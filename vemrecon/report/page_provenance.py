@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from vemrecon.report.leaderboard import REGIMES, TIMES, Leaderboard, Table, environments
-from vemrecon.report.load import number
-from vemrecon.report.made_with import hardware, told
+from vemrecon.report.environments import hardware, told
+from vemrecon.report.leaderboard import TIMES, Leaderboard, Table, environments, regime_order, task_words
 from vemrecon.report.markdown import short
-from vemrecon.report.viewer import Viewer
+from vemrecon.report.panel import Fragment, Look
 
 
-def regime_order(regime: str) -> int:
-    """Place of a regime in every list."""
-    return REGIMES.index(regime) if regime in REGIMES else len(REGIMES)
+def provenance_panel(table: Table, look: Look) -> Fragment:
+    """Data, versions and hardware behind a table, and every run of it."""
+    return Fragment(look.render("provenance", facts=facts(table), runs=all_runs(table)))
 
 
-def facts(table: Table, viewer: Viewer) -> list[tuple[str, str]]:
+def facts(table: Table) -> list[tuple[str, str]]:
     """What a reader has to know to measure the same again, by name."""
-    task, known, size = table.task, environments(table), viewer.voxel_size
+    task, known, size = table.task, environments(table), table.voxel_size
     found = [
-        ("Data", f"{task['dataset']}, split {task['split']}, {task['kind']}"),
-        ("Degradation", f"{' '.join(table.title.split(' · ')[-1:])}, axis {task['axis']}, scale {task['scale']:g}"),
+        ("Data", f"{task.dataset}, split {task.split}, {task.kind}"),
+        ("Degradation", f"{task_words(task)[-1]}, axis {task.axis}, scale {task.scale:g}"),
         ("Voxel", f" {TIMES} ".join(f"{v:g}" for v in size) + " nm (z, y, x)" if size else ""),
-        ("Protocol", str(table.identity["protocol"])),
-        ("Data digest", short(table.identity["dataset_digest"])),
-        ("Split digest", short(table.identity["split_digest"])),
+        ("Sections", str(table.grid) if table.grid else ""),
+        ("Protocol", str(table.protocol)),
+        ("Data digest", short(task.dataset_digest)),
+        ("Split digest", short(task.split_digest)),
         ("vemrecon", ", ".join(known["vemrecon"])),
         ("Commit", ", ".join(known["commit"])),
         ("Hardware", "; ".join(known["hardware"])),
@@ -42,16 +42,16 @@ def all_runs(table: Table) -> list[dict[str, Any]]:
             lines.append({
                 "label": row.label,
                 "run_id": result.run_id,
-                "status": result.status,
-                "seed": result.spec.get("seed", ""),
+                "status": result.status.value,
+                "seed": result.spec.seed,
                 "preset": row.preset,
-                "precision": result.spec.get("precision", ""),
-                "version": row.spec["method"].get("version", ""),
+                "precision": result.spec.precision,
+                "version": row.spec.method.version,
                 "vemrecon": told(environment, "vemrecon"),
                 "commit": told(environment, "commit"),
                 "torch": told(environment, "torch"),
                 "hardware": hardware(environment),
-                "voxels": f"{voxels:,}" if (voxels := number(result.costs.get("output_voxels"))) is not None else "",
+                "voxels": f"{voxels:,}" if (voxels := result.costs.output_voxels) is not None else "",
             })  # fmt: skip
     return lines
 
@@ -62,7 +62,7 @@ def cards_of(board: Leaderboard) -> list[dict[str, str]]:
     for table in board.tables:
         for row in table.rows:
             card = row.runs[0][1].card
-            texts = {key: str(card.get(key) or "") for key in ("title", "regime", "paper", "citation", "licence")}
+            texts = {key: str(getattr(card, key, "")) for key in ("title", "regime", "paper", "citation", "licence")}
             cards.setdefault(row.method, {"name": row.method, **texts, "link": link_of(texts["paper"])})
     return sorted(cards.values(), key=lambda card: (regime_order(card["regime"]), card["name"]))
 

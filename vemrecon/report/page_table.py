@@ -1,74 +1,100 @@
-"""The main table of a task on the HTML page, and the published lines below it."""
+"""The main table of a task on the page, and the published lines below it."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from vemrecon.report.beside import COMPARABLE, PublishedPart, parts
-from vemrecon.report.columns import APART, ARROWS, MORE, Column
+from vemrecon.report.cells import SIGNS
+from vemrecon.report.columns import AnyColumn, CostColumn
 from vemrecon.report.footnotes import Footnotes
-from vemrecon.report.frame import swatch
-from vemrecon.report.leaderboard import Table
+from vemrecon.report.leaderboard import Table, environments
+from vemrecon.report.panel import Fragment, Look, regimes_of
+from vemrecon.report.published_table import COMPARABLE, PUBLISHED, PublishedPart, papers, parts
 from vemrecon.report.row import Row
 
 RANGES = {"all": "all sections", "span": "between recorded sections only"}
+MORE = "More"
 
 
-def main_table(table: Table, indices: Mapping[str, int]) -> dict[str, Any]:
+def scores_panel(table: Table, look: Look) -> Fragment:
     """Heads and rows of the main table, for each scored range."""
-    columns = tuple(c for c in table.columns if c.group != APART)
-    return {
-        "groups": _groups(columns),
-        "columns": _heads(columns),
-        "more": any(c.group == MORE for c in columns),
-        "ranges": [{"name": n, "words": RANGES.get(n, n), **_body(table, columns, n, indices)} for n in table.ranges],
-    }
+    columns = (*table.columns.main, *table.columns.more)
+    ranges = [
+        {"name": name, "words": RANGES.get(name, name), **_body(table, columns, name, look)} for name in table.ranges
+    ]
+    html = look.render(
+        "table",
+        title=table.title,
+        primary=table.primary.heading,
+        groups=_groups(columns, table.columns.more),
+        columns=_heads(columns, table.columns.more),
+        more=bool(table.columns.more),
+        ranges=ranges,
+        shown=regimes_of(table),
+        mixed=len(environments(table)["hardware"]) > 1,
+    )
+    return Fragment(html)
 
 
-def published_tables(table: Table) -> list[dict[str, Any]]:
-    """Published lines for the page, those with a measure of the table first."""
-    return [_published(part) for part in parts(table) if part.lines]
+def published_panel(table: Table, look: Look) -> Fragment | None:
+    """Published lines, those with a measure of the table first."""
+    if not table.published:
+        return None
+    html = look.render(
+        "published",
+        number=len(table.published),
+        published=[_published(part) for part in parts(table) if part.lines],
+        papers=papers(table.published),
+        published_words=PUBLISHED,
+    )
+    return Fragment(html)
 
 
-def _groups(columns: tuple[Column, ...]) -> list[dict[str, Any]]:
-    return [_group(name, list(same)) for name, same in itertools.groupby(columns, lambda c: c.group)]
+def _groups(columns: Sequence[AnyColumn], more: Sequence[AnyColumn] = ()) -> list[dict[str, Any]]:
+    names = [(MORE if column in more else column.group) for column in columns]
+    found = []
+    for name, same in itertools.groupby(zip(names, columns, strict=True), key=lambda pair: pair[0]):
+        members = [column for _, column in same]
+        unit = next((column.unit for column in members if column.unit), "") if name != MORE else ""
+        found.append({"name": name, "unit": unit, "width": len(members), "more": name == MORE})
+    return found
 
 
-def _group(name: str, columns: Sequence[Column]) -> dict[str, Any]:
-    unit = next((c.unit for c in columns if c.unit), "") if name != MORE else ""
-    return {"name": name, "unit": unit, "width": len(columns)}
-
-
-def _heads(columns: tuple[Column, ...]) -> list[dict[str, Any]]:
-    groups = [column.group for column in columns]
+def _heads(columns: Sequence[AnyColumn], more: Sequence[AnyColumn] = ()) -> list[dict[str, Any]]:
+    groups = [MORE if column in more else column.group for column in columns]
     return [
-        {"column": column, "arrow": ARROWS[column.better], "first": n == 0 or groups[n - 1] != column.group}
+        {
+            "column": column,
+            "label": column.heading if groups[n] == MORE else column.label,
+            "arrow": column.better.arrow,
+            "first": n == 0 or groups[n - 1] != groups[n],
+            "more": groups[n] == MORE,
+        }
         for n, column in enumerate(columns)
     ]
 
 
-def _body(table: Table, columns: Sequence[Column], name: str, indices: Mapping[str, int]) -> dict[str, Any]:
-    import markupsafe
-
+def _body(table: Table, columns: Sequence[AnyColumn], name: str, look: Look) -> dict[str, Any]:
     notes = Footnotes()
     rows = []
     for place, row in enumerate(table.rows):
         entry: dict[str, Any] = {"row": row, "place": place, "cells": [], "swatch": ""}
-        if row.status == "done":
-            entry["swatch"] = markupsafe.Markup(swatch(indices[row.label]))
+        if row.done:
+            entry["swatch"] = look.swatch(row.label)
             entry["cells"] = [_cell(table, row, column, name, notes) for column in columns]
-        entry["seeds"] = ", ".join(str(result.spec.get("seed", "")) for _, result in row.runs)
+        entry["seeds"] = ", ".join(str(result.spec.seed) for _, result in row.runs)
         rows.append(entry)
     return {"rows": rows, "notes": notes.lines}
 
 
-def _cell(table: Table, row: Row, column: Column, name: str, notes: Footnotes) -> dict[str, Any]:
+def _cell(table: Table, row: Row, column: AnyColumn, name: str, notes: Footnotes) -> dict[str, Any]:
     cell = row.cells[name][column.key]
     few = f"n = {cell.count}" if cell.value is not None and cell.count != len(row.runs) else ""
-    reasons = [] if cell.value is None and column.group == MORE else list(cell.notes)
-    exact = [f"{cell.limit}{cell.value!r} {column.unit}".strip()] if cell.value is not None and not column.cost else []
+    reasons = [] if cell.value is None and column in table.columns.more else list(cell.notes)
+    known = cell.value is not None and not isinstance(column, CostColumn)
+    exact = [f"{SIGNS[cell.limit]}{cell.value!r} {column.unit}".strip()] if known else []
     return {
         "sort": "" if cell.value is None else repr(float(cell.value)),
         "text": cell.text(column).replace("<= ", "≤ ").replace(">= ", "≥ "),
@@ -77,7 +103,6 @@ def _cell(table: Table, row: Row, column: Column, name: str, notes: Footnotes) -
         "marks": notes.marks(reasons),
         "title": "; ".join((*exact, *([cell.sections] if cell.sections else []), *cell.notes)),
         "best": (name, column.key, row.label) in table.best,
-        "group": column.group,
     }
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vemrecon.errors import DataError
+from vemrecon.volume import SectionGrid
 
 Section = npt.NDArray[np.uint8]
 PLANES = {"xy": ("y", "x"), "xz": ("z", "x"), "yz": ("z", "y")}
@@ -72,23 +73,22 @@ def _triple(values: npt.NDArray[np.generic] | None) -> tuple[float, float, float
     return (z, y, x) if math.isfinite(z) and math.isfinite(y) and math.isfinite(x) else None
 
 
-def stretch(observed: Section, shape: tuple[int, ...], scale: float, first: float) -> Section:
+def stretch(observed: Section, shape: tuple[int, ...], grid: SectionGrid) -> Section:
     """Repeat the coarse rows or columns of an observed section, so that it lies on the grid of the truth.
 
     Args:
         observed: Section, coarse along one axis or, seen along that axis, along none.
         shape: Shape of the section of the truth.
-        scale: Axial over lateral voxel.
-        first: Voxel of the truth in whose middle section 0 lies: (scale - 1) / 2 for means of blocks.
+        grid: Where the observed sections lie.
 
-    >>> stretch(np.array([[1], [2]], np.uint8), (4, 1), 2.0, first=0.5).ravel().tolist()
+    >>> stretch(np.array([[1], [2]], np.uint8), (4, 1), SectionGrid.slabs(2)).ravel().tolist()
     [1, 1, 2, 2]
-    >>> stretch(np.array([[1], [2]], np.uint8), (4, 1), 2.0, first=0).ravel().tolist()
+    >>> stretch(np.array([[1], [2]], np.uint8), (4, 1), SectionGrid.kept_every(2)).ravel().tolist()
     [1, 2, 2, 2]
     """
     for axis, size in enumerate(shape):
         if observed.shape[axis] != size:
-            where = (np.arange(size) - first) / scale + 0.5
+            where = np.floor(grid.sections_at(np.arange(size)) + 0.5)
             observed = observed.take(np.clip(where.astype(int), 0, observed.shape[axis] - 1), axis)
     return observed
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Any
 
-from vemrecon.errors import DataError
-from vemrecon.files import read_json
+from vemrecon.files import finite
 from vemrecon.report.frame import Frame, style_of, svg_text, ticks
 from vemrecon.report.leaderboard import MAIN_RANGE, Table
-from vemrecon.report.load import artifact, number
+from vemrecon.report.panel import Fragment, Look
 
 LONGEST = 160
 """Sections in one chart: with more of them the teeth of a profile run into each other."""
@@ -46,38 +44,37 @@ class Profile:
         return Profile(self.label, self.index, max(first, self.first), self.mae[a:b], self.error[a:b])
 
 
-def load_profile(path: Path, label: str, index: int) -> Profile | None:
+def profile_of(curves: Mapping[str, Any], label: str, index: int) -> Profile | None:
     """The profile in a run's curves; None if the file holds none."""
     try:
-        found: Any = read_json(path)["slices"][MAIN_RANGE]
-        mae, error = (tuple(number(value) for value in found[part]) for part in ("mae", "error"))
+        found: Any = curves["slices"][MAIN_RANGE]
+        mae, error = (tuple(finite(value) for value in found[part]) for part in ("mae", "error"))
         first = int(found["first"])
-    except (DataError, OSError, KeyError, TypeError, ValueError, AttributeError):
-        return None  # the page already says when curves.json cannot be read
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
     known = len(mae) == len(error) > 1 and any(value is not None for value in mae)
     return Profile(label, index, first, mae, error) if known else None
 
 
-def profile_charts(table: Table, indices: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Absolute and signed error of every row against the position along the degraded axis.
-
-    Returns:
-        Title, note, SVG text and what the pointer reads, for each chart; none where no run has kept its profile.
-    """
-    paths = [(row.label, artifact(*row.runs[0], "curves")) for row in table.done]
-    profiles = [found for label, path in paths if path and (found := load_profile(path, label, indices[label]))]
+def profiles_panel(table: Table, look: Look) -> Fragment | None:
+    """Absolute and signed error of every row against the position along the degraded axis."""
+    found = (profile_of(row.kept.curves, row.label, look.indices[row.label]) for row in table.done)
+    profiles = [profile for profile in found if profile]
     if not profiles:
-        return []
-    axis = str(table.task["axis"])
+        return None
+    axis = table.task.axis
     first, stop, whole = _window(profiles)
     shown = [profile for p in profiles if len((profile := p.between(first, stop)).mae) > 1]
     cut = f"the middle {stop - first} of {whole} voxels" if stop - first < whole else ""
-    titles = {"mae": f"Absolute error along {axis}", "error": f"Signed error along {axis}"}
-    notes = {"mae": cut, "error": "above zero: too bright"}
-    return [
-        {"title": titles[part], "note": notes[part], "svg": _svg(shown, part, axis), "data": _data(shown, part)}
-        for part in PARTS
+    teeth = "recorded sections that a method keeps have no error" if table.grid and table.grid.thin else ""
+    charts = (
+        ("mae", f"Absolute error along {axis}", "; ".join(text for text in (cut, teeth) if text)),
+        ("error", f"Signed error along {axis}", "reconstruction minus truth; above zero: too bright"),
+    )
+    figures = [
+        look.figure(title, _svg(shown, part, axis), note, _data(shown, part), wide=True) for part, title, note in charts
     ]
+    return Fragment("".join(figures), f"Along the degraded axis ({axis})")
 
 
 def _window(profiles: Sequence[Profile]) -> tuple[int, int, int]:

@@ -6,33 +6,18 @@ import csv
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from vemrecon.errors import ConfigError, DataError, unknown
-from vemrecon.protocol import benchmark_folder
-from vemrecon.report.columns import BETTER, Column
+from vemrecon.metrics.column import Better, Column
+from vemrecon.protocol import benchmark_folder, load_yaml
 
 FIELDS = (
     "paper", "table", "dataset", "method", "supervision", "scale", "degradation", "plane", "metric", "value", "std",
     "note",
 )  # fmt: skip
-DATASETS = {"EPFL": ("epfl",), "FIB-25": ("fib25", "fib25s"), "CREMI": ("cremi",)}
-"""Our datasets that hold the same tissue, by the name that papers use."""
-
-PAPERS = {
-    "VEMamba": "Gao & Gao, VEMamba: Efficient Isotropic Reconstruction of Volume Electron Microscopy with "
-    "Axial-Lateral Consistent Mamba, CVPR 2026, arXiv:2603.00887",
-    "IsoVEM": "He et al., IsoVEM: Isotropic Reconstruction for Volume Electron Microscopy Based on Transformer, "
-    "bioRxiv 2023.11.22.567807",
-    "EMGauss": "He et al., EMGauss: Continuous Slice-to-3D Reconstruction via Dynamic Gaussian Modeling in Volume "
-    "Electron Microscopy",
-    "D2R-AENet": "Chen et al., Self-supervised Axial Super-Resolution for Volume Microscopy via Diffusion-Guided "
-    "Structure Distillation, MICCAI",
-    "D2R-DGEAN": "Chen et al., From Diffusion to Resolution: Leveraging 2D Diffusion Models for 3D Super-Resolution "
-    "Task",
-}
-"""Every paper by its name in the file."""
-
 MEASURES = {
     "PSNR": "psnr", "SSIM": "ssim", "FSC_resolution_nm": "fsc", "LPIPS": "lpips", "FSIM": "fsim", "IoU": "iou",
     "Dice": "dice", "ARE": "are", "VOI": "voi",
@@ -41,6 +26,8 @@ MEASURES = {
 
 PLANES = ("volume", "xy", "xz", "yz")
 UNITS = {"psnr": "dB", "fsc": "nm"}
+LOWER = {"fsc", "lpips", "are", "voi"}
+"""Measures of which less is better."""
 PART = re.compile(r"Neuron_\d+")
 
 
@@ -83,10 +70,21 @@ class PublishedScore:
         return found.group() if found else ""
 
 
-def published_file() -> Path:
+def published_file(name: str = "published.csv") -> Path:
     """Where the numbers are: in `leaderboards/` of a checkout, beside the protocol in a wheel."""
-    inside = benchmark_folder() / "published.csv"
-    return inside if inside.is_file() else benchmark_folder().parent / "leaderboards" / "published.csv"
+    inside = benchmark_folder() / name
+    return inside if inside.is_file() else benchmark_folder().parent / "leaderboards" / name
+
+
+@cache
+def published_facts() -> dict[str, Any]:
+    """What is known of the papers, and of what they say about their numbers."""
+    return load_yaml(published_file("published.yaml"))
+
+
+def our_datasets(name: str) -> tuple[str, ...]:
+    """Our datasets that hold the same tissue, by the name that papers use."""
+    return tuple(published_facts()["datasets"].get(name, {}).get("ours", ()))
 
 
 def read_published(path: Path | None = None) -> tuple[PublishedScore, ...]:
@@ -126,7 +124,8 @@ def published_column(key: str) -> Column:
     """The column of published numbers with a key such as psnr/xy."""
     measure, plane = key.split("/")
     label = {ours: theirs.partition("_")[0] for theirs, ours in MEASURES.items()}[measure]
-    return Column(key, label, plane, UNITS.get(measure, ""), BETTER[measure], metric=measure, plane=plane)
+    better = Better.LOW if measure in LOWER else Better.HIGH
+    return Column(measure, plane, label, plane, better, unit=UNITS.get(measure, ""))
 
 
 def column_order(key: str) -> tuple[int, int]:
@@ -150,7 +149,7 @@ def matching(
         ConfigError: If nothing published has such a name, or the scale is not a number.
     """
     found = list(scores)
-    datasets = {name: {name.lower(), *DATASETS.get(name, ())} for name in {s.dataset for s in found}}
+    datasets = {name: {name.lower(), *our_datasets(name)} for name in {s.dataset for s in found}}
     if dataset:
         known = {word for words in datasets.values() for word in words}
         _require("dataset with published numbers", dataset, known)

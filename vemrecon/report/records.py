@@ -6,24 +6,27 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields, replace
 from typing import Any
 
-from vemrecon.bench.result import RunResult
-from vemrecon.files import canonical_json
+from vemrecon.bench.result import Costs, RunResult, Status
+from vemrecon.files import canonical_json, finite
 from vemrecon.report.cells import Cell
-from vemrecon.report.columns import plane_order
-from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table
-from vemrecon.report.load import SCORE_FIELDS, number
-from vemrecon.report.made_with import hardware, told
-from vemrecon.report.published_line import PublishedLine
+from vemrecon.report.columns import AnyColumn, CostColumn, score_order
+from vemrecon.report.environments import hardware, told
+from vemrecon.report.leaderboard import Leaderboard, Table
+from vemrecon.report.load import BOARD_SCHEMA
+from vemrecon.report.published_table import PublishedLine
 from vemrecon.report.row import Row
 
-SCHEMA = 1
-COSTS = ("train_seconds", "reconstruct_seconds", "score_seconds", "peak_memory_bytes", "parameters", "output_voxels")
+COSTS = tuple(f.name for f in fields(Costs))
+SCORE = (
+    "metric", "variant", "plane", "target", "reference", "range", "block", "value", "limit", "unit", "std", "count",
+    "note",
+)  # fmt: skip
 HEADER = (
-    "dataset", "split", "kind", "axis", "scale", "degradation", "degradation_arguments",
-    "method", "method_version", "method_arguments", "regime", "preset", "seed",
-    "metric", "variant", "plane", "range", "block", "value", "unit", "std", "count", "note",
+    "dataset", "split", "kind", "axis", "scale", "degradation", "degradation_arguments", "first_section",
+    "method", "method_version", "method_arguments", "regime", "preset", "seed", *SCORE,
     "status", "reason", "run_id", "protocol", "precision", "dataset_digest", "split_digest",
     "vemrecon", "commit", "python", "torch", "platform", "device", "cpu", "threads", *COSTS,
 )  # fmt: skip
@@ -42,44 +45,41 @@ def csv_text(board: Leaderboard) -> str:
 
 
 def _lines(row: Row, result: RunResult) -> Iterator[dict[str, str]]:
-    task, method, spec = result.spec["task"], result.spec["method"], result.spec
-    degradation = task.get("degradation") or {}
+    spec, task, method = result.spec, result.spec.task, result.spec.method
     run = {
-        **{key: task.get(key) for key in ("dataset", "split", "kind", "axis", "scale")},
-        "degradation": degradation.get("name"),
-        "degradation_arguments": canonical_json(plain(degradation.get("arguments") or {})),
-        "method": method["name"],
-        "method_version": method.get("version"),
-        "method_arguments": canonical_json(plain(method.get("arguments") or {})),
-        **{key: spec.get(key) for key in ("preset", "seed", "protocol", "precision")},
-        **{key: task.get(key) for key in ("dataset_digest", "split_digest")},
+        **{name: getattr(task, name) for name in ("dataset", "split", "kind", "axis", "scale")},
+        "degradation": task.degradation.name,
+        "degradation_arguments": canonical_json(plain(task.degradation.arguments)),
+        "first_section": result.grid.first if result.grid else None,
+        "method": method.name,
+        "method_version": method.version,
+        "method_arguments": canonical_json(plain(method.arguments)),
+        **{name: getattr(spec, name) for name in ("preset", "seed", "protocol", "precision")},
+        **{name: getattr(task, name) for name in ("dataset_digest", "split_digest")},
         "regime": row.regime,
-        **{key: getattr(result, key) for key in ("status", "reason", "run_id")},
-        **{key: told(result.environment, key) for key in HEADER if key in result.environment},
-        **{key: number(result.costs.get(key)) for key in COSTS},
+        **{name: getattr(result, name) for name in ("status", "reason", "run_id")},
+        **{name: told(result.environment, name) for name in HEADER if name in result.environment},
+        **asdict(result.costs),
     }
-    scores = sorted(result.scores, key=_score_order) if result.status == "done" else []
-    for score in scores or [{}]:
-        cells = {key: score.get(key) for key in (*SCORE_FIELDS, "value", "unit", "std", "count", "note")}
-        yield {key: _csv_cell(value) for key, value in {**run, **cells}.items()}
-
-
-def _score_order(score: Mapping[str, Any]) -> tuple[Any, ...]:
-    block = score["block"]
-    return (score["metric"], score["variant"], plane_order(score["plane"]), score["range"], block != "all", block)
+    scores = sorted(result.scores, key=score_order) if result.status == Status.DONE else []
+    for cells in [{name: getattr(score, name) for name in SCORE} for score in scores] or [{}]:
+        yield {name: _csv_cell(value) for name, value in {**run, **cells}.items()}
 
 
 def _csv_cell(value: Any) -> str:
     """Numbers as Python prints them, which is exact; nothing for a missing or infinite value."""
-    if value is None or (isinstance(value, float) and number(value) is None):
+    if value is None or (isinstance(value, float) and finite(value) is None):
         return ""
-    return value if isinstance(value, str) else repr(value)
+    return str(value) if isinstance(value, str) else repr(value)
 
 
 def json_text(board: Leaderboard) -> str:
-    """Nested records: tasks, rows with averaged main scores and costs, and the runs behind every row."""
+    """Nested records: tasks with their columns, rows with averaged scores and costs, and the runs behind every row.
+
+    `read_board` makes the same leaderboard of it.
+    """
     record = {
-        "schema": SCHEMA,
+        "schema": BOARD_SCHEMA,
         "tasks": [_task_record(table) for table in board.tables],
         "warnings": list(board.warnings),
     }
@@ -90,42 +90,47 @@ def _task_record(table: Table) -> dict[str, Any]:
     return {
         "key": table.key,
         "title": table.title,
-        "task": table.task,
-        **table.identity,
+        "task": asdict(table.task),
+        "protocol": table.protocol,
+        "grid": table.grid.as_dict() if table.grid else None,
+        "columns": {column.key: _column_record(table, column) for column in table.columns.every},
         "rows": [_row_record(table, row) for row in table.rows],
         "published": [_published_record(line) for line in table.published],
     }
 
 
-def _row_record(table: Table, row: Row) -> dict[str, Any]:
-    cells = {name: {c.key: _cell_record(row.cells[name][c.key]) for c in table.columns} for name in row.cells}
-    costs = {c.cost: cells[MAIN_RANGE][c.key] for c in table.columns if c.cost} if cells else {}
-    scores = {
-        name: {c.key: {**found[c.key], "unit": c.unit} for c in table.columns if not c.cost}
-        for name, found in cells.items()
+def _column_record(table: Table, column: AnyColumn) -> dict[str, Any]:
+    if isinstance(column, CostColumn):
+        return {"cost": column.cost, "heading": column.heading, "better": column.better, "main": True}
+    return {
+        **{name: getattr(column, name) for name in ("metric", "variant", "plane", "target", "reference", "unit")},
+        **{name: getattr(column, name) for name in ("heading", "better", "help")},
+        "main": column in table.main,
     }
+
+
+def _row_record(table: Table, row: Row) -> dict[str, Any]:
     return {
         "label": row.label,
-        "method": row.spec["method"],
+        "method": asdict(row.spec.method),
         "preset": row.preset,
-        "precision": row.spec.get("precision"),
+        "precision": row.spec.precision,
         "regime": row.regime,
         "status": row.status,
         "reason": row.reason,
-        "scores": scores,
-        "costs": costs,
+        "cells": {
+            name: {column.key: _cell_record(cells[column.key]) for column in table.columns.every}
+            for name, cells in row.cells.items()
+        },
         "best": sorted(f"{name}/{key}" for name, key, label in table.best if label == row.label and row.cells),
-        "runs": [
-            {
-                "run_id": result.run_id,
-                "seed": result.spec.get("seed"),
-                "hardware": hardware(result.environment),
-                "environment": result.environment,
-                "costs": result.costs,
-            }
-            for _, result in row.runs
-        ],
+        "runs": [_run_record(result) for _, result in row.runs],
     }
+
+
+def _run_record(result: RunResult) -> dict[str, Any]:
+    """The result without scores of evaluation blocks, which the CSV has."""
+    whole = tuple(sorted((score for score in result.scores if score.whole), key=score_order))
+    return {**replace(result, scores=whole).as_dict(), "hardware": hardware(result.environment)}
 
 
 def _published_record(line: PublishedLine) -> dict[str, Any]:
@@ -142,13 +147,7 @@ def _published_record(line: PublishedLine) -> dict[str, Any]:
 
 
 def _cell_record(cell: Cell) -> dict[str, Any]:
-    return {
-        "value": cell.value,
-        "std": cell.std,
-        "count": cell.count,
-        "limit": cell.limit.strip(),
-        "notes": list(cell.notes),
-    }
+    return {name: getattr(cell, name) for name in ("value", "std", "count", "limit", "notes")}
 
 
 def plain(value: Any) -> Any:
@@ -161,4 +160,4 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    return None if isinstance(value, float) and number(value) is None else value
+    return None if isinstance(value, float) and finite(value) is None else value

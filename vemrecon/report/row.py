@@ -1,13 +1,64 @@
-"""`Row`: one method of a table."""
+"""`Row`: one method of a table, and what its runs have kept beside their scores."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from vemrecon.bench.result import RunResult, Status
+from vemrecon.bench.spec import RunSpec
+from vemrecon.errors import DataError
+from vemrecon.files import read_json
 from vemrecon.report.cells import Cell
-from vemrecon.report.load import Run
+from vemrecon.report.load import Run, artifact
+from vemrecon.report.pictures import Sections, load_sections
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Files that a run keeps for the page; read when they are asked for, and once."""
+
+    folder: Path
+    result: RunResult
+
+    @cached_property
+    def _curves(self) -> tuple[Mapping[str, Any], str]:
+        path = artifact(self.folder, self.result, "curves")
+        if path is None:
+            return {}, ""
+        try:
+            found = read_json(path)
+            return (found, "") if isinstance(found, Mapping) else ({}, "curves: not what a run leaves")
+        except (DataError, OSError) as error:
+            return {}, str(error).replace(str(path), "curves")
+
+    @property
+    def curves(self) -> Mapping[str, Any]:
+        """What explains the scores; empty if nothing is there that can be read."""
+        return self._curves[0]
+
+    @cached_property
+    def _sections(self) -> tuple[Sections | None, str]:
+        path = artifact(self.folder, self.result, "sections")
+        if path is None:
+            return None, ""
+        try:
+            return load_sections(path), ""
+        except DataError as error:
+            return None, str(error)
+
+    @property
+    def sections(self) -> Sections | None:
+        """Sections of truth, observed volume and reconstruction."""
+        return self._sections[0]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One line for each file that cannot be read."""
+        return tuple(problem for problem in (self._curves[1], self._sections[1]) if problem)
 
 
 @dataclass(frozen=True)
@@ -17,30 +68,40 @@ class Row:
     label: str
     """Unique in the table."""
     regime: str
-    status: str
+    status: Status
     reason: str
     runs: tuple[Run, ...]
     """Sorted by seed; the first one stands for the row where only one can be shown."""
     cells: Mapping[str, Mapping[str, Cell]] = field(default_factory=dict)
     """Cells by range and column key."""
 
+    @cached_property
+    def kept(self) -> Kept:
+        """What the first run has kept."""
+        return Kept(*self.runs[0])
+
     @property
-    def spec(self) -> Mapping[str, Any]:
+    def done(self) -> bool:
+        """Whether it has scores."""
+        return self.status == Status.DONE
+
+    @property
+    def spec(self) -> RunSpec:
         """Specification of the first run."""
         return self.runs[0][1].spec
 
     @property
     def method(self) -> str:
         """Name of the method."""
-        return str(self.spec["method"]["name"])
+        return self.spec.method.name
 
     @property
     def preset(self) -> str:
         """Name of the preset."""
-        return str(self.spec.get("preset") or "")
+        return self.spec.preset
 
     @property
     def seeds(self) -> str:
         """Seeds and, if there are several, their number."""
-        seeds = [str(result.spec.get("seed", "")) for _, result in self.runs]
+        seeds = [str(result.spec.seed) for _, result in self.runs]
         return ", ".join(seeds) + (f" (n = {len(seeds)})" if len(seeds) > 1 else "")

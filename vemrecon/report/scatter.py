@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping
 from html import escape
 
-from vemrecon.report.columns import seconds_text
+from vemrecon.report.columns import CostColumn, seconds_text
 from vemrecon.report.frame import Frame, marker, svg_text, ticks
-from vemrecon.report.leaderboard import MAIN_RANGE, Table
+from vemrecon.report.leaderboard import MAIN_RANGE, Table, environments
+from vemrecon.report.panel import Fragment, Look
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels of the chart."""
@@ -20,12 +21,21 @@ TIMES = {0.01: "10 ms", 0.1: "0.1 s", 1: "1 s", 10: "10 s", 60: "1 min", 600: "1
          360000: "100 h", 3.6e6: "1000 h"}  # fmt: skip
 
 
+def cost_panel(table: Table, look: Look) -> Fragment | None:
+    """The main score against the time that it takes."""
+    svg = scatter_svg(table, look.indices)
+    note = "different hardware" if len(environments(table)["hardware"]) > 1 else ""
+    return Fragment(look.figure("Cost against quality", svg, note), "Curves", small=True) if svg else None
+
+
 def scatter_svg(table: Table, indices: Mapping[str, int]) -> str:
-    """The main score (PSNR) against the seconds of training and reconstruction; empty with fewer than two points."""
-    points = []
+    """The main score against the seconds of training and reconstruction; empty with fewer than two points."""
+    points, column = [], table.primary
+    if isinstance(column, CostColumn):
+        return ""
     for row in table.done:
         cells = row.cells[MAIN_RANGE]
-        train, reconstruct, quality = (cells[k].value for k in ("cost/train", "cost/reconstruct", table.primary.key))
+        train, reconstruct, quality = (cells[k].value for k in ("cost/train", "cost/reconstruct", column.key))
         if quality is not None and reconstruct is not None and reconstruct > 0:
             points.append((row.label, (train or 0.0) + reconstruct, quality))
     if len(points) < 2:
@@ -38,13 +48,20 @@ def scatter_svg(table: Table, indices: Mapping[str, int]) -> str:
     frame = Frame(x, (bottom - edge, top + edge), margin=(20, 16, 46, 54), log_x=True)
     x_ticks = [(seconds, words) for seconds, words in TIMES.items() if x[0] <= seconds <= x[1]]
     y_ticks = [(value, f"{value:g}") for value in ticks(*frame.y)]
-    parts = [frame.axes(x_ticks, y_ticks, "training and reconstruction", table.primary.heading)]
+    parts = [frame.axes(x_ticks, y_ticks, "training and reconstruction", column.heading)]
     places = {label: (frame.px(seconds), frame.py(quality)) for label, seconds, quality in points}
     taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in places.values()]
-    for label, seconds, quality in sorted(points, key=lambda p: (-p[2], p[1], p[0])):
+    texts = {label: f"{column.text(quality)} {column.unit}".strip() for label, _, quality in points}
+    for label, seconds, _ in sorted(points, key=lambda p: (column.better.badness(p[2]), p[1], p[0])):
         parts.append(_label(frame, label, places[label], taken))
-        parts.append(marker(indices[label], *places[label], f"{label}: {quality:.2f} dB, {seconds_text(seconds)}"))
-    values = ", ".join(f"{label} {quality:.2f} dB in {seconds_text(seconds)}" for label, seconds, quality in points)
+        parts.append(
+            marker(
+                indices[label],
+                *places[label],
+                f"{label}: {texts[label]}, {seconds_text(seconds)}",
+            )
+        )
+    values = ", ".join(f"{label} {texts[label]} in {seconds_text(seconds)}" for label, seconds, quality in points)
     described = escape(f"Cost against quality: {values}")
     size = f"0 0 {frame.width} {frame.height}"
     return f'<svg class="chart" viewBox="{size}" role="img" aria-label="{described}">{"".join(parts)}</svg>'

@@ -18,12 +18,6 @@ GAP = 3
 """Characters between two columns: padding on both sides and the divider."""
 
 FIRST = ("method", "regime", "seeds")
-PRIORITY = (
-    "psnr/volume", "holdout/psnr", "holdout/gain", "isotropy/continuity", "isotropy/power", "ssim/mean", "frc/y",
-    "fsc/axial", "fsc/ratio", "psnr/xy", "cost/reconstruct", "psnr/xz", "ssim/volume", "cost/train", "fsc/lateral",
-    "psnr/yz", "cost/memory", "cost/parameters", "ssim/xy", "ssim/xz", "ssim/yz",
-)  # fmt: skip
-"""Columns from the most to the least important; a narrow terminal shows the first ones that fit."""
 
 
 def print_table(report: Report | Leaderboard, console: Console | None = None) -> None:
@@ -46,8 +40,8 @@ def print_table(report: Report | Leaderboard, console: Console | None = None) ->
         if table.done:
             console.print(_render(table, console.width))
         for row in table.rows:
-            if row.status != "done":
-                line = Text("  ").append(row.label, style="bold").append(f" {row.status}", style="red")
+            if not row.done:
+                line = Text("  ").append(row.label, style="bold").append(f" {row.status.value}", style="red")
                 console.print(line.append(f" (seed {row.seeds}): {row.reason or 'no reason recorded'}"))
         console.print(Text(provenance(table), style="dim"))
 
@@ -62,7 +56,7 @@ def _render(table: Table, width: int) -> Any:
     first = [(row.label, row.regime, str(len(row.runs))) for row in table.done]
     room = width - 1 - sum(GAP + max(map(len, cells)) for cells in zip(FIRST, *first, strict=True))
     shown = []
-    for key in sorted(heads, key=lambda k: PRIORITY.index(k) if k in PRIORITY else len(PRIORITY)):
+    for key in (column.key for column in sorted(table.main, key=lambda column: column.rank)):
         needed = GAP + max(*map(len, heads[key].split("\n")), *(text.cell_len for text in texts[key]))
         if needed <= room:
             shown.append(key)
@@ -80,7 +74,7 @@ def _render(table: Table, width: int) -> Any:
 def _text(table: Table, row: Row, key: str) -> Text:
     from rich.text import Text
 
-    column = next(c for c in table.columns if c.key == key)
+    column = next(c for c in table.main if c.key == key)
     cell = row.cells[MAIN_RANGE][key]
     text = " ".join(part for part in (cell.text(column), cell.spread(column)) if part)
     return Text(text, style="bold green" if (MAIN_RANGE, key, row.label) in table.best else "")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vemrecon.errors import DataError
 from vemrecon.report.leaderboard import MAIN_RANGE, TIMES, Table
-from vemrecon.report.load import artifact
+from vemrecon.report.panel import Fragment, Look
 from vemrecon.report.pictures import (
     PLANES,
     Section,
@@ -22,7 +21,7 @@ from vemrecon.report.pictures import (
     error_png,
     grey_png,
     length_text,
-    load_sections,
+    scale_bar,
     stretch,
 )
 from vemrecon.report.row import Row
@@ -80,6 +79,22 @@ class _Found:
     warnings: list[str] = field(default_factory=list)
 
 
+def viewer_panel(table: Table, look: Look) -> Fragment | None:
+    """Sections of truth, observed volume, reconstructions and their errors."""
+    viewer = build_viewer(table)
+    if not viewer.planes:
+        return Fragment("", warnings=viewer.warnings) if viewer.warnings else None
+    bars = {view.plane: _bar(view.width_nm) for view in viewer.planes}
+    return Fragment(look.render("viewer", viewer=viewer, scale_bars=bars), warnings=viewer.warnings)
+
+
+def _bar(width_nm: float | None) -> dict[str, Any] | None:
+    if not width_nm:
+        return None
+    length = scale_bar(width_nm)
+    return {"percent": round(100 * length / width_nm, 3), "label": length_text(length)}
+
+
 def build_viewer(table: Table) -> Viewer:
     """Read the sections of the first run of every row, and make the pictures."""
     found = _find(table)
@@ -100,15 +115,10 @@ def build_viewer(table: Table) -> Viewer:
 def _find(table: Table) -> _Found:
     found = _Found()
     for row in table.done:
-        folder, result = row.runs[0]
-        path = artifact(folder, result, "sections")
-        if path is None:
-            found.missing.append(row.label)
-            continue
-        try:
-            sections = load_sections(path)
-        except DataError as error:
-            found.warnings.append(f"{table.title}, {row.label}: {error}")
+        sections = row.kept.sections
+        if sections is None:
+            if not row.kept.problems:
+                found.missing.append(row.label)
             continue
         if not _fits(sections):
             found.warnings.append(f"{table.title}, {row.label}: reconstruction and truth differ in size; not drawn")
@@ -147,7 +157,7 @@ def _plane(
     if truth is not None:
         panels.append(_panel("truth", "Truth", where, truth))
     if observed is not None:
-        wide = stretch(observed, shape, float(table.task["scale"]), first_recorded(table.task))
+        wide = stretch(observed, shape, table.grid) if table.grid else observed
         caption = "recorded sections, each repeated" if observed.shape != shape else "nearest recorded section"
         caption = f"{caption} ({_size(observed.shape)} voxels)"
         panels.append(_panel("observed", "Observed", where, wide, caption))
@@ -182,19 +192,6 @@ def _plane(
     )
 
 
-def first_recorded(task: Mapping[str, Any]) -> float:
-    """Voxel of the truth in whose middle the first recorded section lies.
-
-    >>> first_recorded({"scale": 8, "degradation": {"name": "subsample", "arguments": {"offset": 2}}})
-    2.0
-    >>> first_recorded({"scale": 8, "degradation": {"name": "average", "arguments": {}}})
-    3.5
-    """
-    facts = task.get("degradation") or {}
-    kept = facts.get("name") == "subsample"
-    return float((facts.get("arguments") or {}).get("offset", 0)) if kept else (float(task["scale"]) - 1) / 2
-
-
 def _panel(role: str, label: str, where: str, section: Section, caption: str = "") -> Panel:
     return Panel(role, label, f"{label}, {where}", address_of(grey_png(centre(section))), caption)
 
@@ -214,15 +211,15 @@ def _where(plane: str, sections: Sections) -> str:
 
 
 def quality(table: Table, row: Row, plane: str) -> str:
-    """The scores of this plane, as the table has them."""
+    """PSNR and SSIM of this plane, as the table has them."""
     words = []
     for key in (f"psnr/{plane}", f"ssim/{plane}"):
-        column = next((c for c in table.columns if c.key == key), None)
+        column = next((c for c in table.columns.every if c.key == key), None)
         if column is None:
             continue
         text = row.cells[MAIN_RANGE][key].text(column)
         if text:
-            words.append(f"{text} {column.unit}".strip() if column.unit else f"SSIM {text}")
+            words.append(f"{text} {column.unit}" if column.unit else f"{column.group} {text}")
     return " · ".join(words)
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vemrecon.files import atomic_write
-from vemrecon.report.beside import with_published
 from vemrecon.report.leaderboard import Leaderboard, build
-from vemrecon.report.load import Run, read_runs, usable
+from vemrecon.report.load import Run, once, read_runs
 from vemrecon.report.markdown import markdown_text
 from vemrecon.report.page import html_text
+from vemrecon.report.published_table import with_published
 from vemrecon.report.records import csv_text, json_text
 from vemrecon.report.segmentation import with_segmentations
 
@@ -40,7 +40,7 @@ def write_report(runs: Path, out: Path, results: Iterable[Run] | None = None) ->
     Raises:
         ConfigError: If a file cannot be written.
     """
-    found, warnings = read_runs(runs) if results is None else usable(results, runs)
+    found, warnings = read_runs(runs) if results is None else once(results, runs)
     board = with_segmentations(with_published(build(found, warnings)))
     page, more = html_text(board)
     board = Leaderboard(board.tables, (*board.warnings, *more))

@@ -113,9 +113,7 @@ def _rows(found: dict[str, dict[str, Score]], count: int) -> list[Score]:
 def _row(
     variant: str, value: float | None, unit: str, std: float | None = None, count: int | None = None, note: str = ""
 ) -> Score:
-    return Score(
-        "holdout", variant, "xy", "all", "all", value, unit, std, count, note, reference=Reference.RECORDED
-    )
+    return Score("holdout", variant, "xy", "all", "all", value, unit, std, count, note, reference=Reference.RECORDED)
 
 
 SPEC = MetricSpec(

@@ -6,14 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from string import ascii_uppercase
 
+from vemrecon.metrics.catalogue.segmentation import MEASURES
+from vemrecon.metrics.column import Column
+from vemrecon.metrics.score import Reference
 from vemrecon.report.cells import Cell
-from vemrecon.report.columns import Column
-from vemrecon.report.judges import FLOOR, Judge
 from vemrecon.report.row import Row
-from vemrecon.report.segmentation_columns import BREAKS_OF_NEURONS, MEASURES
+from vemrecon.report.segmenter_record import FLOOR, SegmenterRecord
 
 CEILING_LABEL, FLOOR_LABEL = "truth (ceiling)", "bicubic (floor)"
 METHOD = "method"
+BREAKS_OF_NEURONS = (
+    "parts of at least 100 voxels that are too many or too few, mean over the labelled neurons; "
+    "neurons grown together show in VOI merge instead"
+)
+"""Of a segmentation into neurons, breaks are counted inside each of them."""
 UNFAIR = (
     "The rows were judged by different segmenters, so that their numbers cannot be compared with each other, and no "
     "best value is marked."
@@ -53,10 +59,10 @@ class Segmentation:
 
     what: str
     """Empty where a dataset has no labels."""
-    columns: tuple[tuple[str, Column], ...]
-    """Columns with any value, with what they compare with: labels or truth."""
+    columns: tuple[Column, ...]
+    """Columns with any value, those against labels first."""
     lines: tuple[Line, ...]
-    judges: tuple[Judge, ...]
+    judges: tuple[SegmenterRecord, ...]
     """All that judged any line, in the order of their letters."""
 
     @property
@@ -72,7 +78,7 @@ class Segmentation:
     @property
     def meanings(self) -> tuple[tuple[str, str], ...]:
         """Labels of the measures that are shown, with what they mean."""
-        shown = dict.fromkeys(column.metric for _, column in self.columns)
+        shown = dict.fromkeys(column.metric for column in self.columns)
         words = {metric: MEASURES[metric].words for metric in shown}
         if "are" in words and "breaks" in words:
             words["breaks"] = BREAKS_OF_NEURONS
@@ -86,3 +92,14 @@ class Segmentation:
             words = judge.words() + (f"; looked at {place}" if place else "")
             lines.append(words if self.fair else f"{letter}: {words}")
         return tuple(lines)
+
+
+def shown_in(column: Column) -> bool:
+    """Whether a column is one of these tables; the files hold all."""
+    measure = MEASURES.get(column.metric)
+    return measure is not None and column.plane == "volume" and column.reference in measure.references
+
+
+def column_order(column: Column) -> tuple[int, int]:
+    """Sort key: labels first, measures in their usual order."""
+    return (column.reference != Reference.LABELS, list(MEASURES).index(column.metric))

@@ -1,16 +1,14 @@
-"""`Judge`: the segmenter that looked at a reconstruction, and what it scores on the truth and on the floor."""
+"""`SegmenterRecord`: the segmenter that looked at a reconstruction, as its run has written it down."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from vemrecon.errors import DataError
-from vemrecon.files import read_json
+from vemrecon.files import finite
+from vemrecon.metrics.score import Reference, Score
 from vemrecon.report.columns import count_text, seconds_text
-from vemrecon.report.load import SCORE_FIELDS, number
 
 CEILING, FLOOR = "truth", "bicubic"
 """References that are segmented once for all runs of a task: no method gets past one, each should beat the other."""
@@ -18,16 +16,16 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 @dataclass(frozen=True)
-class Judge:
-    """A trained segmenter as the runs that it judged have written it down."""
+class SegmenterRecord:
+    """A trained segmenter, and what it scores on the truth and on the floor."""
 
     weights: str
     """sha256."""
     facts: Mapping[str, Any]
     region: tuple[tuple[int, ...], tuple[int, ...]] | None
     """First voxel and one past the last, z-y-x, of what is segmented."""
-    references: Mapping[str, Mapping[tuple[str, str], float]]
-    """Scores of `CEILING` and `FLOOR`, by metric and variant."""
+    references: Mapping[str, Mapping[tuple[str, Reference], float]]
+    """Scores of `CEILING` and `FLOOR`, by metric and what they compare with."""
 
     @property
     def short(self) -> str:
@@ -37,11 +35,11 @@ class Judge:
     def words(self) -> str:
         """What it is and how it was trained, on one line."""
         facts = self.facts
-        voxels, parameters = number(facts.get("voxels")), number(facts.get("parameters"))
+        voxels, parameters = finite(facts.get("voxels")), finite(facts.get("parameters"))
         learned = f"learned on {facts.get('dataset', 'unknown data')}"
         places = ", ".join(_place(part) for part in facts.get("learned_from", ()))
         learned += f" ({places or 'unknown regions'}; {count_text(voxels)} true voxels)" if voxels else ""
-        batches, seconds, loss = (number(facts.get(name)) for name in ("batches", "seconds", "loss"))
+        batches, seconds, loss = (finite(facts.get(name)) for name in ("batches", "seconds", "loss"))
         parts = [
             f"preset {facts.get('preset', 'unknown')}",
             learned,
@@ -86,31 +84,25 @@ def _recipe(recipe: Any) -> str:
     return f"recipe{version}: {', '.join(words)}"
 
 
-def read_judges(path: Path) -> dict[str, Judge]:
-    """The judges in a run's curves, by what they look for; none if the file holds nothing of the kind."""
+def segmenter_records(curves: Mapping[str, Any]) -> dict[str, SegmenterRecord]:
+    """The segmenters in a run's curves, by what they look for; none if there is nothing of the kind."""
     try:
-        found: Any = read_json(path)["segmentation"]
-        return {str(what): _judge(entry) for what, entry in found.items()}
-    except (DataError, OSError, KeyError, TypeError, ValueError, AttributeError):
-        return {}  # the page already says when curves.json cannot be read
+        return {str(what): _record(entry) for what, entry in curves["segmentation"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return {}
 
 
-def _judge(entry: Any) -> Judge:
+def _record(entry: Any) -> SegmenterRecord:
     facts, corners = dict(entry["segmenter"]), entry.get("region")
     region = None
     if corners:
         start, stop = (tuple(int(n) for n in corner) for corner in corners)
         region = (start, stop)
-    references = {name: _scores(rows) for name, rows in entry["references"].items()}
-    return Judge(str(facts["weights_sha256"]), facts, region, references)
+    references = {name: _values(rows) for name, rows in entry["references"].items()}
+    return SegmenterRecord(str(facts["weights_sha256"]), facts, region, references)
 
 
-def _scores(rows: Any) -> dict[tuple[str, str], float]:
-    """Values of score rows of the whole region."""
-    found = {}
-    for row in rows:
-        metric, variant, *rest = (row[field] for field in SCORE_FIELDS)
-        value = number(row.get("value"))
-        if value is not None and rest == ["volume", "all", "all"]:
-            found[str(metric), str(variant)] = float(value)
-    return found
+def _values(rows: Any) -> dict[tuple[str, Reference], float]:
+    """Values of scores of the whole region."""
+    scores = [Score.from_dict(row) for row in rows]
+    return {(s.metric, s.reference): s.value for s in scores if s.value is not None and s.whole}
