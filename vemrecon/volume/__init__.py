@@ -1,8 +1,19 @@
 """What a volume is: voxels, regions, and lazy reading of every usual format."""
 
 from vemrecon.volume.formats import open_volume, output_format
+from vemrecon.volume.grid import SectionGrid
 from vemrecon.volume.region import Region
 from vemrecon.volume.volume import Grid, Volume, quantise, require_content
 from vemrecon.volume.voxels import VoxelSize
 
-__all__ = ["Grid", "Region", "Volume", "VoxelSize", "open_volume", "output_format", "quantise", "require_content"]
+__all__ = [
+    "Grid",
+    "Region",
+    "SectionGrid",
+    "Volume",
+    "VoxelSize",
+    "open_volume",
+    "output_format",
+    "quantise",
+    "require_content",
+]
