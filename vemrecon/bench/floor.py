@@ -11,7 +11,7 @@ FLOOR = "bicubic"
 """The training-free method that every other one should beat."""
 
 
-def floor_volume(scene: Scene, scale: float, path: Path) -> Volume:
+def floor_volume(scene: Scene, path: Path) -> Volume:
     """The reconstruction of a scene by `FLOOR`, written to a path."""
     from vemrecon.infer.reconstruct import reconstruct_volume
     from vemrecon.methods.build import build_method
@@ -19,6 +19,6 @@ def floor_volume(scene: Scene, scale: float, path: Path) -> Volume:
 
     kind, _, presets = method_entry(FLOOR).resolved()
     arguments = choose_preset(FLOOR, "default", presets)[1]
-    method = build_method(kind, FLOOR, arguments, scale=scale, grid=scene.observed.grid, seed=0)
-    reconstruct_volume(method.eval(), scene.observed, scale, path, like=scene.like, axis=scene.axis)
+    method = build_method(kind, FLOOR, arguments, grid=scene.observed.require_grid(), seed=0)
+    reconstruct_volume(method.eval(), scene.observed, path, like=scene.like, axis=scene.axis)
     return open_volume(path, intensity_range=scene.like.intensity_range)

@@ -20,7 +20,7 @@ from vemrecon.metrics.evaluate import evaluate
 from vemrecon.metrics.native import isotropy_scores, missing, native_score
 from vemrecon.metrics.score import Score
 from vemrecon.metrics.uncertainty import NO_SPREAD, uncertainty_scores
-from vemrecon.volume import Region, Volume, VoxelSize, open_volume
+from vemrecon.volume import Region, SectionGrid, Volume, VoxelSize, open_volume
 
 Float32 = NDArray[np.float32]
 UNCERTAINTY = (("mean", "volume", "grey"), ("p99", "volume", "grey"))
@@ -38,7 +38,6 @@ def score_native(
     observed: Volume,
     reconstruction: Volume,
     spread: Volume | None,
-    scale: float,
     metrics: Sequence[str],
     defects: Sequence[int],
     scratch: Path,
@@ -50,10 +49,9 @@ def score_native(
     Args:
         method: Ready to reconstruct; held-out and removed sections are reconstructed with it.
         name: Of the method, for messages.
-        observed: The anisotropic volume.
+        observed: The anisotropic volume, with its grid.
         reconstruction: What the method made of it.
         spread: Its uncertainty, if it has one.
-        scale: Sections made of each one.
         metrics: Names out of `KIND_METRICS["native"]`.
         defects: Damaged sections.
         scratch: Folder for intermediate volumes; removed at the end.
@@ -66,9 +64,9 @@ def score_native(
         rows += missing("inpainting", INPAINTING, size) if "inpainting" in metrics else ()
         metrics = [metric for metric in metrics if metric not in ("holdout", "inpainting")]
     if "holdout" in metrics:
-        rows += holdout_scores(method, observed, scale, defects, scratch, device, lambda share: progress(0.7 * share))
+        rows += holdout_scores(method, observed, defects, scratch, device, lambda share: progress(0.7 * share))
     if "isotropy" in metrics:
-        rows += isotropy_scores(reconstruction, scale)
+        rows += isotropy_scores(reconstruction, observed.require_grid().scale)
     progress(0.8)
     if "uncertainty" in metrics and spread is not None:
         rows += uncertainty_scores(spread)
@@ -91,7 +89,6 @@ def too_large(observed: Volume) -> str:
 def holdout_scores(
     method: Method,
     observed: Volume,
-    scale: float,
     defects: Sequence[int],
     scratch: Path,
     device: str,
@@ -99,7 +96,7 @@ def holdout_scores(
 ) -> list[Score]:
     """Every second section dropped, and predicted from the others at its own place.
 
-    The method sees the remaining stack as if it were the observed one and makes `scale` sections of each; what it
+    The method sees the remaining stack as if it were the observed one and makes as many sections of each; what it
     makes at the centre of a dropped section is compared with it. Beside it stands the mean of the two neighbours.
 
     Source: datasets.md, reference-free measures; metrics.md, section 7.
@@ -112,9 +109,9 @@ def holdout_scores(
     kept = plain(observed, voxels[::2], size)
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    reconstruct_volume(method, kept, scale, scratch / "kept.zarr", like=kept, device=device, progress=progress)
+    reconstruct_volume(method, kept, scratch / "kept.zarr", like=kept, device=device, progress=progress)
     made = open_volume(scratch / "kept.zarr")
-    predicted = np.stack([between(made, (z - 1) // 2, scale, observed.grid) for z in dropped])
+    predicted = np.stack([between(made, (z - 1) // 2, observed.require_grid()) for z in dropped])
     neighbours = np.stack([0.5 * (voxels[z - 1] + voxels[z + 1]) for z in dropped])
     found = {"": section_means(voxels[dropped], predicted), "_neighbours": section_means(voxels[dropped], neighbours)}
     shutil.rmtree(scratch, ignore_errors=True)
@@ -131,12 +128,12 @@ def holdout_scores(
 
 def plain(volume: Volume, voxels: Float32, size: VoxelSize | None) -> Volume:
     """A volume of voxels in memory, with the sections' grid."""
-    return replace(volume, array=voxels, voxel_size=size, intensity_range=(0.0, 1.0), origin=(0, 0, 0), extent=None)
+    return replace(volume, array=voxels, voxel_size=size, intensity_range=(0.0, 1.0), start=(0, 0, 0), extent=None)
 
 
-def between(made: Volume, k: int, scale: float, grid: str) -> Float32:
+def between(made: Volume, k: int, grid: SectionGrid) -> Float32:
     """The reconstruction half-way between observed sections k and k + 1, shape (y, x)."""
-    at = (k + 1) * scale - 0.5 if grid == "centred" else (k + 0.5) * scale
+    at = grid.halfway(k)
     low = math.floor(at)
     share = at - low
     pair = made.read(Region((low, 0, 0), (low + (2 if share else 1), *made.shape[1:])))

@@ -34,9 +34,8 @@ def method_of(folder: RunFolder) -> Method:
 
     spec = folder.spec
     kind = method_entry(spec.method["entry"]).load()
-    grid = task_degradation(folder).grid
     name, arguments = spec.method["name"], spec.method["arguments"]
-    return build_method(kind, name, arguments, scale=spec.task.scale, grid=grid, seed=spec.seed)
+    return build_method(kind, name, arguments, grid=task_degradation(folder).grid, seed=spec.seed)
 
 
 def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Progress) -> None:
@@ -72,7 +71,7 @@ def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Pr
             "method": folder.spec.method["entry"],
             "arguments": folder.spec.method["arguments"],
             "scale": folder.spec.task.scale,
-            "grid": task_degradation(folder).grid,
+            "grid": task_degradation(folder).grid.as_dict(),
         }
         save_weights(method, folder.path / "weights.safetensors", trained_parts(method), facts)
         if not finished:
@@ -112,7 +111,6 @@ def reconstruct(folder: RunFolder, job: Job, method: Method, scene: Scene, progr
     reconstruct_volume(
         method,
         scene.observed,
-        folder.spec.task.scale,
         path,
         like=scene.like,
         axis=scene.axis,
@@ -155,7 +153,6 @@ def score(folder: RunFolder, job: Job, method: Method, scene: Scene, progress: P
             scene.observed,
             made,
             spread,
-            spec.task.scale,
             spec.metrics,
             job.defects,
             folder.path / "holdout",
@@ -179,7 +176,7 @@ def score(folder: RunFolder, job: Job, method: Method, scene: Scene, progress: P
             found, beside = score_tracks(folder, job, scene, made, progress)
             rows, curves = [*rows, *found], curves | beside
     write_json(folder.path / "curves.json", curves | {"training": training_curves(folder)})
-    write_sections(folder.path / "sections.npz", scene, made, spec.task.scale)
+    write_sections(folder.path / "sections.npz", scene, made)
     return list(rows)
 
 

@@ -17,6 +17,7 @@ from vemrecon.metrics.score import Score
 from vemrecon.metrics.uncertainty import NO_SPREAD, calibration, uncertainty_scores
 from vemrecon.metrics.whole_sections import ALL_PLANES
 from vemrecon.volume import Region, Volume
+from vemrecon.volume.region import triple
 
 LATERAL_PLANES = {"psnr": ("xy", "volume")}
 """Planes of a metric that mean something in a lateral task; of every other metric, xy alone."""
@@ -90,16 +91,18 @@ def scored_ranges(
 ) -> tuple[dict[str, Region], list[int]]:
     """Scored ranges, and the positions along the coarse axis that were copied from the input.
 
-    `all` is everything. Where sections were kept, `span` ends at the last kept one: none in it is extrapolated.
+    `all` is everything. Where sections were kept, `span` is from the first to the last kept one: none in it is
+    extrapolated.
     """
     ranges = {"all": truth.whole}
-    if degradation.grid == "centred":
+    positions = degradation.grid.kept(observed)
+    if positions is None:
         return ranges, []
-    kept = [round(z) for z in degradation.positions(observed)]
-    stop = list(truth.shape)
-    stop[axis] = kept[-1] + 1
-    ranges["span"] = Region.whole(stop)
-    return ranges, kept if degradation.name == "subsample" else []
+    kept = positions.tolist()
+    start, stop = [0, 0, 0], list(truth.shape)
+    start[axis], stop[axis] = kept[0], kept[-1] + 1
+    ranges["span"] = Region(triple(start), triple(stop))
+    return ranges, kept if degradation.keeps_truth else []
 
 
 def evaluation_blocks(whole: Region) -> dict[str, Region]:

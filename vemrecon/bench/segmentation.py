@@ -14,7 +14,6 @@ from vemrecon.bench.floor import FLOOR, floor_volume
 from vemrecon.bench.job import Job
 from vemrecon.bench.labelled import SegmentationAt
 from vemrecon.bench.scene import Scene
-from vemrecon.bench.sections import between_recorded
 from vemrecon.bench.segmenters import Segmenter, segmenter
 from vemrecon.bench.store import RunFolder, exclusive
 from vemrecon.files import atomic_write, digest_of, make_folder, read_json, write_json
@@ -99,7 +98,7 @@ class Judge:
     ) -> None:
         assert at.scored is not None and scene.truth is not None
         self.at, self.region, self.scene, self.device = at, region, scene, job.device
-        self.scale, self.runs = folder.spec.task.scale, folder.path.parent.parent
+        self.runs = folder.path.parent.parent
         self.progress = lambda share: progress(f"segment {at.what}", share)
         self.sections = kept_sections(region, job.defects)
         self.size: VoxelSize = scene.truth.require_voxel_size()
@@ -134,7 +133,7 @@ class Judge:
                     known = {"instances": self.truth.instances} if self.truth.instances is not None else {}
                     np.savez_compressed(file, mask=self.truth.mask, **known)  # type: ignore[arg-type]
                 ceiling = self._compared("labels", self.labels, self.truth)
-                floor = self.rows(self.segmented(floor_volume(self.scene, self.scale, self.place / f"{FLOOR}.zarr")))
+                floor = self.rows(self.segmented(floor_volume(self.scene, self.place / f"{FLOOR}.zarr")))
                 facts = {"segmenter": self.net.facts, "region": [self.region.start, self.region.stop]}
                 named = {"truth": [asdict(row) for row in ceiling], FLOOR: [asdict(row) for row in floor]}
                 write_json(scores, facts | {"references": named})
@@ -192,7 +191,7 @@ class Judge:
         middle = [n // 2 for n in self.region.shape]
         axis = self.scene.axis
         first, n = self.region.start[axis], self.region.shape[axis]
-        place = between_recorded(first + middle[axis], self.scale, self.scene.observed.grid) - first
+        place = self.scene.observed.require_grid().between(first + middle[axis]) - first
         middle[axis] = min(max(place, 0), n - 1)
         return middle
 

@@ -93,7 +93,7 @@ class Judge:
         self, folder: RunFolder, job: Job, scene: Scene, at: SegmentationAt, region: Region, progress: Progress
     ) -> None:
         assert at.scored is not None and scene.truth is not None
-        self.name, self.region, self.scene, self.scale = thing(at), region, scene, folder.spec.task.scale
+        self.name, self.region, self.scene = thing(at), region, scene
         self.progress = lambda share: progress(f"track {self.name}", share)
         self.sections = kept_sections(region, job.defects)  # a damaged section would end every track
         ids = scored_labels(at, job, region)
@@ -130,7 +130,7 @@ class Judge:
                 with atomic_write(arrays, "wb") as file:
                     np.savez_compressed(file, tracks=self.truth)
                 ceiling = self._compared("labels", self.labels, self.truth)
-                floor = self.rows(self.tracked(floor_volume(self.scene, self.scale, self.place / f"{FLOOR}.zarr")))
+                floor = self.rows(self.tracked(floor_volume(self.scene, self.place / f"{FLOOR}.zarr")))
                 facts = {
                     "tracker": self.facts | {"environment": environment() | {"device": device}},
                     "region": [self.region.start, self.region.stop],

@@ -42,7 +42,7 @@ def run(folder: RunFolder, tell: Any) -> None:
     tell("degrade", 0.0)
     scene = observe(folder, job)
     reason = out_of_scope(card.regime, method, spec.task.kind)
-    if reason := reason or method.supports(spec.task.scale, scene.observed.grid):
+    if reason := reason or method.supports(spec.task.scale, scene.observed.require_grid()):
         folder.write_result("declined", reason=reason, **facts)
         return
     phases.learn(folder, job, method, card.regime, tell)

@@ -25,17 +25,17 @@ def reconstruct(options: Any) -> int:
     volume = single.open_anisotropic(
         options.input,
         options.dataset,
-        options.grid,
+        grid=options.grid,
+        scale=options.scale,
         voxel_size=voxel_size(options.voxel_size),
         intensity_range=intensity_range(options.intensity_range),
     )
     missing = inpainting.parse_sections(options.missing_sections or "", volume.shape[0])
-    scale, work = single.scale_of(volume, options.scale), single.work_folder(options.output, _asked(options))
+    work = single.work_folder(options.output, _asked(options))
     with PhaseBar() as bar:
         method = single.prepare_method(
             options.method,
             inpainting.without_sections(volume, missing) if missing else volume,
-            scale,
             train=options.train,
             weights=options.weights,
             scratch=work / "train",
@@ -45,7 +45,7 @@ def reconstruct(options: Any) -> int:
             progress=bar.progress,
         )
         observed, filled = inpainting.fill_sections(method, options.method, volume, missing)
-        result = single.reconstruct_file(work, outputs, volume, observed, scale, method, device, bar.progress)
+        result = single.reconstruct_file(work, outputs, volume, observed, method, device, bar.progress)
     for found in filled:
         print(found)
     for path in outputs:
@@ -99,7 +99,7 @@ def degrade(options: Any) -> int:
     spread = volume.intensity_range if dtype == volume.dtype else None
     (copy_to_zarr if kind == "zarr" else write_tiff)(options.output, observed, dtype, spread)
     shape, voxel = " x ".join(map(str, observed.shape)), observed.voxel_size or "unknown size"
-    print(f"{options.output}: {shape} voxels of {voxel}, {observed.grid} sections")
+    print(f"{options.output}: {shape} voxels of {voxel}, {degradation.grid.kind} sections")
     return 0
 
 
