@@ -23,7 +23,7 @@ from vemrecon.methods.base import Method, Tile, reconstruct_tile
 from vemrecon.methods.build import build_method
 from vemrecon.methods.irsde.method import IRSDE
 from vemrecon.metrics.evaluate import evaluate
-from vemrecon.volume import Region, Volume, open_volume, quantise
+from vemrecon.volume import Region, SectionGrid, Volume, open_volume, quantise
 
 
 def lateral_power(voxels: np.ndarray) -> float:
@@ -42,12 +42,13 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=1)
     options = parser.parse_args()
     facts = weights_facts(options.weights)
-    scale, grid = facts["scale"], facts["grid"]
+    scale = facts["scale"]
+    grid = SectionGrid.stored(facts["grid"], scale)
     truth = open_volume(options.truth)
     if options.region:
         z0, z1, y0, y1, x0, x1 = options.region
         truth = truth.crop(Region((z0, y0, x0), (z1, y1, x1)))
-    observed = degrade(truth, make_degradation("subsample" if grid == "aligned" else "average", scale))
+    observed = degrade(truth, make_degradation("subsample" if grid.thin else "average", scale))
     voxels = torch.from_numpy(observed.read(observed.whole))[None, None]
     sharp = truth.read(truth.whole)
     between = np.arange(len(sharp)) % round(scale) != 0  # kept sections are noisy as recorded
@@ -63,10 +64,10 @@ def main() -> None:
                 method = Interpolation("linear")
             else:
                 changed = {"sampler": name, "steps": steps, "samples": options.samples, "section": truth.shape[:2]}
-                method = build_method(IRSDE, "irsde", {**facts["arguments"], **changed}, scale=scale, grid=grid, seed=0)
+                method = build_method(IRSDE, "irsde", {**facts["arguments"], **changed}, grid=grid, seed=0)
                 load_weights(method, options.weights, trained_parts(method))
             clock = time.perf_counter()
-            made = reconstruct_tile(method.eval(), Tile(voxels, scale, grid))[0][0, 0].numpy()
+            made = reconstruct_tile(method.eval(), Tile(voxels, grid))[0][0, 0].numpy()
             seconds = time.perf_counter() - clock
             stored = Volume(quantise(made, truth.dtype), truth.voxel_size, name)
             found = evaluate(truth, stored, metrics=("psnr", "ssim", "fsc"), ranges={"all": truth.whole}, scale=scale)

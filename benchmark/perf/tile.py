@@ -20,6 +20,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vemrecon.volume import SectionGrid
+
 KINDS = ("vemamba", "vemamba-textbook", "isovem", "isovem-textbook")
 
 
@@ -34,13 +36,13 @@ def forward(kind: str, scale: int) -> Callable[[Tensor], Tensor]:
             from vemrecon.nets.selective_scan import selective_scan_reference
 
             alcssm.selective_scan = selective_scan_reference
-        return VEMamba(scale, "centred").eval().restore
+        return VEMamba(scale, SectionGrid.slabs(scale)).eval().restore
     from vemrecon.methods.isovem import network
     from vemrecon.methods.isovem.method import IsoVEM
 
     if kind.endswith("textbook"):
         network.CONVOLVED_VOXELS = 2**40
-    return IsoVEM(scale, "centred").eval().restore
+    return IsoVEM(scale, SectionGrid.slabs(scale)).eval().restore
 
 
 def measure(kind: str, options: argparse.Namespace) -> dict[str, float]:

@@ -14,7 +14,7 @@ from vemrecon.bench.native import holdout_scores, inpainting_scores
 
 from vemrecon.methods.base import TileShape
 from vemrecon.methods.interpolation import Interpolation
-from vemrecon.volume import Volume, VoxelSize
+from vemrecon.volume import SectionGrid, Volume, VoxelSize
 
 SECTIONS = VoxelSize(40, 4, 4)
 SSIM = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
@@ -32,8 +32,8 @@ def grey(values: np.ndarray) -> np.ndarray:
 def held_out(volume: np.ndarray, folder: Path, tile: TileShape) -> dict[str, float | None]:
     method = Interpolation("cubic_a-0.75")
     method.tile = tile
-    observed = Volume(volume, SECTIONS, "observed")
-    rows = holdout_scores(method, observed, 4, [], folder / "held", "cpu", lambda share: None)
+    observed = Volume(volume, SECTIONS, "observed", SectionGrid.slabs(4))
+    rows = holdout_scores(method, observed, [], folder / "held", "cpu", lambda share: None)
     return {row.variant: row.value for row in rows}
 
 
@@ -68,7 +68,9 @@ class BrightNeighbour(Interpolation):
 
 def test_inpainting_equals_scikit_image() -> None:
     volume = even((12, 40, 37))
-    rows = inpainting_scores(BrightNeighbour("linear"), "bright", Volume(volume, SECTIONS, "observed"), [6])
+    rows = inpainting_scores(
+        BrightNeighbour("linear"), "bright", Volume(volume, SECTIONS, "observed", SectionGrid.slabs(4)), [6]
+    )
     found = {row.variant: row for row in rows}
     removed = (3, 9)  # a half is damaged
     expected = {

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from vemrecon.bench.scoring import scored_ranges
-from vemrecon.degrade import degrade, make_degradation, reconstructed_sections, trimmed
+from vemrecon.degrade import degrade, make_degradation, trimmed
 from vemrecon.infer.reconstruct import reconstruct_volume
 from vemrecon.methods.interpolation import Interpolation, interpolation_matrix
 from vemrecon.metrics.evaluate import evaluate
@@ -60,8 +60,8 @@ def test_reference_numbers_of_some_baselines(reference, fib25, tmp_path, case):
     degradation = make_degradation(kind, scale)
     truth = trimmed(open_volume(fib25), scale)
     observed = degrade(truth, degradation)
-    assert reconstructed_sections(observed.shape[0], scale) == truth.shape[0]
-    reconstruct_volume(Interpolation(kernel).eval(), observed, scale, tmp_path / "r.zarr", like=truth)
+    assert observed.grid.extent(observed.shape[0]) == truth.shape[0]
+    reconstruct_volume(Interpolation(kernel).eval(), observed, tmp_path / "r.zarr", like=truth)
     ranges, kept = scored_ranges(truth, degradation, observed.shape[0])
     result = evaluate(
         truth, open_volume(tmp_path / "r.zarr"), metrics=("psnr", "ssim_uniform7"), ranges=ranges, kept_sections=kept
@@ -96,7 +96,7 @@ def check_csv(path, reference):
 def test_shifting_a_reconstruction_of_real_data_by_one_section_lowers_its_psnr(fib25, kind):
     truth = trimmed(open_volume(fib25), 8).crop(Region((0, 0, 0), (160, 128, 128)))
     observed = degrade(truth, make_degradation(kind, 8))
-    weights = interpolation_matrix("linear", observed.shape[0], 8, observed.grid)
+    weights = interpolation_matrix("linear", observed.shape[0], observed.grid)
     result = np.tensordot(weights, observed.read(observed.whole), axes=1)
     wanted = truth.read(truth.whole)[1:-1]
     errors = [((wanted - result[1 + d : len(result) - 1 + d]) ** 2).mean() for d in (-1, 0, 1)]

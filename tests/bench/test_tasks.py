@@ -23,13 +23,13 @@ from vemrecon.methods.base import Method, Tile, TileShape
 from vemrecon.methods.interpolation import Interpolation
 from vemrecon.metrics.native import isotropy_scores
 from vemrecon.metrics.uncertainty import uncertainty_scores
-from vemrecon.volume import Volume, VoxelSize, open_volume
+from vemrecon.volume import SectionGrid, Volume, VoxelSize, open_volume
 
 SECTIONS = VoxelSize(40, 4, 4)
 
 
 def anisotropic(shape=(6, 48, 40), seed=0):
-    return Volume(textured(shape, seed), SECTIONS, "sections")
+    return Volume(textured(shape, seed), SECTIONS, "sections", SectionGrid.slabs(4))
 
 
 def plan(tmp_path, methods=("linear",), **task):
@@ -99,7 +99,7 @@ def test_a_lateral_reconstruction_is_stored_upright_and_its_tiles_must_not_turn(
     truth, degradation = anisotropic(), make_degradation("average", 4)
     observed = degrade(truth, degradation, axis=1)
     method = Watching()
-    reconstruct_volume(method, observed, 4, tmp_path / "made.zarr", like=truth, axis=1)
+    reconstruct_volume(method, observed, tmp_path / "made.zarr", like=truth, axis=1)
     made = open_volume(tmp_path / "made.zarr")
     expected = np.repeat(observed.read(observed.whole), 4, axis=1)
     assert made.shape == truth.shape
@@ -114,14 +114,14 @@ def test_lateral_methods_never_look_across_sections():
     from vemrecon.methods.build import build_method
     from vemrecon.methods.lateral_cnn import LateralCNN
 
-    method = build_method(LateralCNN, "lateral-cnn", {"width": 4, "blocks": 1}, scale=4, grid="centred", seed=0)
+    method = build_method(LateralCNN, "lateral-cnn", {"width": 4, "blocks": 1}, grid=SectionGrid.slabs(4), seed=0)
     torch.nn.init.normal_(method.net.tail.weight)
     tile = torch.rand(1, 1, 6, 5, 16)
     changed = tile.clone()
     changed[..., 3, :] = 0
     with torch.inference_mode():
-        a, b = (method.reconstruct(Tile(t, 4.0, "centred", turns=False)) for t in (tile, changed))
-        c = method.reconstruct(Tile(changed, 4.0, "centred"))
+        a, b = (method.reconstruct(Tile(t, SectionGrid.slabs(4.0), turns=False)) for t in (tile, changed))
+        c = method.reconstruct(Tile(changed, SectionGrid.slabs(4.0)))
     others = [0, 1, 2, 4]
     assert torch.equal(a[..., others, :], b[..., others, :])
     assert not torch.equal(a[..., others, :], c[..., others, :])
@@ -133,7 +133,7 @@ def test_lateral_scores_are_those_of_xy_sections_only(tmp_path, name):
     truth = trimmed_along(truth, 4, 1)
     observed = degrade(truth, degradation, axis=1)
     method = Interpolation("linear")
-    reconstruct_volume(method, observed, 4, tmp_path / "made.zarr", like=truth, axis=1)
+    reconstruct_volume(method, observed, tmp_path / "made.zarr", like=truth, axis=1)
     made = replace(open_volume(tmp_path / "made.zarr"), voxel_size=truth.voxel_size)
     scene = Scene(observed, truth, 1)
     metrics = ("psnr", "ssim", "fsim", "frc")
@@ -163,8 +163,8 @@ def test_a_perfect_lateral_reconstruction_resolves_up_to_nyquist(tmp_path):
 @pytest.mark.parametrize("grid", ["centred", "aligned"])
 @pytest.mark.parametrize("scale", [4, 5, 2.5])
 def test_linear_interpolation_predicts_the_mean_of_both_neighbours(tmp_path, grid, scale):
-    observed = replace(anisotropic((7, 20, 20)), grid=grid)
-    rows = holdout_scores(Interpolation("linear"), observed, scale, [], tmp_path / "held", "cpu", lambda share: None)
+    observed = replace(anisotropic((7, 20, 20)), grid=SectionGrid.of_kind(grid, scale))
+    rows = holdout_scores(Interpolation("linear"), observed, [], tmp_path / "held", "cpu", lambda share: None)
     values = {row.variant: row.value for row in rows}
     assert values["psnr"] == pytest.approx(values["psnr_neighbours"], abs=0.02)  # rounding of exact halves
     assert {row.count for row in rows if row.variant == "psnr"} == {3}
@@ -174,15 +174,15 @@ def test_linear_interpolation_predicts_the_mean_of_both_neighbours(tmp_path, gri
 def test_a_ramp_is_predicted_where_the_dropped_section_lies(tmp_path):
     ramp = np.linspace(0, 1, 33, dtype=np.float32)[:, None, None] * np.ones((33, 4, 4), np.float32)
     for grid in ("centred", "aligned"):
-        kept = replace(plain(anisotropic((33, 4, 4)), ramp[::2], SECTIONS), grid=grid)
-        reconstruct_volume(Interpolation("linear"), kept, 4, tmp_path / f"{grid}.zarr", like=kept)
+        kept = replace(plain(anisotropic((33, 4, 4)), ramp[::2], SECTIONS), grid=SectionGrid.of_kind(grid, 4))
+        reconstruct_volume(Interpolation("linear"), kept, tmp_path / f"{grid}.zarr", like=kept)
         made = open_volume(tmp_path / f"{grid}.zarr")
         for k in (3, 8):
-            np.testing.assert_allclose(between(made, k, 4, grid), ramp[2 * k + 1], atol=1e-5)
+            np.testing.assert_allclose(between(made, k, kept.grid), ramp[2 * k + 1], atol=1e-5)
 
 
 def test_damaged_sections_are_not_held_out(tmp_path):
-    rows = holdout_scores(Interpolation("linear"), anisotropic((9, 16, 16)), 4, [4], tmp_path, "cpu", lambda s: None)
+    rows = holdout_scores(Interpolation("linear"), anisotropic((9, 16, 16)), [4], tmp_path, "cpu", lambda s: None)
     assert next(row.count for row in rows if row.variant == "psnr") == 2  # sections 1 and 7
 
 
@@ -286,11 +286,11 @@ def test_a_volume_too_large_to_hold_sections_out_is_scored_without(tmp_path, mon
     monkeypatch.setattr("vemrecon.bench.native.IN_MEMORY_BYTES", 1000)
     observed = anisotropic((6, 20, 20))
     method = Interpolation("linear")
-    reconstruct_volume(method, observed, 4, tmp_path / "made.zarr", like=observed)
+    reconstruct_volume(method, observed, tmp_path / "made.zarr", like=observed)
     made = open_volume(tmp_path / "made.zarr")
     metrics = ("holdout", "isotropy", "inpainting")
     rows = score_native(
-        method, "linear", observed, made, None, 4, metrics, [], tmp_path / "held", "cpu", lambda share: None
+        method, "linear", observed, made, None, metrics, [], tmp_path / "held", "cpu", lambda share: None
     )
     reasons = {row["metric"]: row["note"] for row in rows if row["value"] is None}
     assert set(reasons) >= {"holdout", "inpainting"}
@@ -311,7 +311,7 @@ class Disagreeing(Watching):
 def test_uncertainty_below_a_grey_level_is_kept(tmp_path):
     observed = anisotropic((4, 16, 16))
     paths = tmp_path / "made.zarr", tmp_path / "spread.zarr"
-    reconstruct_volume(Disagreeing(), observed, 4, paths[0], like=observed, uncertainty=paths[1])
+    reconstruct_volume(Disagreeing(), observed, paths[0], like=observed, uncertainty=paths[1])
     assert str(open_volume(paths[0]).dtype) == "uint8"
     values = {row.variant: row.value for row in uncertainty_scores(open_volume(paths[1]))}
     assert values["mean"] == pytest.approx(0.2, abs=1e-4)
@@ -330,5 +330,5 @@ def test_a_method_that_makes_one_of_each_has_no_uncertainty():
         kind, _, presets = method_entry(name).resolved()
         for value, expected in ((one, False), (two, True)):
             arguments = {**presets["smoke"], argument: value}
-            method = build_method(kind, name, arguments, scale=4, grid="centred", seed=0)
+            method = build_method(kind, name, arguments, grid=SectionGrid.slabs(4), seed=0)
             assert method.has_spread == expected, name

@@ -13,7 +13,7 @@ from vemrecon.methods.base import Tile
 from vemrecon.methods.build import build_method
 from vemrecon.methods.registry import method_entry
 from vemrecon.metrics.uncertainty import NO_SPREAD
-from vemrecon.volume import open_volume
+from vemrecon.volume import SectionGrid, open_volume
 
 METHOD = """
 from vemrecon.methods import Method, MethodCard
@@ -86,8 +86,8 @@ def test_uncertainty_is_stored_when_it_is_asked_for_and_changes_no_voxel(bench):
 )
 def test_the_spread_costs_no_pass_of_the_network_and_the_mean_is_the_reconstruction(name, changed):
     kind, _, presets = method_entry(name).resolved()
-    method = build_method(kind, name, {**presets["smoke"], **changed}, scale=4, grid="centred", seed=0).eval()
-    tile = Tile(torch.rand(1, 1, 4, 32, 32, generator=torch.Generator().manual_seed(1)), 4.0, "centred")
+    method = build_method(kind, name, {**presets["smoke"], **changed}, grid=SectionGrid.slabs(4), seed=0).eval()
+    tile = Tile(torch.rand(1, 1, 4, 32, 32, generator=torch.Generator().manual_seed(1)), SectionGrid.slabs(4.0))
     passes = []
     for part in (module for module in method.modules() if isinstance(module, torch.nn.Conv2d | torch.nn.Conv3d)):
         part.register_forward_hook(lambda *_: passes.append(1))

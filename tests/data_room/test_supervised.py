@@ -75,7 +75,7 @@ def test_the_depth_says_where_the_target_lies(kind, scale):
         depths.add(round(float(depth), 4))
     assert min(depths) >= (1 / scale if kind == "subsample" else 0)
     assert max(depths) <= (1 - 1 / scale if kind == "subsample" else 1)
-    wanted = {place.depth for place in places(12, scale, made.degradation.grid) if not place.copied}
+    wanted = {place.depth for place in places(12, made.degradation.grid) if not place.copied}
     assert {round(depth, 4) for depth in wanted} <= depths  # all that a reconstruction asks for
 
 

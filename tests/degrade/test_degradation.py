@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vemrecon.degrade import check_scale, degrade, make_degradation, reconstructed_sections, trimmed
+from vemrecon.degrade import check_scale, degrade, make_degradation, trimmed
 from vemrecon.degrade.realistic import Realistic
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.seeding import derive
@@ -51,7 +51,7 @@ def test_trimming_twice_changes_nothing_and_keeps_the_number_of_sections(scale, 
     degradation = make_degradation("average", scale)
     assert degradation.sections(once.shape[0]) == degradation.sections(n)
     assert trimmed(once, scale).shape == once.shape
-    assert reconstructed_sections(degradation.sections(n), scale) <= once.shape[0] <= n
+    assert degradation.grid.extent(degradation.sections(n)) <= once.shape[0] <= n
 
 
 def test_subsample_copies_sections_and_knows_where_they_were(make_volume):

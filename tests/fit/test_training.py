@@ -26,7 +26,7 @@ from vemrecon.fit.stages import load_weights, train
 from vemrecon.methods.base import Tile, reconstruct_tile
 from vemrecon.methods.build import initialise
 from vemrecon.methods.lateral_cnn import LateralCNN
-from vemrecon.volume import Volume, VoxelSize
+from vemrecon.volume import SectionGrid, Volume, VoxelSize
 
 
 def source(kind="subsample", regime="self", scale=4):
@@ -38,7 +38,7 @@ def source(kind="subsample", regime="self", scale=4):
 
 def small(seed=0, **more):
     settings = {"width": 8, "blocks": 1, "patch": 32, "batch": 4, "budget": 40} | more
-    return initialise(lambda: LateralCNN(4.0, "aligned", **settings), seed)
+    return initialise(lambda: LateralCNN(4.0, SectionGrid.kept_every(4.0), **settings), seed)
 
 
 def weights(method):
@@ -108,7 +108,7 @@ def test_a_loss_that_is_no_number_stops_with_one_clear_line(tmp_path):
             loss = super().training_step(batch, index)
             return loss * float("nan") if self.trainer.current_epoch == 3 else loss
 
-    method = Exploding(4.0, "aligned", width=4, blocks=1, patch=32, batch=4, budget=40)
+    method = Exploding(4.0, SectionGrid.kept_every(4.0), width=4, blocks=1, patch=32, batch=4, budget=40)
     with pytest.raises(DivergedError, match="batch 6; the weights after batch 6 are kept"):
         train(method, source(), tmp_path, identity="x", seed=0)
     assert (tmp_path / "fit" / "last.ckpt").exists()
@@ -171,8 +171,8 @@ def test_tiles_of_lateral_cnn_do_not_depend_on_the_cut():
     method = small().eval()
     torch.nn.init.normal_(method.net.tail.weight, std=0.1)
     observed = torch.rand(1, 1, 6, 40, 40)
-    whole = reconstruct_tile(method, Tile(observed, 4.0, "aligned"))[0]
-    part = reconstruct_tile(method, Tile(observed[..., 4:36, 6:38], 4.0, "aligned"))[0]
+    whole = reconstruct_tile(method, Tile(observed, SectionGrid.kept_every(4.0)))[0]
+    part = reconstruct_tile(method, Tile(observed[..., 4:36, 6:38], SectionGrid.kept_every(4.0)))[0]
     torch.testing.assert_close(part[..., 4:-4, 4:-4], whole[..., 8:32, 10:34], atol=1e-6, rtol=0)
 
 

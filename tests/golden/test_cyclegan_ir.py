@@ -15,7 +15,7 @@ from vemrecon.methods.cyclegan_ir.generator import Enlarge, Generator, Reduce
 from vemrecon.methods.cyclegan_ir.image_pool import CAPACITY, ImagePool
 from vemrecon.methods.cyclegan_ir.method import CycleGANIR
 from vemrecon.methods.cyclegan_ir.released import load_released, released_key, to_released
-from vemrecon.volume import quantise
+from vemrecon.volume import SectionGrid, quantise
 
 FILES = pytest.mark.parametrize("file", golden_cases("cyclegan_ir"))
 GENERATORS = {"G_LR2HR": ("net", Enlarge), "G_HR2LR": ("degrader", Reduce)}
@@ -45,12 +45,12 @@ def state_of(tensors, name):
 
 
 def generator(tensors, name, scale=10, grid="centred"):
-    return load_released(state_of(tensors, name), GENERATORS[name][1](scale, grid))
+    return load_released(state_of(tensors, name), GENERATORS[name][1](SectionGrid.of_kind(grid, scale)))
 
 
 def method_of(tensors):
     """All four networks with the weights of the file."""
-    method = CycleGANIR(10.0, "centred")
+    method = CycleGANIR(10.0, SectionGrid.slabs(10.0))
     for name, part in PARTS.items():
         state = state_of(tensors, name)
         if name in GENERATORS:
@@ -110,7 +110,7 @@ def test_inputs_are_the_grey_levels_on_minus_one_to_one_and_slabs_are_their_roun
 def test_generator_has_the_released_names_shapes_and_number_of_parameters(file):
     _, tensors = loaded(file)
     for name, (part, _) in GENERATORS.items():
-        state, net = state_of(tensors, name), CycleGANIR(10.0, "centred").get_submodule(part)
+        state, net = state_of(tensors, name), CycleGANIR(10.0, SectionGrid.slabs(10.0)).get_submodule(part)
         assert {key: value.shape for key, value in to_released(net).items()} == {k: v.shape for k, v in state.items()}
         assert len(state) == 40 and sum(p.numel() for p in net.parameters()) == 665_921
         again = to_released(generator(tensors, name))
@@ -208,9 +208,9 @@ def test_released_weights_reconstruct_the_official_volume(file, tmp_path):
     weights = tmp_path / "weights.safetensors"
     assert main(["import-weights", "cyclegan-ir", str(tmp_path / "G.pth"), str(weights)]) == 0
     arguments, found = weights_facts(weights)["arguments"], {}
-    tile = Tile(tensors["vol.lr_u8"].float()[None, None] / 255, 10.0, "centred")
+    tile = Tile(tensors["vol.lr_u8"].float()[None, None] / 255, SectionGrid.slabs(10.0))
     for direction in ("xz", "yz", "mean"):
-        method = CycleGANIR(10.0, "centred", direction=direction, **arguments).eval()
+        method = CycleGANIR(10.0, SectionGrid.slabs(10.0), direction=direction, **arguments).eval()
         load_weights(method, weights, trained_parts(method))
         assert method.parameter_count() == 665_921
         if direction == "mean":  # of what was reconstructed before

@@ -16,6 +16,7 @@ from vemrecon.metrics.psnr import decibels
 from vemrecon.nets.continuity import gini_coefficient
 from vemrecon.nets.focal_frequency import focal_frequency_loss, focal_weights, spectral_distance
 from vemrecon.nets.losses import structural_similarity
+from vemrecon.volume import SectionGrid
 
 LOSSES, STAGE2 = golden_cases("d2r_losses"), golden_cases("d2r_stage2")
 OPTIONS = {"ave_spectrum": "average", "log_matrix": "log", "batch_matrix": "over_batch", "patch_factor": "patches"}
@@ -97,7 +98,7 @@ class StandIn(IRSDE):
     def __init__(self, factor):
         super().__init__(
             factor,
-            "aligned",
+            SectionGrid.kept_every(factor),
             width=4,
             encoder=(1,),
             decoder=(1,),

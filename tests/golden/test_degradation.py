@@ -17,7 +17,7 @@ from vemrecon.degrade.released import (
     released_pipeline,
 )
 from vemrecon.methods.interpolation import interpolation_matrix
-from vemrecon.volume import Volume
+from vemrecon.volume import SectionGrid, Volume
 
 
 def number(text):
@@ -37,7 +37,9 @@ def ramp(tensors, facts, kind, scale, convention):
     observed = degrade(volume, make_degradation(kind, scale))
     grid = "aligned" if convention == "endpoint" else "centred"
     sections = observed.read(observed.whole) * 255
-    full = np.tensordot(interpolation_matrix("linear", len(sections), scale, grid), sections, axes=1)
+    full = np.tensordot(
+        interpolation_matrix("linear", len(sections), SectionGrid.of_kind(grid, scale)), sections, axes=1
+    )
     return full[: (len(sections) - 1) * int(scale) + 1] if convention == "endpoint" else full
 
 

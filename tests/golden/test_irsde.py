@@ -23,6 +23,7 @@ from vemrecon.methods.irsde.released import from_released, network_options, our_
 from vemrecon.methods.irsde.samplers import START, start_state, step_back
 from vemrecon.methods.irsde.schedule import make_schedule
 from vemrecon.methods.irsde.unet import UNet
+from vemrecon.volume import SectionGrid
 
 FILES = golden_cases("irsde")
 NAFNET = [case for case in FILES if case.id == "irsde"]
@@ -161,7 +162,7 @@ def test_full_networks_have_the_published_names_shapes_and_number_of_parameters(
 def test_interpolation_of_the_release_is_ours_on_a_centred_grid(file):
     facts, tensors = loaded(file)
     observed = tensors["input.lr"]
-    weights = interpolation_matrix("cubic_a-0.75", observed.shape[2], facts["row_factor_of_lr"], "centred")
+    weights = interpolation_matrix("cubic_a-0.75", observed.shape[2], SectionGrid.slabs(facts["row_factor_of_lr"]))
     check(file, "input.mu", torch.from_numpy(weights).float() @ observed)
 
 

@@ -27,7 +27,7 @@ from vemrecon.methods.flops import Parameters, count_flops
 from vemrecon.metrics.evaluate import Evaluation, evaluate
 from vemrecon.metrics.score import Score
 from vemrecon.metrics.uncertainty import uncertainty_scores
-from vemrecon.volume import Volume
+from vemrecon.volume import SectionGrid, Volume
 from vemrecon.volume.region import Region
 from vemrecon.volume.voxels import VoxelSize
 
@@ -345,7 +345,7 @@ def test_golden_uncertainty_agrees(file: str, entry: dict[str, Any], metric: str
     if entry["id"] != "U1":
         pytest.skip(f"recipe not understood: {entry['recipe']}")
     observed = torch.from_numpy(recipes.volume(7, (6, 16, 16)).astype(np.float64))
-    mean, spread = eightfold(rippled, observed, 4, "centred")
+    mean, spread = eightfold(rippled, observed, SectionGrid.slabs(4))
     values = Volume((spread / 255).numpy().astype(np.float32), None, "uncertainty")
     rows = {row.variant: row.value for row in uncertainty_scores(values)}
     found = {
@@ -404,6 +404,6 @@ def test_golden_costs_agree(entry: dict[str, Any], device: str) -> None:
     module = COSTED[text]()
     assert " ".join(str(module).split()) == text
     method = OneModule(module).to(device)
-    flops = count_flops(method, Tile(torch.zeros(entry["input_shape"], device=device), 1, "centred"))
+    flops = count_flops(method, Tile(torch.zeros(entry["input_shape"], device=device), SectionGrid.slabs(1)))
     assert flops.total == entry["flops"]
     assert Parameters.of(method).total == entry["parameters"]

@@ -33,7 +33,7 @@ from vemrecon.methods.cyclegan_ir.method import CycleGANIR
 from vemrecon.methods.cyclegan_ir.released import load_released, to_released
 from vemrecon.methods.interpolation import interpolation_matrix
 from vemrecon.methods.registry import method_entry
-from vemrecon.volume import Volume, VoxelSize
+from vemrecon.volume import SectionGrid, Volume, VoxelSize
 
 BATCHES, KILLED_AT = 40, 31  # sections shown to a pool of 50: four in a batch
 
@@ -47,7 +47,7 @@ def source(kind="average", scale=4, shape=(40, 72, 66)):
 
 def small(grid="centred", kind=CycleGANIR, seed=0, **more):
     sizes = {"width": 4, "blocks": 1, "critic_width": 4, "crop": (32, 64), "batch": 4, "budget": BATCHES, "epoch": 20}
-    return initialise(lambda: kind(4.0, grid, **(sizes | more)), seed)
+    return initialise(lambda: kind(4.0, SectionGrid.of_kind(grid, 4.0), **(sizes | more)), seed)
 
 
 class Killed(CycleGANIR):
@@ -140,7 +140,7 @@ def test_all_four_networks_learn_but_not_biases_without_effect(undisturbed):
 
 
 def test_learning_rates_of_the_paper_fall_by_epochs_of_500_batches():
-    method = CycleGANIR(10.0, "centred", **method_entry("cyclegan-ir").presets["paper"])
+    method = CycleGANIR(10.0, SectionGrid.slabs(10.0), **method_entry("cyclegan-ir").presets["paper"])
     wanted = {
         0: (3e-4, 2e-4, 1e-4),
         499: (3e-4, 2e-4, 1e-4),
@@ -172,7 +172,7 @@ def test_a_full_pool_exchanges_every_second_image_and_keeps_no_gradients():
 
 @pytest.mark.parametrize(("kind", "rows"), [("average", 32), ("subsample", 29)])
 def test_unpaired_sections_are_a_function_of_their_number_and_make_batches(kind, rows):
-    patches = UnpairedSections(32, 60, "centred" if kind == "average" else "aligned", orientations=True)
+    patches = UnpairedSections(32, 60, orientations=True)
     streams = [PatchStream(source(kind), patches, 7, "fit", 10) for _ in range(2)]
     for index in range(8):
         one, two = streams[0][index], streams[1][index]
@@ -217,14 +217,14 @@ def test_too_small_volumes_and_missing_networks_are_refused_before_training(tmp_
 
 
 def test_fractional_scales_and_unknown_directions_are_declined():
-    assert "whole scale" in small().supports(2.5, "centred")
-    assert small().supports(10.0, "aligned") is None
+    assert "whole scale" in small().supports(2.5, SectionGrid.slabs(2.5))
+    assert small().supports(10.0, SectionGrid.kept_every(10.0)) is None
     with pytest.raises(ConfigError, match="did you mean 'mean'"):
         small(direction="meen")
 
 
 def test_only_the_reconstruction_network_starts_orthogonal():
-    method = CycleGANIR(10.0, "centred")
+    method = CycleGANIR(10.0, SectionGrid.slabs(10.0))
     for net, orthogonal in ((method.net, True), (method.degrader, False)):
         matrix = net.layers[2].first.weight.flatten(1)
         assert torch.allclose(matrix @ matrix.T, torch.eye(64), atol=1e-5) == orthogonal
@@ -244,8 +244,10 @@ def interpolating(**more):
 def test_reconstruction_is_registered_and_upright_in_every_direction(grid, direction):
     observed = torch.rand(1, 1, 5, 7, 6)
     with torch.inference_mode():
-        found = interpolating(grid=grid, direction=direction).reconstruct(Tile(observed, 4.0, grid))
-    weights = torch.from_numpy(interpolation_matrix("linear", 5, 4.0, grid)).float()
+        found = interpolating(grid=grid, direction=direction).reconstruct(
+            Tile(observed, SectionGrid.of_kind(grid, 4.0))
+        )
+    weights = torch.from_numpy(interpolation_matrix("linear", 5, SectionGrid.of_kind(grid, 4.0))).float()
     torch.testing.assert_close(found[0, 0], torch.tensordot(weights, observed[0, 0], dims=1))
     if grid == "aligned":
         torch.testing.assert_close(found[:, :, ::4], observed)
@@ -254,7 +256,7 @@ def test_reconstruction_is_registered_and_upright_in_every_direction(grid, direc
 def test_the_resampling_of_the_release_is_an_option_on_kept_sections():
     observed = torch.linspace(0, 1, 5)[:, None, None].expand(1, 1, 5, 6, 6)
     with torch.inference_mode():
-        found = interpolating(grid="aligned", registered=False).reconstruct(Tile(observed, 4.0, "aligned"))
+        found = interpolating(grid="aligned", registered=False).reconstruct(Tile(observed, SectionGrid.kept_every(4.0)))
     slope = 1 / 16  # per voxel, so that (scale - 1) / 2 voxels of displacement show
     torch.testing.assert_close(found[0, 0, 4:-4, 0, 0], (torch.arange(4, 16) - 1.5) * slope)
 
@@ -263,9 +265,9 @@ def test_directions_exchange_y_and_x_and_only_xz_is_left_where_y_counts_sections
     observed = torch.rand(1, 1, 5, 9, 8)
     methods = {name: small(direction=name).eval() for name in ("xz", "yz", "mean")}
     with torch.inference_mode():
-        found = {name: method.reconstruct(Tile(observed, 4.0, "centred")) for name, method in methods.items()}
-        turned = methods["xz"].reconstruct(Tile(observed.transpose(3, 4), 4.0, "centred")).transpose(3, 4)
-        fixed = [m.reconstruct(Tile(observed, 4.0, "centred", turns=False)) for m in methods.values()]
+        found = {name: method.reconstruct(Tile(observed, SectionGrid.slabs(4.0))) for name, method in methods.items()}
+        turned = methods["xz"].reconstruct(Tile(observed.transpose(3, 4), SectionGrid.slabs(4.0))).transpose(3, 4)
+        fixed = [m.reconstruct(Tile(observed, SectionGrid.slabs(4.0), turns=False)) for m in methods.values()]
     torch.testing.assert_close(found["yz"], turned)
     torch.testing.assert_close(found["mean"], (found["xz"] + found["yz"]) / 2)
     assert not torch.allclose(found["xz"], found["yz"])
@@ -279,9 +281,9 @@ def test_reconstruction_does_not_depend_on_block_size(grid):
     whole, cut = (small(grid=grid, blocks=3, tile=tile).eval() for tile in ((12, 40, 40), (3, 9, 16)))
     observed, found = torch.rand(1, 1, 12, 40, 40), torch.zeros(48, 40, 40)
     with torch.inference_mode():
-        wanted = whole.reconstruct(Tile(observed, 4.0, grid))[0, 0]
-        for block in blocks((12, 40, 40), 4.0, cut.tile):
-            tile = Tile(observed[(..., *block.tile.slices)], 4.0, grid, block.tile.start)
+        wanted = whole.reconstruct(Tile(observed, SectionGrid.of_kind(grid, 4.0)))[0, 0]
+        for block in blocks((12, 40, 40), SectionGrid.of_kind(grid, 4.0), cut.tile):
+            tile = Tile(observed[(..., *block.tile.slices)], SectionGrid.of_kind(grid, 4.0), block.tile.start)
             origin = (4 * block.tile.start[0], *block.tile.start[1:])
             found[block.output.slices] = cut.reconstruct(tile)[0, 0][block.output.relative_to(origin).slices]
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
@@ -291,7 +293,7 @@ def test_reconstruction_does_not_depend_on_block_size(grid):
 def released(tmp_path):
     """A small generator under the authors' names, in the old serialisation of theirs."""
     torch.manual_seed(3)
-    state = to_released(Generator(Enlarge(4, "centred"), 6, 2))
+    state = to_released(Generator(Enlarge(4, SectionGrid.slabs(4)), 6, 2))
     torch.save(state, tmp_path / "G_LR2HR.pth", _use_new_zipfile_serialization=False)
     np.save(tmp_path / "stack.npy", textured((8, 32, 32)))
     return tmp_path, state

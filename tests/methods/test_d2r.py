@@ -21,7 +21,7 @@ from vemrecon.methods.d2r.method import SliceInterpolation
 from vemrecon.methods.d2r.network import DGEAN, AENet
 from vemrecon.methods.d2r.sections import depths_between, interpolate_sections, places
 from vemrecon.methods.interpolation import interpolation_matrix
-from vemrecon.volume import Volume, VoxelSize
+from vemrecon.volume import SectionGrid, Volume, VoxelSize
 
 NARROW = (4, 4, 8, 8)
 HALF = (32, 64, 128, 256)
@@ -43,7 +43,7 @@ def source(kind="subsample", regime="isotropic", scale=4, watched=True):
 
 def small(grid="aligned", scale=4.0, seed=0, **more):
     settings = {"widths": NARROW, "crop": 32, "batch": 2, "budget": 4, "tile": (8, 32, 32), "halo": 8} | more
-    return initialise(lambda: SliceInterpolation(scale, grid, **settings), seed)
+    return initialise(lambda: SliceInterpolation(scale, SectionGrid.of_kind(grid, scale), **settings), seed)
 
 
 # networks
@@ -131,18 +131,20 @@ def test_a_linear_network_gives_registered_linear_interpolation_at_every_scale(g
     if grid == "aligned" and scale != int(scale):
         pytest.skip("kept sections have whole scales")
     volume = torch.rand(6, 8, 9)
-    result = interpolate_sections(linear_blend, volume, scale, grid, at_once=3)
+    result = interpolate_sections(linear_blend, volume, SectionGrid.of_kind(grid, scale), at_once=3)
     wanted = torch.einsum(
-        "iz,zyx->iyx", torch.from_numpy(interpolation_matrix("linear", 6, scale, grid)).float(), volume
+        "iz,zyx->iyx",
+        torch.from_numpy(interpolation_matrix("linear", 6, SectionGrid.of_kind(grid, scale))).float(),
+        volume,
     )
     torch.testing.assert_close(result, wanted, atol=1e-6, rtol=0)
 
 
 def test_kept_sections_are_copied_and_slab_means_are_not():
-    assert [z for z, place in enumerate(places(3, 4, "aligned")) if place.copied] == [0, 4, 8, 9, 10, 11]
-    assert [z for z, place in enumerate(places(3, 3, "centred")) if place.copied] == [0, 8]  # beyond both ends
-    assert depths_between(4, "aligned") == [0.25, 0.5, 0.75]
-    assert depths_between(4, "centred") == [0.125, 0.375, 0.625, 0.875]
+    assert [z for z, place in enumerate(places(3, SectionGrid.kept_every(4))) if place.copied] == [0, 4, 8, 9, 10, 11]
+    assert [z for z, place in enumerate(places(3, SectionGrid.slabs(3))) if place.copied] == [0, 8]  # beyond both ends
+    assert depths_between(SectionGrid.kept_every(4)) == [0.25, 0.5, 0.75]
+    assert depths_between(SectionGrid.slabs(4)) == [0.125, 0.375, 0.625, 0.875]
 
 
 def test_windows_repeat_the_end_sections():
@@ -152,15 +154,19 @@ def test_windows_repeat_the_end_sections():
         seen.append(windows[:, 0, :, 0, 0].tolist())
         return linear_blend(windows, depth)
 
-    interpolate_sections(predict, torch.arange(4.0)[:, None, None].expand(-1, 8, 8), 2, "aligned", at_once=8)
+    interpolate_sections(
+        predict, torch.arange(4.0)[:, None, None].expand(-1, 8, 8), SectionGrid.kept_every(2), at_once=8
+    )
     assert seen == [[[0, 0, 1, 2], [0, 1, 2, 3], [1, 2, 3, 3]]]
 
 
 def test_axial_tiles_with_their_halo_equal_the_whole():
     method = small(network="dgean").eval()
     volume = torch.rand(1, 1, 12, 20, 21)
-    whole = reconstruct_tile(method, Tile(volume, 4, "aligned"))[0]
-    part = reconstruct_tile(method, Tile(volume[:, :, 2:10], 4, "aligned"))[0]  # core 4 to 8, two sections of halo
+    whole = reconstruct_tile(method, Tile(volume, SectionGrid.kept_every(4)))[0]
+    part = reconstruct_tile(method, Tile(volume[:, :, 2:10], SectionGrid.kept_every(4)))[
+        0
+    ]  # core 4 to 8, two sections of halo
     assert method.tile.halo[0] == 2
     torch.testing.assert_close(part[:, :, 8:24], whole[:, :, 16:32], atol=1e-6, rtol=0)
 
@@ -168,7 +174,7 @@ def test_axial_tiles_with_their_halo_equal_the_whole():
 @pytest.mark.parametrize("scale", [8.0, 2.5, 3.0])
 def test_a_trained_network_reconstructs_at_other_scales(scale):
     method = small().eval()
-    result = reconstruct_tile(method, Tile(torch.rand(1, 1, 6, 17, 33), scale, "centred"))[0]
+    result = reconstruct_tile(method, Tile(torch.rand(1, 1, 6, 17, 33), SectionGrid.slabs(scale)))[0]
     assert result.shape == (1, 1, 6 * scale, 17, 33)
 
 

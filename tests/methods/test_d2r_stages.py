@@ -30,7 +30,7 @@ from vemrecon.methods.d2r.method import SliceInterpolation
 from vemrecon.methods.d2r.pseudo_truth import Tiling, joined_passes, restore_passes
 from vemrecon.methods.registry import PRESETS, method_entry
 from vemrecon.methods.srunet.method import SRUNet
-from vemrecon.volume import Volume, VoxelSize, open_volume
+from vemrecon.volume import SectionGrid, Volume, VoxelSize, open_volume
 
 DIFFUSION = {"width": 4, "encoder": (1,), "decoder": (1,), "levels": 10, "residual": 0.1, "sampler": "posterior"}
 DIFFUSION |= {"steps": 2, "crop": 16, "batch": 2, "budget": 8, "section": (32, 32), "halo": (1, 4)}
@@ -48,7 +48,7 @@ def source(kind="subsample", scale=4):
 def small(student="aenet", grid="aligned", scale=4.0, seed=0, kind=D2R, diffusion=(), **more):
     distil = BLOCKS if student == "srunet" else INTERPOLATION
     settings = {"diffusion": DIFFUSION | dict(diffusion), "distil": distil, "tile": (4, 24, 24), "overlap": (2, 4, 4)}
-    return initialise(lambda: kind(scale, grid, student, **(settings | more)), seed)
+    return initialise(lambda: kind(scale, SectionGrid.of_kind(grid, scale), student, **(settings | more)), seed)
 
 
 def equal(one, two):
@@ -107,7 +107,10 @@ def test_a_smaller_pseudo_scale_restores_fewer_sections_and_one_none(factor, sec
     assert method.diffusion is None or method.diffusion.scale == factor
     train(method, source(), tmp_path, identity="x", seed=0)
     assert method.source.truth[0].shape == (sections, 40, 36)
-    assert reconstruct_tile(method.eval(), Tile(torch.rand(1, 1, 3, 16, 16), 4.0, "aligned"))[0].shape[2] == 12
+    assert (
+        reconstruct_tile(method.eval(), Tile(torch.rand(1, 1, 3, 16, 16), SectionGrid.kept_every(4.0)))[0].shape[2]
+        == 12
+    )
 
 
 def test_a_scale_that_is_no_whole_number_is_rounded_up_for_the_pseudo_truth(tmp_path):
@@ -115,7 +118,7 @@ def test_a_scale_that_is_no_whole_number_is_rounded_up_for_the_pseudo_truth(tmp_
     assert method.factor == 3
     train(method, made, tmp_path, identity="x", seed=0)
     assert method.source.truth[0].shape[0] == 3 * made.observed[0].shape[0]
-    assert reconstruct_tile(method.eval(), Tile(torch.rand(1, 1, 4, 16, 16), 2.5, "centred"))[0].shape[2] == 10
+    assert reconstruct_tile(method.eval(), Tile(torch.rand(1, 1, 4, 16, 16), SectionGrid.slabs(2.5)))[0].shape[2] == 10
 
 
 @pytest.mark.parametrize("settings", [{"student": "unet"}, {"pseudo_scale": 0}, {"pseudo_scale": 5}])
@@ -136,7 +139,7 @@ def test_weights_of_all_parts_travel_in_one_file(tmp_path):
 def test_presets_are_accepted(student, preset):
     arguments = method_entry(f"d2r-{student}").presets[preset]
     with torch.device("meta"):
-        method = D2R(8.0, "aligned", **arguments)
+        method = D2R(8.0, SectionGrid.kept_every(8.0), **arguments)
     assert [stage.name for stage in method.stages()] == ["diffusion", "distil"]
     if preset == "paper":
         assert method.diffusion.parameter_count() == 20_400_261

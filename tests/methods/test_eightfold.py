@@ -8,7 +8,7 @@ from small_volumes import textured
 from vemrecon.degrade import degrade, make_degradation
 from vemrecon.methods.eightfold import ALL, eightfold, rotate, rotate_back
 from vemrecon.methods.interpolation import interpolation_matrix
-from vemrecon.volume import Volume
+from vemrecon.volume import SectionGrid, Volume
 
 
 @pytest.mark.parametrize("index", ALL)
@@ -21,12 +21,12 @@ def test_every_rotation_has_its_inverse(index):
 def test_a_registered_interpolation_is_the_same_in_every_rotation(kind, grid):
     observed = degrade(Volume(textured((48, 20, 20)), None, "v"), make_degradation(kind, 6))
     sections = torch.from_numpy(observed.read(observed.whole))
-    weights = torch.from_numpy(interpolation_matrix("linear", len(sections), 6, grid)).float()
+    weights = torch.from_numpy(interpolation_matrix("linear", len(sections), SectionGrid.of_kind(grid, 6))).float()
 
     def upright(volume):
         return torch.tensordot(weights, volume, dims=1)
 
-    mean, spread = eightfold(upright, sections, 6, grid)
+    mean, spread = eightfold(upright, sections, SectionGrid.of_kind(grid, 6))
     known = slice(0, 43) if grid == "aligned" else slice(None)  # behind the last kept section there are only guesses
     np.testing.assert_allclose(mean[known], upright(sections)[known], atol=1e-6)
     assert spread[known].max() < 1e-3
@@ -35,7 +35,7 @@ def test_a_registered_interpolation_is_the_same_in_every_rotation(kind, grid):
 
 def test_kept_sections_turned_upside_down_would_be_misplaced_otherwise():
     observed = torch.from_numpy(textured((8, 10, 10)).astype(np.float32) / 255)
-    weights = torch.from_numpy(interpolation_matrix("linear", 8, 6, "aligned")).float()
+    weights = torch.from_numpy(interpolation_matrix("linear", 8, SectionGrid.kept_every(6))).float()
 
     def upright(volume):
         return torch.tensordot(weights, volume, dims=1)

@@ -24,7 +24,7 @@ from vemrecon.methods.emdiffuse.samplers import SAMPLERS, ancestral, ddim, dpmpp
 from vemrecon.methods.emdiffuse.schedule import linear_schedule
 from vemrecon.methods.emdiffuse.unet import NoiseUNet
 from vemrecon.methods.registry import method_entry
-from vemrecon.volume import Volume, VoxelSize, open_volume
+from vemrecon.volume import SectionGrid, Volume, VoxelSize, open_volume
 
 SMALL = {"width": 8, "multiples": [1, 2], "blocks": 1, "head": 8, "dropout": 0.1, "depth": "fraction", "steps": 2}
 SMALL |= {"crop": 32, "batch": 2, "budget": 20, "learning_rate": 1e-3, "warm_up": 2, "section": 48, "halo": 8}
@@ -32,7 +32,7 @@ LATERAL = {"planes": ["xz", "yz"]}
 
 
 def small(seed=0, scale=4.0, grid="aligned", **more):
-    return initialise(lambda: VEMDiffuse(scale, grid, **(SMALL | more)), seed)
+    return initialise(lambda: VEMDiffuse(scale, SectionGrid.of_kind(grid, scale), **(SMALL | more)), seed)
 
 
 def source(regime="isotropic", scale=4, kind="subsample", shape=(24, 48, 40)):
@@ -291,7 +291,7 @@ def test_the_guess_of_a_network_with_a_residual_is_the_best_linear_one():
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_kept_sections_are_copied_and_the_result_does_not_change(sampler):
     method = awake(sampler=sampler, depth="layer", samples=1)
-    tile = Tile(torch.rand(1, 1, 3, 9, 7), 4.0, "aligned", (2, 3, 4))
+    tile = Tile(torch.rand(1, 1, 3, 9, 7), SectionGrid.kept_every(4.0), (2, 3, 4))
     one, two = (reconstruct_tile(method, tile)[0] for _ in range(2))
     assert one.shape == (1, 1, 12, 9, 7)
     assert torch.equal(one, two)
@@ -303,15 +303,17 @@ def test_kept_sections_are_copied_and_the_result_does_not_change(sampler):
 @pytest.mark.parametrize(("scale", "grid"), [(4.0, "centred"), (2.5, "centred"), (3.0, "centred"), (3.0, "aligned")])
 def test_fractional_depths_take_any_grid_and_scale(scale, grid):
     method = awake(scale=scale, grid=grid)
-    assert method.supports(scale, grid) is None
-    assert reconstruct_tile(method, Tile(torch.rand(1, 1, 4, 9, 7), scale, grid))[0].shape[2] == round(4 * scale)
+    assert method.supports(scale, SectionGrid.of_kind(grid, scale)) is None
+    assert reconstruct_tile(method, Tile(torch.rand(1, 1, 4, 9, 7), SectionGrid.of_kind(grid, scale)))[0].shape[
+        2
+    ] == round(4 * scale)
 
 
 @pytest.mark.parametrize(("scale", "grid"), [(4.0, "centred"), (2.5, "aligned")])
 def test_a_network_that_counts_sections_declines_slab_means_and_broken_scales(scale, grid):
     method = small(scale=scale, grid=grid, depth="layer")
-    assert "counts the sections" in method.supports(scale, grid)
-    assert small(depth="layer").supports(4.0, "aligned") is None
+    assert "counts the sections" in method.supports(scale, SectionGrid.of_kind(grid, scale))
+    assert small(depth="layer").supports(4.0, SectionGrid.kept_every(4.0)) is None
 
 
 def test_a_layer_is_told_by_its_number_from_the_earlier_section_on():
@@ -321,7 +323,7 @@ def test_a_layer_is_told_by_its_number_from_the_earlier_section_on():
         1
     ]
     volume = torch.arange(2.0)[None, None, :, None, None].expand(1, 1, 2, 8, 8)
-    reconstruct_tile(method, Tile(volume, 4.0, "aligned"))
+    reconstruct_tile(method, Tile(volume, SectionGrid.kept_every(4.0)))
     told, images = seen[0]
     assert told.tolist() == [0, 1, 2]
     assert (images[:, 0] == 1).all() and (images[:, 1] == -1).all()  # the later one first
@@ -337,7 +339,7 @@ class Local(nn.Module):
 
 def reconstructed(method, observed, path, tile):
     method.tile = tile
-    reconstruct_volume(method.eval(), observed, 4.0, path, like=Volume(observed.read(observed.whole), None, "x"))
+    reconstruct_volume(method.eval(), observed, path, like=Volume(observed.read(observed.whole), None, "x"))
     volume = open_volume(path)
     return torch.from_numpy(volume.read(volume.whole))
 
@@ -357,7 +359,7 @@ def test_a_reconstruction_does_not_depend_on_the_tiles_if_the_network_reaches_no
 
 
 def test_a_reconstruction_does_not_depend_on_how_many_sections_are_predicted_at_once():
-    method, tile = awake(), Tile(torch.rand(1, 1, 4, 20, 24), 4.0, "aligned")
+    method, tile = awake(), Tile(torch.rand(1, 1, 4, 20, 24), SectionGrid.kept_every(4.0))
     found = []
     for number in (1, 4, 100):
         method.at_once = number
@@ -370,9 +372,9 @@ def test_tiles_of_the_network_differ_little_where_they_overlap():
     """It takes means over all of a section, so that this can only be nearly so."""
     method = awake(residual=0.1)
     volume = torch.from_numpy(textured((4, 64, 64)) / 255).float()[None, None]
-    whole = reconstruct_tile(method, Tile(volume, 4.0, "aligned"))[0]
-    part = reconstruct_tile(method, Tile(volume[..., 8:56, 8:56], 4.0, "aligned", (0, 8, 8)))[0]
-    other = reconstruct_tile(method, Tile(volume[..., 8:56, 8:56], 4.0, "aligned", (0, 0, 0)))[0]
+    whole = reconstruct_tile(method, Tile(volume, SectionGrid.kept_every(4.0)))[0]
+    part = reconstruct_tile(method, Tile(volume[..., 8:56, 8:56], SectionGrid.kept_every(4.0), (0, 8, 8)))[0]
+    other = reconstruct_tile(method, Tile(volume[..., 8:56, 8:56], SectionGrid.kept_every(4.0), (0, 0, 0)))[0]
     inner = (..., slice(16, 32), slice(16, 32))
     difference = (part[inner] - whole[..., 24:40, 24:40]).abs().mean()
     assert difference < 0.2 * (other[inner] - part[inner]).abs().mean()
@@ -383,14 +385,14 @@ def test_sections_of_a_gap_share_their_noise_if_wanted():
     for shared in (False, True):
         method = awake(shared_noise=shared, samples=1, steps=1)
         method.draw = lambda condition, depth, noise: seen.append(noise("start")) or condition[:, :1]
-        reconstruct_tile(method, Tile(torch.rand(1, 1, 3, 5, 6), 4.0, "aligned"))
+        reconstruct_tile(method, Tile(torch.rand(1, 1, 3, 5, 6), SectionGrid.kept_every(4.0)))
     own, common = torch.cat(seen[:2]), torch.cat(seen[2:])
     assert len({tuple(n.flatten().tolist()) for n in own}) == 6
     assert [len({tuple(n.flatten().tolist()) for n in part}) for part in (common[:3], common[3:], common)] == [1, 1, 2]
 
 
 def test_several_samples_are_averaged_and_their_spread_is_the_uncertainty():
-    method, tile = awake(samples=3), Tile(torch.rand(1, 1, 3, 8, 8), 4.0, "aligned")
+    method, tile = awake(samples=3), Tile(torch.rand(1, 1, 3, 8, 8), SectionGrid.kept_every(4.0))
     with torch.no_grad():
         each = torch.stack([method.sampled(tile, number) for number in range(3)])
         mean, spread = method.reconstruct_with_spread(tile)
@@ -403,12 +405,12 @@ def test_several_samples_are_averaged_and_their_spread_is_the_uncertainty():
 def test_cost_of_a_section_is_the_number_of_evaluations_of_the_network():
     method, calls = awake(steps=4, samples=2), []
     method.average.middle_block.register_forward_hook(lambda module, inputs, output: calls.append(len(output)))
-    reconstruct_tile(method, Tile(torch.rand(1, 1, 3, 6, 5), 4.0, "aligned"))
+    reconstruct_tile(method, Tile(torch.rand(1, 1, 3, 6, 5), SectionGrid.kept_every(4.0)))
     assert sum(calls) == method.evaluations_per_section * 6
 
 
 def test_brightness_is_drawn_towards_that_of_the_neighbours():
-    tile = Tile(torch.full((1, 1, 2, 8, 8), 0.8), 4.0, "aligned")
+    tile = Tile(torch.full((1, 1, 2, 8, 8), 0.8), SectionGrid.kept_every(4.0))
     plain, drawn = (
         reconstruct_tile(awake(sampler="ancestral", steps=10, samples=1, brightness=on), tile)[0][:, :, 1:4].mean()
         for on in (False, True)
@@ -452,7 +454,7 @@ def test_released_weights_stay_what_they_were(checkpoint):
 
     arguments, tensors = import_weights("emdiffuse-i", checkpoint / "1_Network.pth")
     wanted = torch.load(checkpoint / "1_Network.pth")
-    method = VEMDiffuse(4.0, "aligned", **arguments)
+    method = VEMDiffuse(4.0, SectionGrid.kept_every(4.0), **arguments)
     assert method.state_dict().keys() == tensors.keys()
     assert all(torch.equal(value, wanted["denoise_fn." + name[4:]]) for name, value in tensors.items())
     assert {name[11:] for name in wanted} - {name[4:] for name in tensors} == {
@@ -487,8 +489,8 @@ def test_a_checkpoint_that_does_not_fit_is_refused(checkpoint, capsys, change, m
 @pytest.mark.parametrize("preset", ["smoke", "cpu", "gpu10", "paper"])
 def test_presets_are_accepted(name, preset):
     entry = method_entry(name)
-    method = build_method(entry.load(), name, entry.presets[preset], scale=8.0, grid="aligned", seed=0)
-    assert method.supports(8.0, "aligned") is None
+    method = build_method(entry.load(), name, entry.presets[preset], grid=SectionGrid.kept_every(8.0), seed=0)
+    assert method.supports(8.0, SectionGrid.kept_every(8.0)) is None
     assert ("xy" in method.planes) == (name == "emdiffuse-i")
     if preset == "paper":
         assert method.parameter_count() == 16_615_873
@@ -513,7 +515,7 @@ def test_presets_are_accepted(name, preset):
 )
 def test_settings_that_make_no_sense_are_refused(wrong, words):
     with pytest.raises(ConfigError, match=words):
-        build_method(VEMDiffuse, "emdiffuse-i", SMALL | wrong, scale=4.0, grid="aligned", seed=0)
+        build_method(VEMDiffuse, "emdiffuse-i", SMALL | wrong, grid=SectionGrid.kept_every(4.0), seed=0)
 
 
 def test_grey_levels_are_those_of_the_release():

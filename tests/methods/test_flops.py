@@ -12,6 +12,7 @@ from vemrecon.methods.build import build_method
 from vemrecon.methods.flops import Parameters, count_flops, reference_shape, reference_tile
 from vemrecon.methods.registry import built_in_methods
 from vemrecon.nets.selective_scan import scan_flops
+from vemrecon.volume import SectionGrid
 
 SCALE = 4
 Z, Y, X = 6, 20, 28
@@ -22,11 +23,13 @@ COUNTED = sorted(set(built_in_methods()) - FITTED)
 def made(name: str, preset: str = "smoke", scale: float = SCALE, **arguments: object) -> Method:
     entry = built_in_methods()[name]
     settings = entry.presets.get(preset, entry.presets.get("default", {}))
-    return build_method(entry.load(), name, {**settings, **arguments}, scale=scale, grid="aligned", seed=0).eval()
+    return build_method(
+        entry.load(), name, {**settings, **arguments}, grid=SectionGrid.kept_every(scale), seed=0
+    ).eval()
 
 
 def small(device: str) -> Tile:
-    return Tile(torch.zeros(1, 1, Z, Y, X, device=device), SCALE, "aligned")
+    return Tile(torch.zeros(1, 1, Z, Y, X, device=device), SectionGrid.kept_every(SCALE))
 
 
 class Convolutions(Method):
@@ -82,7 +85,7 @@ def test_paper_networks_cost_what_was_measured_on_the_original_ones(
     name: str, arguments: dict[str, object], layers: float, scan: float
 ) -> None:
     method = made(name, "paper", 8, **arguments).to("meta")
-    flops = count_flops(method, reference_tile(8, "aligned"))
+    flops = count_flops(method, reference_tile(SectionGrid.kept_every(8)))
     assert flops.layers == pytest.approx(layers, rel=2e-3)
     assert flops.told == pytest.approx(scan, rel=5e-3)
 
@@ -97,7 +100,7 @@ def test_scans_are_told_in_every_rotation() -> None:
 
 def test_counting_leaves_a_method_as_it_was() -> None:
     method = made("vemamba")
-    tile = Tile(torch.rand(1, 1, Z, Y, X), SCALE, "aligned")
+    tile = Tile(torch.rand(1, 1, Z, Y, X), SectionGrid.kept_every(SCALE))
     with torch.no_grad():
         before = method.reconstruct(tile)
         count_flops(method, tile)

@@ -10,6 +10,7 @@ from small_volumes import textured
 
 from vemrecon.methods.base import Tile, reconstruct_tile
 from vemrecon.methods.interpolation import REACH, Interpolation, interpolation_matrix
+from vemrecon.volume import SectionGrid
 
 KERNELS = tuple(REACH)
 GRIDS = ("centred", "aligned")
@@ -32,8 +33,8 @@ CHECK_ROWS = {
 def test_weights_equal_the_rows_of_the_specification(case):
     grid, kernel, z = case
     if (grid, kernel) == ("aligned", "nearest"):
-        assert interpolation_matrix(kernel, 8, 4, grid)[z].argmax() == 4
-    row = interpolation_matrix(kernel, 8, 4, grid)[z]
+        assert interpolation_matrix(kernel, 8, SectionGrid.of_kind(grid, 4))[z].argmax() == 4
+    row = interpolation_matrix(kernel, 8, SectionGrid.of_kind(grid, 4))[z]
     for i, weight in CHECK_ROWS[case].items():
         assert row[i] == pytest.approx(weight, abs=6e-7)
 
@@ -41,14 +42,14 @@ def test_weights_equal_the_rows_of_the_specification(case):
 @given(st.sampled_from(KERNELS), st.sampled_from(GRIDS), st.integers(1, 24), st.floats(1.1, 12))
 @settings(max_examples=80, deadline=None)
 def test_rows_sum_to_one(kernel, grid, sections, scale):
-    matrix = interpolation_matrix(kernel, sections, scale, grid)
+    matrix = interpolation_matrix(kernel, sections, SectionGrid.of_kind(grid, scale))
     assert matrix.shape == (round(sections * scale), sections)
     np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-6)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_kept_sections_are_reproduced_exactly(kernel):
-    np.testing.assert_allclose(interpolation_matrix(kernel, 9, 5, "aligned")[::5], np.eye(9), atol=1e-12)
+    np.testing.assert_allclose(interpolation_matrix(kernel, 9, SectionGrid.kept_every(5))[::5], np.eye(9), atol=1e-12)
 
 
 @pytest.mark.parametrize("grid", GRIDS)
@@ -57,7 +58,7 @@ def test_which_kernels_reproduce_a_ramp(kernel, grid):
     sections, scale = 40, 4
     z = np.arange(sections * scale)
     u = (z + 0.5) / scale - 0.5 if grid == "centred" else z / scale
-    result = interpolation_matrix(kernel, sections, scale, grid) @ np.arange(sections)
+    result = interpolation_matrix(kernel, sections, SectionGrid.of_kind(grid, scale)) @ np.arange(sections)
     inner = slice(16 * scale, -16 * scale)
     exact = np.abs(result - u)[inner].max() < 1e-7
     assert exact == (kernel in ("linear", "cubic_a-0.5", "bspline3"))
@@ -67,7 +68,7 @@ def test_which_kernels_reproduce_a_ramp(kernel, grid):
 def test_centred_kernels_equal_torch_interpolate(kernel, mode):
     sections = torch.rand(1, 1, 12, 5, dtype=torch.float64)
     wanted = torch.nn.functional.interpolate(sections, scale_factor=(4, 1), mode=mode, align_corners=False)
-    ours = torch.from_numpy(interpolation_matrix(kernel, 12, 4, "centred")) @ sections[0, 0]
+    ours = torch.from_numpy(interpolation_matrix(kernel, 12, SectionGrid.slabs(4))) @ sections[0, 0]
     torch.testing.assert_close(ours, wanted[0, 0], atol=1e-12, rtol=0)
 
 
@@ -75,21 +76,23 @@ def test_centred_kernels_equal_torch_interpolate(kernel, mode):
 def test_aligned_kernels_equal_torch_interpolate_between_kept_sections(kernel, mode):
     sections = torch.rand(1, 1, 12, 5, dtype=torch.float64)
     wanted = torch.nn.functional.interpolate(sections, size=(11 * 4 + 1, 5), mode=mode, align_corners=True)
-    ours = torch.from_numpy(interpolation_matrix(kernel, 12, 4, "aligned")) @ sections[0, 0]
+    ours = torch.from_numpy(interpolation_matrix(kernel, 12, SectionGrid.kept_every(4))) @ sections[0, 0]
     torch.testing.assert_close(ours[:45], wanted[0, 0], atol=1e-12, rtol=0)
 
 
 def test_centred_bspline_equals_scipy_zoom():
     sections = np.random.default_rng(0).random((31, 3))
     wanted = scipy.ndimage.zoom(sections, (8, 1), order=3, mode="nearest", grid_mode=True)
-    np.testing.assert_allclose(interpolation_matrix("bspline3", 31, 8, "centred") @ sections, wanted, atol=1e-12)
+    np.testing.assert_allclose(
+        interpolation_matrix("bspline3", 31, SectionGrid.slabs(8)) @ sections, wanted, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_a_constant_volume_stays_constant(kernel, grid):
     observed = torch.full((1, 1, 9, 4, 5), 0.25)
-    result = reconstruct_tile(Interpolation(kernel), Tile(observed, 3, grid))[0]
+    result = reconstruct_tile(Interpolation(kernel), Tile(observed, SectionGrid.of_kind(grid, 3)))[0]
     torch.testing.assert_close(result, torch.full((1, 1, 27, 4, 5), 0.25))
 
 
@@ -101,7 +104,7 @@ def test_shifting_by_one_section_lowers_the_agreement_in_both_degradations():
         ("centred", truth.reshape(24, 4, 24, 24).mean(axis=1)),
     ):
         for kernel in ("linear", "cubic_a-0.75", "cubic_a-0.5", "bspline3", "lanczos3"):
-            result = np.tensordot(interpolation_matrix(kernel, 24, 4, grid), observed, axes=1)
+            result = np.tensordot(interpolation_matrix(kernel, 24, SectionGrid.of_kind(grid, 4)), observed, axes=1)
             low, best, high = (((truth[1:-5] - result[1 + d : 91 + d]) ** 2).mean() for d in (-1, 0, 1))
             assert best < min(low, high), (grid, kernel)
             top = 0.5 * (low - high) / (low - 2 * best + high)

@@ -26,7 +26,7 @@ from vemrecon.methods.irsde.samplers import level_pairs, sample, step_back
 from vemrecon.methods.irsde.schedule import make_schedule
 from vemrecon.methods.irsde.unet import UNet
 from vemrecon.methods.registry import method_entry
-from vemrecon.volume import Volume, VoxelSize, open_volume
+from vemrecon.volume import SectionGrid, Volume, VoxelSize, open_volume
 
 SMALL = {"width": 8, "encoder": [1, 1], "decoder": [1, 1], "residual": 0.06, "levels": 20, "sampler": "posterior"}
 SMALL |= {"steps": 2, "crop": 32, "batch": 2, "budget": 20, "learning_rate": 1e-3, "average_every": 1}
@@ -34,7 +34,7 @@ SMALL |= {"section": [64, 64], "halo": [2, 8]}
 
 
 def small(seed=0, scale=4.0, grid="aligned", **more):
-    return initialise(lambda: IRSDE(scale, grid, **(SMALL | more)), seed)
+    return initialise(lambda: IRSDE(scale, SectionGrid.of_kind(grid, scale), **(SMALL | more)), seed)
 
 
 def source(scale=4, kind="subsample"):
@@ -213,7 +213,7 @@ def test_kept_sections_stay_in_place_unless_the_release_is_wanted():
 @pytest.mark.parametrize("sampler", ["posterior", "sde", "ode"])
 def test_a_reconstruction_has_the_promised_shape_and_does_not_change(scale, sampler):
     method = small(scale=scale, grid="centred", sampler=sampler).eval()
-    tile = Tile(torch.rand(1, 1, 4, 9, 7), scale, "centred", (2, 3, 4))
+    tile = Tile(torch.rand(1, 1, 4, 9, 7), SectionGrid.slabs(scale), (2, 3, 4))
     one, two = (reconstruct_tile(method, tile)[0] for _ in range(2))
     assert one.shape == (1, 1, round(4 * scale), 9, 7)
     assert torch.equal(one, two)
@@ -239,7 +239,7 @@ class Local(nn.Module):
 
 def reconstructed(method, observed, path, tile=None):
     method.tile = tile or method.tile
-    reconstruct_volume(method.eval(), observed, 4.0, path, like=Volume(observed.read(observed.whole), None, "x"))
+    reconstruct_volume(method.eval(), observed, path, like=Volume(observed.read(observed.whole), None, "x"))
     volume = open_volume(path)
     return torch.from_numpy(volume.read(volume.whole))
 
@@ -259,7 +259,7 @@ def test_a_reconstruction_does_not_depend_on_the_tiles_if_the_network_reaches_no
 def test_a_reconstruction_does_not_depend_on_how_many_sections_are_restored_at_once(monkeypatch):
     method = small()
     randomised(method.average)
-    tile = Tile(torch.rand(1, 1, 6, 20, 24), 4.0, "aligned")
+    tile = Tile(torch.rand(1, 1, 6, 20, 24), SectionGrid.kept_every(4.0))
     found = []
     for pixels in (1, 5000, 10**6):
         monkeypatch.setattr(irsde, "PIXELS", {"cpu": pixels})
@@ -273,10 +273,10 @@ def test_tiles_of_the_networks_differ_little_where_they_overlap():
     method = small(width=8)
     randomised(method.average)
     volume = torch.from_numpy(textured((8, 64, 64)) / 255).float()[None, None]
-    whole = reconstruct_tile(method.eval(), Tile(volume, 4.0, "aligned"))[0]
-    part = reconstruct_tile(method, Tile(volume[..., 8:56, 8:56], 4.0, "aligned", (0, 8, 8)))[0]
+    whole = reconstruct_tile(method.eval(), Tile(volume, SectionGrid.kept_every(4.0)))[0]
+    part = reconstruct_tile(method, Tile(volume[..., 8:56, 8:56], SectionGrid.kept_every(4.0), (0, 8, 8)))[0]
     difference = (part[..., 16:32, 16:32] - whole[..., 24:40, 24:40]).abs().mean()
-    other = reconstruct_tile(method, Tile(volume[..., 8:56, 8:56], 4.0, "aligned", (0, 0, 0)))[0]
+    other = reconstruct_tile(method, Tile(volume[..., 8:56, 8:56], SectionGrid.kept_every(4.0), (0, 0, 0)))[0]
     assert difference < 0.1 * (other[..., 16:32, 16:32] - part[..., 16:32, 16:32]).abs().mean()
 
 
@@ -297,17 +297,17 @@ def test_thin_sections_are_continued_to_half_of_what_the_network_restores_at_onc
 def test_only_planes_at_a_fixed_section_are_used_where_the_second_axis_counts_sections():
     method = small().eval()
     volume = torch.rand(1, 1, 5, 3, 16)
-    lateral = reconstruct_tile(method, Tile(volume, 4.0, "aligned", turns=False))[0]
-    alone = reconstruct_tile(method, Tile(volume[:, :, :, 1:2], 4.0, "aligned", (0, 1, 0), turns=False))[0]
+    lateral = reconstruct_tile(method, Tile(volume, SectionGrid.kept_every(4.0), turns=False))[0]
+    alone = reconstruct_tile(method, Tile(volume[:, :, :, 1:2], SectionGrid.kept_every(4.0), (0, 1, 0), turns=False))[0]
     torch.testing.assert_close(lateral[:, :, :, 1:2], alone, atol=1e-5, rtol=0)
     both = {d: method.along(d, volume[0, 0]) for d in ("xz", "yz")}
-    torch.testing.assert_close(method.sampled(Tile(volume, 4.0, "aligned")), (both["xz"] + both["yz"]) / 2)
+    torch.testing.assert_close(method.sampled(Tile(volume, SectionGrid.kept_every(4.0))), (both["xz"] + both["yz"]) / 2)
     method.direction = "yz"
-    torch.testing.assert_close(method.sampled(Tile(volume, 4.0, "aligned")), both["yz"])
+    torch.testing.assert_close(method.sampled(Tile(volume, SectionGrid.kept_every(4.0))), both["yz"])
 
 
 def test_several_samples_are_averaged_and_their_spread_is_the_uncertainty():
-    method, tile = small(samples=3).eval(), Tile(torch.rand(1, 1, 4, 8, 8), 4.0, "aligned")
+    method, tile = small(samples=3).eval(), Tile(torch.rand(1, 1, 4, 8, 8), SectionGrid.kept_every(4.0))
     with torch.no_grad():
         each = torch.stack([method.sampled(tile, number) for number in range(3)])
         mean, spread = method.reconstruct_with_spread(tile)
@@ -320,7 +320,7 @@ def test_several_samples_are_averaged_and_their_spread_is_the_uncertainty():
 def test_cost_of_a_section_is_the_number_of_evaluations_of_the_network():
     method, calls = small(steps=4, samples=2).eval(), []
     method.average.register_forward_hook(lambda module, inputs, output: calls.append(len(output)))
-    reconstruct_tile(method, Tile(torch.rand(1, 1, 4, 6, 5), 4.0, "aligned"))
+    reconstruct_tile(method, Tile(torch.rand(1, 1, 4, 6, 5), SectionGrid.kept_every(4.0)))
     assert sum(calls) == method.evaluations_per_section * (6 + 5)
 
 
@@ -330,8 +330,8 @@ def test_cost_of_a_section_is_the_number_of_evaluations_of_the_network():
 @pytest.mark.parametrize("preset", ["smoke", "cpu", "gpu10", "paper"])
 def test_presets_are_accepted(preset):
     entry = method_entry("irsde")
-    method = build_method(entry.load(), "irsde", entry.presets[preset], scale=8.0, grid="aligned", seed=0)
-    assert method.supports(8.0, "aligned") is None
+    method = build_method(entry.load(), "irsde", entry.presets[preset], grid=SectionGrid.kept_every(8.0), seed=0)
+    assert method.supports(8.0, SectionGrid.kept_every(8.0)) is None
     if preset == "paper":
         assert method.parameter_count() == 20_400_261
         assert method.evaluations_per_section == 100
@@ -354,4 +354,4 @@ def test_presets_are_accepted(preset):
 )
 def test_settings_that_make_no_sense_are_refused(wrong, words):
     with pytest.raises(ConfigError, match=words):
-        build_method(IRSDE, "irsde", SMALL | wrong, scale=4.0, grid="aligned", seed=0)
+        build_method(IRSDE, "irsde", SMALL | wrong, grid=SectionGrid.kept_every(4.0), seed=0)

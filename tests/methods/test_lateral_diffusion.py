@@ -21,7 +21,7 @@ from vemrecon.methods.lateral_diffusion.method import TRAINING, LateralDiffusion
 from vemrecon.methods.lateral_diffusion.observation import Observation
 from vemrecon.methods.lateral_diffusion.replacement import resampled, respaced, visits
 from vemrecon.methods.registry import method_entry
-from vemrecon.volume import Volume, VoxelSize, open_volume
+from vemrecon.volume import SectionGrid, Volume, VoxelSize, open_volume
 
 SMALL = {"width": 8, "multiples": [1, 2], "blocks": 1, "head": 8, "dropout": 0.1, "contrast": 0.2, "steps": 3}
 SMALL |= {"crop": 32, "batch": 2, "budget": 20, "learning_rate": 1e-3, "warm_up": 2, "section": [64, 64]}
@@ -29,7 +29,7 @@ SMALL |= {"halo": [2, 8]}
 
 
 def small(seed=0, scale=4.0, grid="aligned", **more):
-    return initialise(lambda: LateralDiffusion(scale, grid, **(SMALL | more)), seed)
+    return initialise(lambda: LateralDiffusion(scale, SectionGrid.of_kind(grid, scale), **(SMALL | more)), seed)
 
 
 def source(scale=4, kind="subsample"):
@@ -60,7 +60,7 @@ def test_an_observation_is_the_degradation_and_is_met_by_the_smallest_change(sca
     degradation = make_degradation(kind, scale)
     truth = Volume(textured((20, 6, 7)), VoxelSize(8, 8, 8), "t")
     sections = degrade(truth, degradation)
-    observation = Observation.of(torch.from_numpy(sections.read(sections.whole)), scale, degradation.grid)
+    observation = Observation.of(torch.from_numpy(sections.read(sections.whole)), degradation.grid)
     volume = torch.from_numpy(truth.read(truth.whole))
     torch.testing.assert_close(torch.tensordot(observation.forward, volume, dims=1), observation.sections)
     torch.testing.assert_close(observation.met(volume), volume, atol=1e-5, rtol=0)
@@ -77,7 +77,7 @@ def test_an_observation_is_the_degradation_and_is_met_by_the_smallest_change(sca
 
 @pytest.mark.parametrize("grid", ["aligned", "centred"])
 def test_pseudo_inverses_put_rows_back_or_repeat_means(grid):
-    inverse = Observation.of(torch.rand(3, 1, 1), 4, grid).inverse
+    inverse = Observation.of(torch.rand(3, 1, 1), SectionGrid.of_kind(grid, 4)).inverse
     wanted = torch.zeros(12, 3)
     wanted[torch.arange(12) if grid == "centred" else torch.arange(0, 12, 4)] = (
         torch.eye(3).repeat_interleave(4, dim=0) if grid == "centred" else torch.eye(3)
@@ -88,13 +88,16 @@ def test_pseudo_inverses_put_rows_back_or_repeat_means(grid):
 @pytest.mark.parametrize(("scale", "grid"), [(4, "aligned"), (4, "centred"), (2.5, "centred")])
 def test_a_smooth_change_meets_the_observation_too_and_moves_neighbours_alike(scale, grid):
     rows = round(8 * scale)
-    observation = Observation.of(seeded((8, 5, 6)), scale, grid, smooth=True)
+    observation = Observation.of(seeded((8, 5, 6)), SectionGrid.of_kind(grid, scale), smooth=True)
     wrong = seeded((rows, 5, 6), 1)
     change = observation.met(wrong) - wrong
     met = torch.tensordot(observation.forward, wrong + change, dims=1)
     torch.testing.assert_close(met, observation.sections, atol=1e-5, rtol=0)
     rising, dark = torch.arange(8.0)[:, None, None].expand(8, 5, 6), torch.zeros(rows, 5, 6)
-    steps = [Observation.of(rising, scale, grid, smooth=on).met(dark).diff(dim=0).abs().max() for on in (True, False)]
+    steps = [
+        Observation.of(rising, SectionGrid.of_kind(grid, scale), smooth=on).met(dark).diff(dim=0).abs().max()
+        for on in (True, False)
+    ]
     assert steps[0] < 0.7 * steps[1]
 
 
@@ -241,7 +244,7 @@ def test_learning_lowers_the_loss_of_a_batch(contrast):
 @pytest.mark.parametrize("more", [{}, {"alternate": True, "smooth": True}, {"sampler": "replacement", "visits": 2}])
 def test_kept_sections_stay_as_they_are(more):
     method = awake(**more)
-    tile = Tile(torch.rand(1, 1, 4, 9, 7), 4.0, "aligned", (2, 3, 4))
+    tile = Tile(torch.rand(1, 1, 4, 9, 7), SectionGrid.kept_every(4.0), (2, 3, 4))
     one, two = (reconstruct_tile(method, tile)[0] for _ in range(2))
     assert one.shape == (1, 1, 16, 9, 7)
     assert torch.equal(one, two)
@@ -252,14 +255,17 @@ def test_kept_sections_stay_as_they_are(more):
 def test_slab_means_are_met(scale):
     method = awake(grid="centred", scale=scale)
     observed = 0.4 + 0.2 * torch.rand(1, 1, 4, 9, 7)
-    found = reconstruct_tile(method, Tile(observed, scale, "centred"))[0][0, 0]
+    found = reconstruct_tile(method, Tile(observed, SectionGrid.slabs(scale)))[0][0, 0]
     assert len(found) == round(4 * scale)
-    forward = Observation.of(observed[0, 0], scale, "centred").forward
+    forward = Observation.of(observed[0, 0], SectionGrid.slabs(scale)).forward
     inside = ((found > 0) & (found < 1)).all(dim=0)  # the result is clipped
     met = torch.tensordot(forward, found, dims=1)
     torch.testing.assert_close(met[:, inside], observed[0, 0][:, inside], atol=1e-5, rtol=0)
-    assert "no rows" in small(sampler="replacement").supports(scale, "centred")
-    assert method.supports(scale, "centred") is None and small(sampler="replacement").supports(4, "aligned") is None
+    assert "no rows" in small(sampler="replacement").supports(scale, SectionGrid.slabs(scale))
+    assert (
+        method.supports(scale, SectionGrid.slabs(scale)) is None
+        and small(sampler="replacement").supports(4, SectionGrid.kept_every(4)) is None
+    )
 
 
 class Local(nn.Module):
@@ -271,7 +277,7 @@ class Local(nn.Module):
 
 def reconstructed(method, observed, path, tile):
     method.tile = tile
-    reconstruct_volume(method.eval(), observed, 4.0, path, like=Volume(observed.read(observed.whole), None, "x"))
+    reconstruct_volume(method.eval(), observed, path, like=Volume(observed.read(observed.whole), None, "x"))
     volume = open_volume(path)
     return torch.from_numpy(volume.read(volume.whole))
 
@@ -292,7 +298,7 @@ def test_a_reconstruction_does_not_depend_on_the_tiles_if_the_network_reaches_no
 
 
 def test_a_reconstruction_does_not_depend_on_how_many_planes_are_looked_at_at_once():
-    method, tile = awake(), Tile(torch.rand(1, 1, 4, 20, 24), 4.0, "aligned")
+    method, tile = awake(), Tile(torch.rand(1, 1, 4, 20, 24), SectionGrid.kept_every(4.0))
     found = []
     for number in (1, 5, 100):
         method.at_once = number
@@ -304,13 +310,13 @@ def test_a_reconstruction_does_not_depend_on_how_many_planes_are_looked_at_at_on
 def test_only_planes_at_a_fixed_section_are_used_where_the_second_axis_counts_sections():
     method = awake()
     volume = torch.rand(1, 1, 5, 3, 16)
-    lateral = reconstruct_tile(method, Tile(volume, 4.0, "aligned", turns=False))[0]
-    alone = reconstruct_tile(method, Tile(volume[:, :, :, 1:2], 4.0, "aligned", (0, 1, 0), turns=False))[0]
+    lateral = reconstruct_tile(method, Tile(volume, SectionGrid.kept_every(4.0), turns=False))[0]
+    alone = reconstruct_tile(method, Tile(volume[:, :, :, 1:2], SectionGrid.kept_every(4.0), (0, 1, 0), turns=False))[0]
     torch.testing.assert_close(lateral[:, :, :, 1:2], alone, atol=1e-5, rtol=0)
 
 
 def test_several_samples_are_averaged_and_their_spread_is_the_uncertainty():
-    method, tile = awake(samples=3), Tile(torch.rand(1, 1, 3, 8, 8), 4.0, "aligned")
+    method, tile = awake(samples=3), Tile(torch.rand(1, 1, 3, 8, 8), SectionGrid.kept_every(4.0))
     with torch.no_grad():
         each = torch.stack([method.sampled(tile, number) for number in range(3)])
         mean, spread = method.reconstruct_with_spread(tile)
@@ -325,8 +331,10 @@ def test_several_samples_are_averaged_and_their_spread_is_the_uncertainty():
 @pytest.mark.parametrize("preset", ["smoke", "cpu", "gpu10", "paper"])
 def test_presets_are_accepted(preset):
     entry = method_entry("lateral-diffusion")
-    method = build_method(entry.load(), "lateral-diffusion", entry.presets[preset], scale=8.0, grid="aligned", seed=0)
-    assert method.supports(8.0, "aligned") is None
+    method = build_method(
+        entry.load(), "lateral-diffusion", entry.presets[preset], grid=SectionGrid.kept_every(8.0), seed=0
+    )
+    assert method.supports(8.0, SectionGrid.kept_every(8.0)) is None
     if preset == "paper":
         assert method.parameter_count() == 15_677_345 - 288  # one image instead of two
 
@@ -343,4 +351,4 @@ def test_presets_are_accepted(preset):
 )
 def test_settings_that_make_no_sense_are_refused(wrong, words):
     with pytest.raises(ConfigError, match=words):
-        build_method(LateralDiffusion, "lateral-diffusion", SMALL | wrong, scale=4.0, grid="aligned", seed=0)
+        build_method(LateralDiffusion, "lateral-diffusion", SMALL | wrong, grid=SectionGrid.kept_every(4.0), seed=0)

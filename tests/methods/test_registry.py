@@ -8,6 +8,7 @@ import pytest
 from vemrecon.cli import main
 from vemrecon.errors import ConfigError, PluginError
 from vemrecon.methods.registry import built_in_methods, choose_preset, method_entry
+from vemrecon.volume import SectionGrid
 
 PLUGIN = """
 from vemrecon.methods import Method, MethodCard
@@ -39,7 +40,7 @@ def install(tmp_path, monkeypatch):
 def test_every_built_in_method_loads_and_has_a_card():
     for name, entry in built_in_methods().items():
         kind, card, presets = entry.resolved()
-        task = {"scale": 4.0, "grid": "centred"}
+        task = {"scale": 4.0, "grid": SectionGrid.slabs(4)}
         for preset, arguments in presets.items():
             known = inspect.signature(kind.__init__).parameters
             assert set(arguments) <= set(known), (name, preset)

@@ -6,11 +6,12 @@ import torch
 from vemrecon.methods import short_floats
 from vemrecon.methods.build import build_method
 from vemrecon.methods.registry import method_entry
+from vemrecon.volume import SectionGrid
 
 
 def made(name, **changed):
     kind, _, presets = method_entry(name).resolved()
-    method = build_method(kind, name, {**presets["smoke"], **changed}, scale=4, grid="aligned", seed=0)
+    method = build_method(kind, name, {**presets["smoke"], **changed}, grid=SectionGrid.kept_every(4), seed=0)
     for parameter in method.parameters():  # an untrained output is zero in any precision
         torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(1))
     return method

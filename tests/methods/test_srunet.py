@@ -15,12 +15,12 @@ from vemrecon.methods.interpolation import Interpolation
 from vemrecon.methods.srunet.loss import weighted_error
 from vemrecon.methods.srunet.method import SRUNet
 from vemrecon.methods.srunet.network import SRUNetwork
-from vemrecon.volume import Volume, VoxelSize
+from vemrecon.volume import SectionGrid, Volume, VoxelSize
 
 
 def small(grid="aligned", scale=4.0, seed=0, **more):
     settings = {"widths": (4, 4, 8), "sections": 4, "crop": 16, "batch": 2, "budget": 4} | more
-    return initialise(lambda: SRUNet(scale, grid, **settings), seed)
+    return initialise(lambda: SRUNet(scale, SectionGrid.of_kind(grid, scale), **settings), seed)
 
 
 def source(kind="subsample", regime="isotropic", scale=4):
@@ -40,20 +40,20 @@ def test_published_widths_have_the_published_number_of_parameters():
 @pytest.mark.parametrize("scale", [2, 4, 6, 8, 10])
 def test_every_even_scale_and_any_extent_is_reconstructed(scale):
     method = small(scale=float(scale)).eval()
-    assert method.supports(scale, "aligned") is None
-    result = reconstruct_tile(method, Tile(torch.rand(1, 1, 3, 17, 10), scale, "aligned"))[0]
+    assert method.supports(scale, SectionGrid.kept_every(scale)) is None
+    result = reconstruct_tile(method, Tile(torch.rand(1, 1, 3, 17, 10), SectionGrid.kept_every(scale)))[0]
     assert result.shape == (1, 1, 3 * scale, 17, 10)
 
 
 @pytest.mark.parametrize("scale", [3, 2.5, 5])
 def test_odd_scales_are_declined(scale):
-    assert "even scale" in small(scale=float(scale)).supports(scale, "centred")
+    assert "even scale" in small(scale=float(scale)).supports(scale, SectionGrid.slabs(scale))
 
 
 @pytest.mark.parametrize("grid", ["aligned", "centred"])
 def test_with_a_skip_training_starts_at_registered_linear_interpolation(grid):
     method = small(grid, skip=True).eval()
-    tile = Tile(torch.rand(1, 1, 5, 16, 16), 4, grid)
+    tile = Tile(torch.rand(1, 1, 5, 16, 16), SectionGrid.of_kind(grid, 4))
     linear = reconstruct_tile(Interpolation("linear"), tile)[0]
     torch.testing.assert_close(reconstruct_tile(method, tile)[0], linear, atol=1e-6, rtol=0)
 

@@ -55,7 +55,10 @@ def scores(psnr: float = 24.5, axial: float = 70.0, axial_limit: Limit | None = 
         score("ssim", "gaussian11", p, psnr / 40 + n / 100) for n, p in enumerate(("xy", "xz", "yz", "mean", "volume"))
     ]
     rows += [score("fsc", "hann", "z", axial, limit=axial_limit), score("fsc", "hann", "lateral", 20.0)]
-    rows += [score("fsc", "hann", "ratio", axial / 20, limit=axial_limit), score("psnr", "", "volume", psnr + 0.2, range="span")]
+    rows += [
+        score("fsc", "hann", "ratio", axial / 20, limit=axial_limit),
+        score("psnr", "", "volume", psnr + 0.2, range="span"),
+    ]
     rows += [score("psnr", "", "volume", psnr - 0.3, block="b0"), score("ssim", "uniform7", "xy", psnr / 41)]
     return [*rows, score("lpips", "vgg", "xy", None, note="weights are not available")]
 

@@ -26,7 +26,15 @@ def rows(what: str = "membranes", iou: float = 0.5, *, labels_only: bool = False
         values["overlap_volume"] = 0.25
     by = ("labels",) if labels_only else ("labels", "truth")
     return [
-        score(metric, "", "volume", value, target=what, reference=Reference(name), unit="per neuron" if metric == "breaks" and what == "membranes" else "")
+        score(
+            metric,
+            "",
+            "volume",
+            value,
+            target=what,
+            reference=Reference(name),
+            unit="per neuron" if metric == "breaks" and what == "membranes" else "",
+        )
         for name in by
         for metric, value in values.items()
     ]
@@ -89,7 +97,9 @@ def keep_masks(folder: Path, what: str = "membranes", **changed: Any) -> None:
 def judged(make_run, method: str, iou: float, *, psnr: float = 24.0, what: str = "membranes", seed: int = 0,
            regime: str = "none", ceiling: float = 0.9, floor: float = 0.3, **more: Any) -> Path:  # fmt: skip
     """A run with all of it."""
-    folder = make_run(method, rows=[*scores(psnr), *rows(what, iou)], seed=seed, regime=regime, metrics=(*METRICS, "segmentation"))
+    folder = make_run(
+        method, rows=[*scores(psnr), *rows(what, iou)], seed=seed, regime=regime, metrics=(*METRICS, "segmentation")
+    )
     keep_curves(folder, what, ceiling=ceiling, floor=floor, **more)
     keep_masks(folder, what)
     return folder

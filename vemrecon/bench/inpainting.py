@@ -79,7 +79,7 @@ def without_sections(volume: Volume, sections: Sequence[int]) -> Volume:
     others = np.array([z for z in range(len(voxels)) if z not in set(sections)])
     for section in sections:
         voxels[section] = neighbours_mean(voxels, section, others)
-    return replace(volume, array=voxels, intensity_range=(0.0, 1.0), origin=(0, 0, 0), extent=None)
+    return volume.with_voxels(voxels)
 
 
 def neighbours_mean(voxels: Float32, section: int, others: NDArray[np.int64]) -> Float32:

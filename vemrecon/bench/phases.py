@@ -36,8 +36,7 @@ def method_of(folder: RunFolder) -> Method:
     spec = folder.spec
     kind = method_entry(spec.method.entry).load()
     grid = task_degradation(folder).grid
-    name, arguments = spec.method.name, spec.method.arguments
-    return build_method(kind, name, arguments, scale=spec.task.scale, grid=grid, seed=spec.seed)
+    return build_method(kind, spec.method.name, spec.method.arguments, grid=grid, seed=spec.seed)
 
 
 def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Progress) -> None:
@@ -73,7 +72,7 @@ def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Pr
             "method": folder.spec.method.entry,
             "arguments": folder.spec.method.arguments,
             "scale": folder.spec.task.scale,
-            "grid": task_degradation(folder).grid,
+            "grid": task_degradation(folder).grid.as_dict(),
         }
         save_weights(method, folder.path / "weights.safetensors", trained_parts(method), facts)
         if not finished:
@@ -113,7 +112,6 @@ def reconstruct(folder: RunFolder, job: Job, method: Method, scene: Scene, progr
     reconstruct_volume(
         method,
         scene.observed,
-        folder.spec.task.scale,
         path,
         like=scene.like,
         axis=scene.axis,
@@ -147,7 +145,7 @@ def score(folder: RunFolder, job: Job, method: Method, scene: Scene, progress: P
     spread = open_volume(folder.path / UNCERTAINTY) if (folder.path / UNCERTAINTY).exists() else None
     found = scored(folder, job, method, scene, made, spread, progress)
     write_json(folder.path / "curves.json", found.curves | {"training": training_curves(folder)})
-    write_sections(folder.path / "sections.npz", scene, made, folder.spec.task.scale)
+    write_sections(folder.path / "sections.npz", scene, made)
     return found.scores
 
 

@@ -8,7 +8,7 @@ from vemrecon.bench.job import Job
 from vemrecon.bench.place import VolumeAt
 from vemrecon.bench.store import RunFolder, exclusive
 from vemrecon.data.source import Source
-from vemrecon.degrade import Degradation, degrade, make_degradation, reconstructed_sections, trimmed
+from vemrecon.degrade import Degradation, degrade, make_degradation, trimmed
 from vemrecon.seeding import derive_seed
 from vemrecon.volume import Region, Volume, open_volume
 from vemrecon.volume.ome_zarr import copy_to_zarr
@@ -47,9 +47,9 @@ def observe(folder: RunFolder, job: Job) -> Scene:
         if not folder.observed.exists():
             observed = degrade(region, degradation, axis=axis, seed=task.degradation_seed)
             copy_to_zarr(folder.observed, observed, "float32")
-    observed = replace(open_volume(folder.observed), name=f"{region.name} observed")
+    observed = replace(open_volume(folder.observed), name=f"{region.name} observed", grid=degradation.grid)
     stop = list(region.shape)
-    stop[axis] = reconstructed_sections(observed.shape[axis], task.scale)
+    stop[axis] = degradation.grid.extent(observed.shape[axis])
     return Scene(observed, region.crop(Region.whole(stop)), axis)
 
 

@@ -23,6 +23,7 @@ from vemrecon.metrics.evaluation import Evaluation
 from vemrecon.metrics.evidence import Evidence
 from vemrecon.metrics.whole_sections import ALL_PLANES
 from vemrecon.volume import Region, Volume, open_volume
+from vemrecon.volume.region import triple
 
 Progress = Callable[[str, float], None]
 
@@ -62,15 +63,15 @@ def scored(
 
 
 def _judges(folder: RunFolder, job: Job, scene: Scene, progress: Progress) -> Callable[[str], list]:
-    assert scene.truth is not None and scene.observed.grid is not None
+    assert scene.truth is not None
     task = JudgedTask(
         truth=scene.truth,
         start=job.truth.region[0] if job.truth.region else (0, 0, 0),
         axis=scene.axis,
-        grid=scene.observed.grid,
+        grid=scene.observed.require_grid(),
         identity=folder.spec.task_id,
         cache=folder.path.parent,
-        floor=lambda path: floor_volume(scene, folder.spec.task.scale, path),
+        floor=lambda path: floor_volume(scene, path),
         tell=progress,
         defects=job.defects,
         device=job.device,
@@ -81,7 +82,7 @@ def _judges(folder: RunFolder, job: Job, scene: Scene, progress: Progress) -> Ca
     return lambda metric: list(makers[metric](task, job.segmentation))
 
 
-def floor_volume(scene: Scene, scale: float, path: Path) -> Volume:
+def floor_volume(scene: Scene, path: Path) -> Volume:
     """The reconstruction of a scene by `FLOOR`, written to a path."""
     from vemrecon.infer.reconstruct import reconstruct_volume
     from vemrecon.methods.build import build_method
@@ -89,8 +90,8 @@ def floor_volume(scene: Scene, scale: float, path: Path) -> Volume:
 
     kind, _, presets = method_entry(FLOOR).resolved()
     arguments = choose_preset(FLOOR, "default", presets)[1]
-    method = build_method(kind, FLOOR, arguments, scale=scale, grid=scene.observed.grid, seed=0)
-    reconstruct_volume(method.eval(), scene.observed, scale, path, like=scene.like, axis=scene.axis)
+    method = build_method(kind, FLOOR, arguments, grid=scene.observed.require_grid(), seed=0)
+    reconstruct_volume(method.eval(), scene.observed, path, like=scene.like, axis=scene.axis)
     return open_volume(path, intensity_range=scene.like.intensity_range)
 
 
@@ -116,7 +117,6 @@ class RunMethod:
             reconstruct_volume(
                 self.method,
                 observed,
-                self.folder.spec.task.scale,
                 scratch / "kept.zarr",
                 like=observed,
                 device=self.device,
@@ -139,16 +139,18 @@ def scored_ranges(
 ) -> tuple[dict[str, Region], list[int]]:
     """Scored ranges, and the positions along the coarse axis that were copied from the input.
 
-    `all` is everything. Where sections were kept, `span` ends at the last kept one: none in it is extrapolated.
+    `all` is everything. Where sections were kept, `span` is from the first to the last kept one: none in it is
+    extrapolated.
     """
     ranges = {"all": truth.whole}
-    if degradation.grid == "centred":
+    positions = degradation.grid.kept(observed)
+    if positions is None:
         return ranges, []
-    kept = [round(z) for z in degradation.positions(observed)]
-    stop = list(truth.shape)
-    stop[axis] = kept[-1] + 1
-    ranges["span"] = Region.whole(stop)
-    return ranges, kept if degradation.name == "subsample" else []
+    kept = positions.tolist()
+    start, stop = [0, 0, 0], list(truth.shape)
+    start[axis], stop[axis] = kept[0], kept[-1] + 1
+    ranges["span"] = Region(triple(start), triple(stop))
+    return ranges, kept if degradation.keeps_truth else []
 
 
 def evaluation_blocks(whole: Region) -> dict[str, Region]:

@@ -8,12 +8,12 @@ import numpy as np
 
 from vemrecon.bench.scene import Scene
 from vemrecon.files import atomic_write
-from vemrecon.volume import Grid, Region, Volume, quantise
+from vemrecon.volume import Region, Volume, quantise
 
 PICTURE = 256  # voxels a side of the sections that go into the report
 
 
-def write_sections(path: Path, scene: Scene, reconstruction: Volume, scale: float) -> None:
+def write_sections(path: Path, scene: Scene, reconstruction: Volume) -> None:
     """Central sections of truth, observed volume and reconstruction as uint8 arrays.
 
     The section perpendicular to the coarse axis is one that was not observed: the one farthest from observed ones near
@@ -23,10 +23,10 @@ def write_sections(path: Path, scene: Scene, reconstruction: Volume, scale: floa
     roles = {"reconstruction": made, "observed": observed}
     if scene.truth is not None:
         roles["truth"] = scene.truth.with_axis_first(scene.axis)
-    n, count = made.shape[0], observed.shape[0]
+    n, count, grid = made.shape[0], observed.shape[0], observed.require_grid()
     middle = count // 2
-    a = min(n - 1, between_recorded(middle * scale, scale, observed.grid))
-    depth = max(1, min(count, int(PICTURE / scale)))
+    a = min(n - 1, grid.between(grid.extent(middle)))
+    depth = max(1, min(count, int(PICTURE / grid.scale)))
     first = max(0, min(count - depth, middle - depth // 2))
     (b0, b1), (c0, c1) = (
         (max(0, side // 2 - PICTURE // 2), min(side, side // 2 + PICTURE // 2)) for side in made.shape[1:]
@@ -35,8 +35,8 @@ def write_sections(path: Path, scene: Scene, reconstruction: Volume, scale: floa
     arrays: dict[str, np.ndarray] = {}
     for role, volume in roles.items():
         coarse = role == "observed"
-        section = min(count - 1, int(a / scale)) if coarse else a
-        rows = (first, first + depth) if coarse else (round(first * scale), min(n, round((first + depth) * scale)))
+        section = min(count - 1, max(0, grid.nearest(a))) if coarse else a
+        rows = (first, first + depth) if coarse else (grid.extent(first), min(n, grid.extent(first + depth)))
         planes = {
             "across": (0, Region((section, b0, c0), (section + 1, b1, c1))),
             "second": (1, Region((rows[0], b, c0), (rows[1], b + 1, c1))),
@@ -46,19 +46,10 @@ def write_sections(path: Path, scene: Scene, reconstruction: Volume, scale: floa
         for plane, name in names.items():
             normal, region = planes[plane]
             arrays[f"{role}_{name}"] = quantise(volume.read(region), np.dtype(np.uint8)).squeeze(normal)
-    place, corner = [a, b, c], [round(first * scale), b0, c0]
+    place, corner = [a, b, c], [grid.extent(first), b0, c0]
     for values in (place, corner):
         values[0], values[scene.axis] = values[scene.axis], values[0]
     arrays |= {"position": np.array(place), "origin": np.array(corner)}
     arrays["voxel_size"] = np.array(tuple(reconstruction.require_voxel_size()))
     with atomic_write(path, "wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # the stub forbids arrays by keyword
-
-
-def between_recorded(place: float, scale: float, grid: Grid) -> int:
-    """The section of a reconstruction that is farthest from recorded ones near a place along the coarse axis.
-
-    >>> between_recorded(120, 8, "aligned"), between_recorded(120, 8, "centred")
-    (124, 120)
-    """
-    return round((place // scale + (0.5 if grid == "aligned" else 0.0)) * scale)

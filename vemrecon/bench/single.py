@@ -14,22 +14,42 @@ from vemrecon.errors import ConfigError, DataError
 from vemrecon.files import digest_of, make_folder
 from vemrecon.methods.base import Method
 from vemrecon.methods.registry import check_preset, choose_preset, method_entry, with_settings
-from vemrecon.volume import Grid, Volume, open_volume, require_content
+from vemrecon.volume import SectionGrid, Volume, VoxelSize, open_volume, require_content
+from vemrecon.volume.grid import KINDS
 from vemrecon.volume.ome_zarr import copy_to_zarr
 from vemrecon.volume.tiff import write_tiff
 
 Progress = Callable[[str, float], None]
-GRIDS: dict[str, Grid] = {"centred": "centred", "aligned": "aligned"}
 
 
-def scale_of(volume: Volume, scale: str | None) -> float:
-    """The scale that makes a volume isotropic, unless another one is asked for.
+def grid_of(volume: Volume, kind: str | None, scale: float | None) -> SectionGrid:
+    """Where the sections of a volume lie: as the user says, or as its file does, or in the middle of slabs.
 
     Raises:
-        ConfigError: If neither the voxel size nor the user says it.
+        ConfigError: If neither the file nor the user says how many sections to make of one, or they say otherwise.
     """
-    if scale is not None:
-        return check_scale(scale)
+    if kind is not None:
+        if kind not in KINDS:
+            raise ConfigError(
+                f"--grid {kind}: must be centred (thick sections) or aligned (kept sections of thin ones)"
+            )
+        return SectionGrid.of_kind(kind, scale or (volume.grid.scale if volume.grid else _anisotropy(volume)))
+    if volume.grid is None:
+        return SectionGrid.slabs(scale or _anisotropy(volume))
+    if scale and abs(scale - volume.grid.scale) > 1e-6:
+        raise ConfigError(
+            f"--scale {scale:g}: {volume.name} has {volume.grid}; leave --scale out, or if the file is wrong, say "
+            f"--grid centred or --grid aligned too"
+        )
+    return volume.grid
+
+
+def _anisotropy(volume: Volume) -> float:
+    """The scale that makes a volume isotropic.
+
+    Raises:
+        ConfigError: If its voxel size does not say.
+    """
     if volume.voxel_size is None:
         raise ConfigError(f"{volume.name}: the file does not say its voxel size; give --scale or --voxel-size Z Y X")
     anisotropy = volume.voxel_size.anisotropy
@@ -38,15 +58,14 @@ def scale_of(volume: Volume, scale: str | None) -> float:
     return check_scale(round(anisotropy) if abs(anisotropy - round(anisotropy)) < 0.05 else anisotropy)
 
 
-def learning_degradation(volume: Volume, scale: float) -> Degradation:
+def learning_degradation(grid: SectionGrid) -> Degradation:
     """How a lateral axis is degraded for training: as the volume's sections came about."""
-    return make_degradation("average" if volume.grid == "centred" else "subsample", scale)
+    return make_degradation("subsample" if grid.thin else "average", grid.scale)
 
 
 def prepare_method(
     name: str,
     volume: Volume,
-    scale: float,
     *,
     train: str | None,
     weights: Path | None,
@@ -66,13 +85,14 @@ def prepare_method(
     from vemrecon.fit.stages import train as fit
     from vemrecon.methods.build import build_method
 
+    grid = volume.require_grid()
     kind, card, presets = method_entry(name).resolved()
     preset, arguments = choose_preset(name, check_preset(train or "cpu"), presets)
     if weights is not None:
         arguments = _fitting_arguments(name, weights, volume)
     arguments = with_settings(arguments, overrides)
-    method = build_method(kind, name, arguments, scale=scale, grid=volume.grid, seed=seed)
-    if reason := method.supports(scale, volume.grid):
+    method = build_method(kind, name, arguments, grid=grid, seed=seed)
+    if reason := method.supports(grid.scale, grid):
         raise ConfigError(f"method '{name}' cannot do this volume: {reason}")
     if weights is not None:
         load_weights(method, weights, trained_parts(method))
@@ -81,7 +101,7 @@ def prepare_method(
             raise ConfigError(f"method '{name}' learns: give --weights FILE, or --train cpu to train it on this volume")
         if card.regime != "self":
             raise ConfigError(f"method '{name}' needs isotropic truth to learn from; give --weights FILE")
-        source = Source.of([volume], learning_degradation(volume, scale), card.regime)
+        source = Source.of([volume], learning_degradation(grid), card.regime)
         identity = digest_of([name, card.version, preset, arguments, seed, list(volume.shape), volume.name])
         fit(method, source, scratch, identity=identity, seed=seed, device=device, progress=progress)
     return method.eval().to(device)
@@ -98,10 +118,12 @@ def _fitting_arguments(name: str, weights: Path, volume: Volume) -> dict[str, An
     facts = weights_facts(weights)
     if facts.get("method") not in (None, name):
         raise ConfigError(f"{weights}: weights of method '{facts['method']}', not of '{name}'")
-    if facts.get("grid") not in (None, volume.grid):
+    grid, stored = volume.require_grid(), facts.get("grid")
+    kind, learned = grid.kind, stored and SectionGrid.stored(stored, grid.scale).kind
+    if learned not in (None, kind):
         raise ConfigError(
-            f"{weights}: learned on {facts['grid']} sections, but those of {volume.name} are {volume.grid}; "
-            f"if that is wrong, give --grid {facts['grid']}"
+            f"{weights}: learned on {learned} sections, but those of {volume.name} are {kind}; "
+            f"if that is wrong, give --grid {learned}"
         )
     return dict(facts.get("arguments", {}))
 
@@ -111,7 +133,6 @@ def reconstruct_file(
     outputs: Mapping[Path, str],
     volume: Volume,
     observed: Volume,
-    scale: float,
     method: Method,
     device: str,
     progress: Progress,
@@ -123,7 +144,6 @@ def reconstruct_file(
         outputs: Path and format (`zarr` or `tiff`) of the reconstruction and, if wanted, of its uncertainty.
         volume: The anisotropic volume as it was given; tells dtype and intensity range.
         observed: The same with missing sections filled.
-        scale: Axial voxels to make of one section.
         method: Ready to reconstruct.
         device: Where it runs.
         progress: Told phase and finished share.
@@ -142,40 +162,49 @@ def reconstruct_file(
     reconstruct_volume(
         method,
         observed,
-        scale,
         parts[0],
         like=volume,
         uncertainty=spread,
         device=device,
         progress=lambda share: progress("reconstruct", share),
     )
-    size = volume.voxel_size and volume.voxel_size.scaled(0, 1 / scale)
     spans = [volume.intensity_range, None]  # the uncertainty is kept in [0, 1]
-    results = [
-        replace(open_volume(part, intensity_range=span), voxel_size=size)
-        for part, span in zip(parts, spans, strict=False)
-    ]
+    results = [open_volume(part, intensity_range=span) for part, span in zip(parts, spans, strict=False)]
     for (path, kind), result in zip(outputs.items(), results, strict=True):
         (copy_to_zarr if kind == "zarr" else write_tiff)(path, result, volume.dtype, volume.intensity_range)
     shutil.rmtree(work, ignore_errors=True)
     return results[0]
 
 
-def open_anisotropic(path: Path, dataset: str | None, grid: str | None, **options: Any) -> Volume:
-    """Open and check the volume to reconstruct.
+def open_anisotropic(
+    path: Path,
+    dataset: str | None = None,
+    *,
+    grid: str | None = None,
+    scale: str | None = None,
+    voxel_size: VoxelSize | None = None,
+    intensity_range: tuple[float, float] | None = None,
+) -> Volume:
+    """Open and check the volume to reconstruct; it knows where its sections lie.
+
+    Args:
+        path: See `open_volume`.
+        dataset: See `open_volume`.
+        grid: `centred` or `aligned`, if the file does not say or is wrong.
+        scale: Sections to make of one, by default as the file says, or the anisotropy.
+        voxel_size: See `open_volume`.
+        intensity_range: See `open_volume`.
 
     Raises:
+        ConfigError: If the scale is not known, or not that of the file.
         DataError: If it cannot be used.
     """
-    volume = open_volume(path, dataset, **options)
+    asked = None if scale is None else check_scale(scale)
+    volume = open_volume(path, dataset, voxel_size=voxel_size, intensity_range=intensity_range, scale=asked)
     require_content(volume)
     if volume.shape[0] < 2:
         raise DataError(f"{volume.name}: a single section cannot be reconstructed")
-    if grid is None:
-        return volume
-    if grid not in GRIDS:
-        raise ConfigError(f"--grid {grid}: must be centred (thick sections) or aligned (kept sections of thin ones)")
-    return replace(volume, grid=GRIDS[grid])
+    return replace(volume, grid=grid_of(volume, grid, asked))
 
 
 def work_folder(out: Path, request: Mapping[str, Any]) -> Path:

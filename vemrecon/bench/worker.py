@@ -45,7 +45,7 @@ def run(folder: RunFolder, tell: Any) -> None:
     scene = observe(folder, job)
     facts["grid"] = scene.observed.grid
     reason = out_of_scope(card.regime, method, spec.task.kind)
-    if reason := reason or method.supports(spec.task.scale, scene.observed.grid):
+    if reason := reason or method.supports(spec.task.scale, scene.observed.require_grid()):
         folder.write_result(Status.DECLINED, reason=reason, **facts)
         return
     phases.learn(folder, job, method, card.regime, tell)

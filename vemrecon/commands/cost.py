@@ -46,11 +46,13 @@ def _lines(entry: MethodEntry, preset: str, scale: float, *, with_parts: bool) -
     from vemrecon.methods.build import build_method
     from vemrecon.methods.flops import Parameters, count_flops, reference_tile
     from vemrecon.methods.registry import choose_preset
+    from vemrecon.volume import SectionGrid
 
+    grid = SectionGrid.kept_every(scale)
     try:
         kind, card, presets = entry.resolved()
         name, arguments = choose_preset(entry.name, preset, presets)
-        method = build_method(kind, entry.name, arguments, scale=scale, grid="aligned", seed=0).eval()
+        method = build_method(kind, entry.name, arguments, grid=grid, seed=0).eval()
     except VemreconError as error:
         if with_parts:
             raise
@@ -61,14 +63,14 @@ def _lines(entry: MethodEntry, preset: str, scale: float, *, with_parts: bool) -
     if (
         reason := "every tile is a fit of its own, which has no fixed cost"
         if card.at_test
-        else method.supports(scale, "aligned")
+        else method.supports(scale, grid)
     ):
         yield f"{known} {'-':>12} {'-':>13}  {reason}"
     else:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                flops = count_flops(method.to("meta"), reference_tile(scale, "aligned"))
+                flops = count_flops(method.to("meta"), reference_tile(grid))
         except (RuntimeError, TypeError) as error:  # a method of another package may look at values
             yield f"{known} {'-':>12} {'-':>13}  cannot be counted without computing: {' '.join(str(error).split())}"
         else:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from vemrecon.commands.options import intensity_range, voxel_size
 from vemrecon.errors import ConfigError, DataError, unknown
@@ -15,7 +15,8 @@ from vemrecon.report.outlines import Outline, outlines_of
 from vemrecon.report.overlay import Masks, file_of, load_masks
 from vemrecon.report.pictures import PLANES
 from vemrecon.report.plate import Entry
-from vemrecon.volume import Grid, Region, Volume, VoxelSize, open_volume
+from vemrecon.volume import Region, SectionGrid, Volume, VoxelSize, open_volume
+from vemrecon.volume.grid import KINDS
 
 if TYPE_CHECKING:
     from vemrecon.report.leaderboard import Table
@@ -77,7 +78,7 @@ def from_runs(runs: Path, task: str | None, methods: Sequence[str] | None, segme
         Entry(row.label, reconstruction(folder, scene), {plane: quality(table, row, plane) for plane in PLANES})
         for row, folder in zip(rows, folders, strict=True)
     ]
-    observed = Observed(scene.observed, scene.axis, degradation.scale, float(degradation.positions(1)[0]))
+    observed = Observed(scene.observed, scene.axis, degradation.scale, degradation.grid.first)
     planes = ("xy",) if first.spec.task.kind == "lateral" else tuple(PLANES)  # what is scored
     subject = Subject(scene.truth, observed, tuple(entries), planes)
     return _outlined(subject, [folder.path for folder in folders], segmentation) if segmentation else subject
@@ -159,11 +160,9 @@ def from_files(options: Any) -> Subject:
         truth = open_volume(options.truth, voxel_size=size, intensity_range=span)
         known = truth.voxel_size or known
     if options.observed is not None:
-        if options.grid is not None and options.grid not in get_args(Grid):
-            raise unknown("grid", options.grid, get_args(Grid))
-        volume = open_volume(options.observed, intensity_range=span)
-        volume = replace(volume, name=str(options.observed), grid=options.grid or volume.grid)
-        observed = _observed(volume, made[0].shape)
+        if options.grid is not None and options.grid not in KINDS:
+            raise unknown("grid", options.grid, KINDS)
+        observed = _observed(options.observed, options.grid, span, made[0].shape)
     if truth is not None:
         truth = _cut_to(replace(truth, name=str(options.truth)), made[0].shape, observed)
     labels = [path.name.partition(".")[0] for path in options.volumes]
@@ -171,12 +170,13 @@ def from_files(options: Any) -> Subject:
     return Subject(truth, observed, tuple(entries))
 
 
-def _observed(volume: Volume, shape: tuple[int, int, int]) -> Observed:
+def _observed(path: Path, kind: str | None, span: tuple[float, float] | None, shape: tuple[int, int, int]) -> Observed:
     """The observed volume of reconstructions of a shape; the axis that is shorter is the coarse one.
 
     Raises:
-        DataError: If there is no such axis, or more than one.
+        DataError: If there is no such axis, or more than one, or the file says that more or less sections were made.
     """
+    volume = replace(open_volume(path, intensity_range=span), name=str(path))
     shorter = [n for n, (own, other) in enumerate(zip(volume.shape, shape, strict=True)) if own != other]
     if len(shorter) != 1 or volume.shape[shorter[0]] > shape[shorter[0]]:
         raise DataError(
@@ -185,7 +185,15 @@ def _observed(volume: Volume, shape: tuple[int, int, int]) -> Observed:
         )
     axis = shorter[0]
     scale = shape[axis] / volume.shape[axis]
-    return Observed(volume, axis, scale, 0.0 if volume.grid == "aligned" else (scale - 1) / 2)
+    grid = open_volume(path, scale=scale).grid if kind is None else SectionGrid.of_kind(kind, scale)
+    if grid is None:
+        grid = SectionGrid.slabs(scale)
+    if grid.extent(volume.shape[axis]) != shape[axis]:
+        raise DataError(
+            f"{volume.name}: {grid}, but the first of --volumes has {scale:g} for each; if the file is wrong, say "
+            f"--grid centred or --grid aligned"
+        )
+    return Observed(replace(volume, grid=grid), axis, grid.scale, grid.first)
 
 
 def _cut_to(truth: Volume, shape: tuple[int, int, int], observed: Observed | None) -> Volume:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vemrecon.commands.options import devices, integer, intensity_range, settings, voxel_size, words
@@ -25,17 +25,17 @@ def reconstruct(options: Any) -> int:
     volume = single.open_anisotropic(
         options.input,
         options.dataset,
-        options.grid,
+        grid=options.grid,
+        scale=options.scale,
         voxel_size=voxel_size(options.voxel_size),
         intensity_range=intensity_range(options.intensity_range),
     )
     missing = inpainting.parse_sections(options.missing_sections or "", volume.shape[0])
-    scale, work = single.scale_of(volume, options.scale), single.work_folder(options.output, _asked(options))
+    work = single.work_folder(options.output, _asked(options))
     with PhaseBar() as bar:
         method = single.prepare_method(
             options.method,
             inpainting.without_sections(volume, missing) if missing else volume,
-            scale,
             train=options.train,
             weights=options.weights,
             scratch=work / "train",
@@ -45,7 +45,7 @@ def reconstruct(options: Any) -> int:
             progress=bar.progress,
         )
         observed, filled = inpainting.fill_sections(method, options.method, volume, missing)
-        result = single.reconstruct_file(work, outputs, volume, observed, scale, method, device, bar.progress)
+        result = single.reconstruct_file(work, outputs, volume, observed, method, device, bar.progress)
     for found in filled:
         print(found)
     for path in outputs:
@@ -99,7 +99,7 @@ def degrade(options: Any) -> int:
     spread = volume.intensity_range if dtype == volume.dtype else None
     (copy_to_zarr if kind == "zarr" else write_tiff)(options.output, observed, dtype, spread)
     shape, voxel = " x ".join(map(str, observed.shape)), observed.voxel_size or "unknown size"
-    print(f"{options.output}: {shape} voxels of {voxel}, {observed.grid} sections")
+    print(f"{options.output}: {shape} voxels of {voxel}, {degradation.grid.kind} sections")
     return 0
 
 
@@ -111,6 +111,7 @@ def evaluate(options: Any) -> int:
     from vemrecon import protocol
     from vemrecon.files import write_json
     from vemrecon.metrics.evaluate import evaluate as score
+    from vemrecon.metrics.score import SIGNS
     from vemrecon.volume import open_volume, require_content
 
     size, span = voxel_size(options.voxel_size), intensity_range(options.intensity_range)
@@ -120,19 +121,19 @@ def evaluate(options: Any) -> int:
     reconstruction = replace(reconstruction, voxel_size=truth.voxel_size)
     require_content(truth)
     truth = _trimmed_like(truth, reconstruction) if options.trim else truth
-    ranges, kept, scale = _ranges(truth, options.scale, options.degradation)
+    ranges, kept, grid = _ranges(truth, options.scale, options.degradation)
     result = score(
         truth,
         reconstruction,
         metrics=words(options.metrics) or tuple(protocol.protocol()["metrics"]["reference"]),
         ranges=ranges,
         kept_sections=kept,
-        scale=scale,
+        grid=grid,
     )
     table = Table("metric", "plane", "range", "value", "unit", "std", "note", box=None, pad_edge=False)
     for row in result.scores:
         name = f"{row.metric} {row.variant}".strip()
-        value = "" if row.value is None else f"{row.value:.4f}"
+        value = "" if row.value is None else f"{SIGNS[row.limit]}{row.value:.4f}"
         table.add_row(
             name, row.plane, row.range, value, row.unit, "" if row.std is None else f"{row.std:.4f}", row.note
         )
@@ -140,26 +141,27 @@ def evaluate(options: Any) -> int:
     if options.json:
         write_json(
             options.json,
-            {"schema": 1, "scores": [asdict(row) for row in result.scores], "curves": result.curves},
+            {"schema": 2, "scores": [row.as_dict() for row in result.scores], "curves": result.curves},
         )
     return 0
 
 
 def _ranges(
     truth: Volume, scale: str | None, degradation: str | None
-) -> tuple[dict[str, Region], list[int], float | None]:
+) -> tuple[dict[str, Region], list[int], SectionGrid | None]:
     from vemrecon.bench.scoring import scored_ranges
     from vemrecon.degrade import check_scale, make_degradation
+    from vemrecon.volume import SectionGrid
 
     if degradation is None:
-        return {"all": truth.whole}, [], check_scale(scale) if scale else None
+        return {"all": truth.whole}, [], SectionGrid.slabs(check_scale(scale)) if scale else None
     if scale is None:
         raise ConfigError("--degradation needs --scale, the anisotropy factor of the input")
     kind = make_degradation(degradation, check_scale(scale))
     if truth.shape[0] < kind.scale:
         raise DataError(f"{truth.name}: {truth.shape[0]} sections are fewer than the scale {kind.scale:g}")
     ranges, kept = scored_ranges(truth, kind, kind.sections(truth.shape[0]))
-    return ranges, kept, kind.scale
+    return ranges, kept, kind.grid
 
 
 def _trimmed_like(truth: Volume, reconstruction: Volume) -> Volume:

@@ -203,7 +203,8 @@ def _begin(volume: Volume, part: Path, work: Path, digest: str, layout: Layout) 
     voxel_size = None if volume.voxel_size is None else list(volume.voxel_size)
     plan = {
         "schema": 1, "digest": digest, "shape": list(volume.shape), "dtype": str(volume.dtype),
-        "voxel_size": voxel_size, "grid": volume.grid, "depth": layout.depth,
+        "voxel_size": voxel_size, "grid": volume.grid and volume.grid.as_dict(),
+        "origin": list(volume.origin), "depth": layout.depth,
     }  # fmt: skip
     log = part / "slabs.log"
     if _known(part / "plan.json") == plan:
@@ -214,7 +215,9 @@ def _begin(volume: Volume, part: Path, work: Path, digest: str, layout: Layout) 
         path.unlink(missing_ok=True)
     shutil.rmtree(work, ignore_errors=True)
     chunks = triple([min(edge, n) for edge, n in zip((layout.depth, CHUNK, CHUNK), volume.shape, strict=True)])
-    create_zarr(work, volume.shape, volume.dtype, volume.voxel_size, chunks=chunks, grid=volume.grid)
+    create_zarr(
+        work, volume.shape, volume.dtype, volume.voxel_size, chunks=chunks, grid=volume.grid, origin=volume.origin
+    )
     write_json(part / "plan.json", plan)
     return {}
 

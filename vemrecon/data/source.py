@@ -23,7 +23,8 @@ class Source:
 
     Attributes:
         observed: Anisotropic volumes with the sections that a microscope would have given.
-        degradation: How observed sections come from truth; lateral degradation applies it to y or x.
+        degradation: How observed sections come from truth; lateral degradation applies it to y or x. What is learned
+            from it begins with an observed section (`Degradation.canonical`), wherever the first one of a volume lies.
         regime: none, self, isotropic or external: see `MethodCard`.
         validation: Observed volumes kept apart for watching the training; never learned from.
         axial: Whether z of the observed volumes is the axis that will be reconstructed. Not in lateral tasks, where
@@ -50,9 +51,9 @@ class Source:
         validation_truth: Sequence[Volume] = (),
         axial: bool = True,
     ) -> Source:
-        """A source that holds the truth only where the regime allows it."""
+        """A source that holds the truth only where the regime allows it, and a canonical degradation."""
         known = (tuple(truth), tuple(validation_truth)) if _sees_truth(regime) else ((), ())
-        return cls(tuple(observed), degradation, regime, tuple(validation), axial, *known)
+        return cls(tuple(observed), degradation.canonical, regime, tuple(validation), axial, *known)
 
     @property
     def truth(self) -> tuple[Volume, ...]:

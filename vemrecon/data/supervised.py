@@ -4,7 +4,6 @@ four degraded sections with a true one between them. Patch i is a function of (s
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -60,7 +59,7 @@ class IsotropicBlocks(Patches):
 class SectionWindows(Patches):
     """`observed` (1, 4, y, x), `target` (1, y, x) and its `depth` (), 0 at the second observed section, 1 at the third.
 
-    Kept sections (`aligned`) are no targets: they are known. Means over slabs are no true sections, so that every
+    Kept sections are no targets: they are known. Means over slabs are no true sections, so that every
     section from the middle of the second slab on is one. Windows are turned, mirrored and reversed.
 
     Source: both D2R papers (window and depth); uniform drawing and augmentation are our choice.
@@ -81,12 +80,11 @@ class SectionWindows(Patches):
         volumes = source.truth_in_memory(validation=validation)
         width, axis = fitting_width(self.width, self.axes, volumes), self.axes[int(rng.integers(len(self.axes)))]
         degradation = source.degradation.drawn(rng)
-        aligned = degradation.grid == "aligned"
+        grid = degradation.grid
         first = int(rng.integers(Fraction(source.scale).limit_denominator(1000).denominator))  # cuts of slabs differ
         last = first + WINDOW
-        positions = degradation.positions(last)[first:]
-        origin = math.floor(first * source.scale)
-        end = round(positions[-1]) + 1 if aligned else math.ceil(last * source.scale - 1e-9)
+        positions = grid.positions(last)[first:]
+        origin, end = grid.touched(first, last)
         size = (end - origin, width, width)
         block = turned(random_block([v.swapaxes(0, axis) for v in volumes], size, rng), rng)
         if len(block) < size[0]:
@@ -98,7 +96,7 @@ class SectionWindows(Patches):
         noise = derive_seed(int(rng.integers(2**31)))
         observed = degradation.apply(block[start - origin : stop - origin], start, first, last, end, noise)
         between = np.arange(origin, end)
-        after = between > positions[1] if aligned else between >= positions[1]
+        after = between > positions[1] if grid.thin else between >= positions[1]
         wanted = int(rng.choice(between[after & (between < positions[2])]))
         depth = (wanted - positions[1]) / source.scale
         if rng.integers(2):

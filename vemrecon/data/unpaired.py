@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,14 +12,14 @@ from torch import Tensor
 from vemrecon.data.patches import Float32, LateralSections, Patches, choose_volume, crop_at_random, dihedral, fitting
 from vemrecon.data.source import Source
 from vemrecon.errors import DataError
-from vemrecon.volume import Grid
+from vemrecon.volume import SectionGrid
 
 
 @dataclass(frozen=True)
 class UnpairedSections(Patches):
     """`lateral` (1, rows * scale, width), an xy section as it is, and `axial` (1, rows, width), any xz or yz section.
 
-    Rows of both run along the axial axis or what plays its part; nothing is interpolated. Kept sections (`aligned`)
+    Rows of both run along the axial axis or what plays its part; nothing is interpolated. Kept sections
     tell nothing behind the last one, so lateral sections end there: (rows - 1) * scale + 1.
 
     Where z is not the axis to be reconstructed (lateral tasks), `axial` is another lateral section, degraded as a test
@@ -31,7 +31,8 @@ class UnpairedSections(Patches):
     size: int = 500
     """Rows of a lateral section, cut to what volumes have and to whole slabs."""
     width: int = 500
-    grid: Grid = "centred"
+    grid: SectionGrid | None = None
+    """Where the method takes axial sections to lie; None for where they do."""
     orientations: bool = False
     """Whether lateral sections are turned and mirrored, and axial ones mirrored."""
 
@@ -44,13 +45,16 @@ class UnpairedSections(Patches):
         volume = choose_volume(source.sections, rng)
         section = volume[rng.integers(volume.shape[0])]
         section = dihedral(section, int(rng.integers(8))) if self.orientations else section
-        known = size if self.grid == "centred" else round((rows - 1) * source.scale) + 1
-        lateral = crop_at_random(section, (known, width), rng)
+        lateral = crop_at_random(section, (self.grid_of(source).covered(rows), width), rng)
         if source.axial:
-            axial = torch.from_numpy(self._axial(source.sections, (rows, width), rng))[None]
+            axial = torch.from_numpy(self._axial(source, (rows, width), rng))[None]
         else:
             axial = LateralSections(size, width).draw(source, rng)["observed"]
         return {"lateral": torch.from_numpy(lateral)[None], "axial": axial}
+
+    def grid_of(self, source: Source) -> SectionGrid:
+        """Where axial sections are taken to lie."""
+        return self.grid or source.degradation.grid
 
     def extent(self, source: Source) -> tuple[int, int]:
         """Rows and columns of axial sections, the same for all volumes, so that they make batches.
@@ -66,11 +70,13 @@ class UnpairedSections(Patches):
             raise DataError(f"{source.observed[0].name}: a single section has no axial sections to learn from")
         return rows, min(self.width, lateral)
 
-    def _axial(self, volumes: Sequence[Float32], size: tuple[int, int], rng: np.random.Generator) -> Float32:
-        volume = choose_volume(volumes, rng)
+    def _axial(self, source: Source, size: tuple[int, int], rng: np.random.Generator) -> Float32:
+        volume = choose_volume(source.sections, rng)
         place = int(rng.integers(volume.shape[1] + volume.shape[2]))  # of all xz and yz sections
         section = volume[:, place] if place < volume.shape[1] else volume[:, :, place - volume.shape[1]]
         if self.orientations:
-            turns = 4 if self.grid == "centred" else 2  # upside down, kept sections would lie at the wrong end of slabs
+            turns = (
+                2 if self.grid_of(source).thin else 4
+            )  # upside down, kept sections would lie at the wrong end of slabs
             section = dihedral(section, int(rng.integers(turns)))
         return crop_at_random(section, size, rng)

@@ -2,7 +2,7 @@
 
 from vemrecon.degrade.average import Average, box_weights
 from vemrecon.degrade.by_name import make_degradation
-from vemrecon.degrade.degradation import Degradation, check_scale, degrade, reconstructed_sections, trimmed
+from vemrecon.degrade.degradation import Degradation, check_scale, degrade, trimmed
 from vemrecon.degrade.subsample import Subsample
 
 __all__ = [
@@ -13,6 +13,5 @@ __all__ = [
     "check_scale",
     "degrade",
     "make_degradation",
-    "reconstructed_sections",
     "trimmed",
 ]

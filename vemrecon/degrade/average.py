@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.degrade.degradation import Degradation, Float32
-from vemrecon.volume import Grid
+from vemrecon.volume import SectionGrid
 
 
 @dataclass(frozen=True)
@@ -23,13 +22,9 @@ class Average(Degradation):
     name: ClassVar[str] = "average"
 
     @property
-    def grid(self) -> Grid:
+    def grid(self) -> SectionGrid:
         """In the middle of their slabs."""
-        return "centred"
-
-    def support(self, first: int, last: int, n: int) -> tuple[int, int]:
-        """Sections under the slabs."""
-        return math.floor(first * self.scale), min(n, math.ceil(last * self.scale - 1e-9))
+        return SectionGrid.slabs(self.scale)
 
     def apply(self, truth: Float32, start: int, first: int, last: int, n: int, seed: int) -> Float32:
         """Slab means."""

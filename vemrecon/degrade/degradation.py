@@ -4,9 +4,9 @@ Conventions: `r` is the scale (anisotropy factor), `n` the number of truth secti
 observed section k is made from truth sections near position z_k:
 
     centred  z_k = r k + (r - 1) / 2     (`Average`: the middle of the slab)
-    aligned  z_k = r k                   (`Subsample`: the section that was kept)
+    aligned  z_k = r k + offset          (`Subsample`: the section that was kept)
 
-Mixing the two costs 2.4 to 4 dB, so every degradation states its grid and every volume carries it.
+Mixing the two costs 2.4 to 4 dB, so every degradation states its `SectionGrid` and every volume carries it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.errors import ConfigError, DataError
-from vemrecon.volume import Grid, Region, Volume
+from vemrecon.volume import Region, SectionGrid, Volume
+from vemrecon.volume.volume import moved
 
 Float32 = NDArray[np.float32]
 MAX_SCALE = 1000.0  # a sanity limit: no microscope cuts sections a thousand times thicker than its pixels
@@ -48,10 +49,12 @@ class Degradation(ABC):
     scale: float
 
     name: ClassVar[str]
+    keeps_truth: ClassVar[bool] = False
+    """Whether observed sections are truth sections, unchanged, so that nothing is to be scored there."""
 
     @property
     @abstractmethod
-    def grid(self) -> Grid:
+    def grid(self) -> SectionGrid:
         """Where the observed sections lie."""
 
     def __post_init__(self) -> None:
@@ -61,6 +64,11 @@ class Degradation(ABC):
     def arguments(self) -> dict[str, Any]:
         """Everything besides the scale that decides the result."""
         return {name: value for name, value in asdict(self).items() if name != "scale"}
+
+    @property
+    def canonical(self) -> Degradation:
+        """The same with sections that begin with the volume; itself where they do. What patches are degraded by."""
+        return self
 
     def drawn(self, rng: np.random.Generator) -> Degradation:
         """The degradation with parameters as they vary between training patches; itself where nothing varies."""
@@ -72,12 +80,12 @@ class Degradation(ABC):
 
     def positions(self, count: int) -> NDArray[np.float64]:
         """Where observed sections lie, in truth sections from the first one."""
-        first = (self.scale - 1) / 2 if self.grid == "centred" else 0.0
-        return np.asarray(np.arange(count) * self.scale + first, dtype=np.float64)
+        return self.grid.positions(count)
 
-    @abstractmethod
     def support(self, first: int, last: int, n: int) -> tuple[int, int]:
         """Truth sections [start, stop) that the observed sections [first, last) are made from."""
+        start, stop = self.grid.touched(first, last)
+        return start, min(n, stop)
 
     @abstractmethod
     def apply(self, truth: Float32, start: int, first: int, last: int, n: int, seed: int) -> Float32:
@@ -109,11 +117,6 @@ def trimmed(volume: Volume, scale: float) -> Volume:
     return volume.crop(Region((0, 0, 0), (math.ceil(count * scale - 1e-9), *volume.shape[1:])))
 
 
-def reconstructed_sections(observed: int, scale: float) -> int:
-    """Number of sections that a reconstruction of `observed` sections has."""
-    return round(observed * scale)
-
-
 def degrade(volume: Volume, degradation: Degradation, *, axis: int = 0, seed: int = 0) -> Volume:
     """The anisotropic volume that a microscope with thick sections would have given, computed on demand.
 
@@ -124,7 +127,7 @@ def degrade(volume: Volume, degradation: Degradation, *, axis: int = 0, seed: in
         seed: For noise; equal seeds give equal voxels however the result is read.
 
     Returns:
-        float32 volume in [0, 1] with the voxel size and grid of the degradation.
+        float32 volume in [0, 1] with the voxel size, grid and origin of the degradation.
 
     Raises:
         DataError: If the volume is thinner than the scale.
@@ -141,6 +144,7 @@ def degrade(volume: Volume, degradation: Degradation, *, axis: int = 0, seed: in
         truth.voxel_size.scaled(0, degradation.scale) if truth.voxel_size else None,
         volume.name,
         grid=degradation.grid,
+        origin=moved(truth.origin, (degradation.grid.first, 0, 0), truth.voxel_size),
     )
     return observed.with_axis_first(axis)
 

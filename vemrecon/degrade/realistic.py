@@ -14,7 +14,7 @@ from vemrecon.degrade.released import blur, isotropic_kernel
 from vemrecon.degrade.subsample import Subsample
 from vemrecon.errors import ConfigError
 from vemrecon.seeding import derive
-from vemrecon.volume import Grid
+from vemrecon.volume import SectionGrid
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Realistic(Degradation):
         return Average(self.scale) if self.sections_by == "average" else Subsample(self.scale)
 
     @property
-    def grid(self) -> Grid:
+    def grid(self) -> SectionGrid:
         """That of the sampler."""
         return self.sampler.grid
 
@@ -132,9 +132,9 @@ class RealisticReleased(Degradation):
         return replace(self, blur_sigma=rng.uniform(0.2, 4.0), noise_level=self.noise_level * rng.uniform())
 
     @property
-    def grid(self) -> Grid:
+    def grid(self) -> SectionGrid:
         """In the middle of the slabs."""
-        return "centred"
+        return SectionGrid.slabs(self.scale)
 
     def support(self, first: int, last: int, n: int) -> tuple[int, int]:
         """Slabs and the reach of the kernel."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vemrecon.degrade.degradation import Degradation, Float32
 from vemrecon.errors import ConfigError
-from vemrecon.volume import Grid
+from vemrecon.volume import SectionGrid
 
 
 @dataclass(frozen=True)
@@ -24,11 +23,17 @@ class Subsample(Degradation):
     offset: int = 0
 
     name: ClassVar[str] = "subsample"
+    keeps_truth: ClassVar[bool] = True
 
     @property
-    def grid(self) -> Grid:
+    def grid(self) -> SectionGrid:
         """Where the kept sections were."""
-        return "aligned"
+        return SectionGrid.kept_every(self.scale, self.offset)
+
+    @property
+    def canonical(self) -> Subsample:
+        """Without an offset."""
+        return replace(self, offset=0) if self.offset else self
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -42,15 +47,6 @@ class Subsample(Degradation):
     def sections(self, n: int) -> int:
         """Sections offset, offset + r, ... that exist: one more than `Average` gives where n is no multiple of r."""
         return max(0, math.ceil((n - self.offset) / self.scale))
-
-    def positions(self, count: int) -> NDArray[np.float64]:
-        """Indices of the kept sections."""
-        return np.asarray(np.arange(count) * self.scale + self.offset, dtype=np.float64)
-
-    def support(self, first: int, last: int, n: int) -> tuple[int, int]:
-        """From the first to the last kept section."""
-        r = int(self.scale)
-        return self.offset + first * r, self.offset + (last - 1) * r + 1
 
     def apply(self, truth: Float32, start: int, first: int, last: int, n: int, seed: int) -> Float32:
         """The kept sections, unchanged."""

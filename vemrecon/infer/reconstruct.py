@@ -16,10 +16,10 @@ import torch
 
 from vemrecon.files import output_error
 from vemrecon.methods.base import Method, Tile, TileShape, reconstruct_tile
-from vemrecon.volume import Region, Volume, VoxelSize, quantise
+from vemrecon.volume import Region, SectionGrid, Volume, VoxelSize, quantise
 from vemrecon.volume.ome_zarr import create_zarr
 from vemrecon.volume.region import Triple, triple
-from vemrecon.volume.volume import swapped
+from vemrecon.volume.volume import moved, swapped
 
 
 @dataclass(frozen=True)
@@ -39,29 +39,29 @@ def axial_step(scale: float) -> int:
     return Fraction(scale).limit_denominator(1000).denominator
 
 
-def blocks(shape: Triple, scale: float, tile: TileShape) -> Iterator[Block]:
+def blocks(shape: Triple, grid: SectionGrid, tile: TileShape) -> Iterator[Block]:
     """Blocks that cover a reconstruction without overlap, in z, y, x order.
 
     Args:
         shape: Of the observed volume.
-        scale: Output sections per observed section.
+        grid: Where its sections lie. If they begin behind the first voxel, the first voxels of a block lie before its
+            first section, so that it sees one more of them.
         tile: Core size and halo in observed voxels.
     """
-    step = axial_step(scale)
+    step = axial_step(grid.scale)
     depth = max(step, tile.z // step * step)
     whole = Region.whole(shape)
-    sections = round(shape[0] * scale)
-    halo = (-(-tile.halo[0] // step) * step, tile.halo[1], tile.halo[2])
+    reach = tile.halo[0] + (grid != grid.canonical)
+    halo = (-(-reach // step) * step, tile.halo[1], tile.halo[2])
     for core in whole.blocks((depth, tile.y, tile.x)):
-        start = triple([round(core.start[0] * scale), *core.start[1:]])
-        end = sections if core.stop[0] == shape[0] else round(core.stop[0] * scale)
+        start = triple([grid.extent(core.start[0]), *core.start[1:]])
+        end = grid.extent(core.stop[0])
         yield Block(core, core.expanded(halo, whole), Region(start, triple([end, *core.stop[1:]])))
 
 
 def reconstruct_volume(
     method: Method,
     observed: Volume,
-    scale: float,
     path: Path,
     *,
     like: Volume,
@@ -76,8 +76,7 @@ def reconstruct_volume(
 
     Args:
         method: In evaluation mode.
-        observed: Shape (z, y, x).
-        scale: Voxels along `axis` to make of each observed one.
+        observed: Shape (z, y, x); its grid says how many sections to make, and where its own lie among them.
         path: The zarr folder; `blocks.log` beside it lists what is finished.
         like: Gives dtype and intensity range of the voxels written; values are rounded half to even.
         axis: The coarse axis, 0 for z; any other one is turned to the front for the method, and back.
@@ -87,11 +86,12 @@ def reconstruct_volume(
         progress: Told the finished share.
 
     Raises:
+        DataError: If nobody said where the sections lie.
         OutputError: If the output cannot be written.
     """
     observed = observed.with_axis_first(axis)
     order = swapped(axis)
-    todo = list(blocks(observed.shape, scale, method.tile))
+    todo = list(blocks(observed.shape, observed.require_grid(), method.tile))
     log = path.with_name("blocks.log")
     try:
         finished = _finished(path, log)
@@ -99,13 +99,11 @@ def reconstruct_volume(
         if uncertainty is not None:
             outputs.append((uncertainty, np.dtype(np.float32), None))
         block = todo[0].output.shape
-        arrays = [
-            _reopen(p) if finished else _create(p, observed, scale, dtype, block, axis) for p, dtype, _ in outputs
-        ]
+        arrays = [_reopen(p) if finished else _create(p, observed, dtype, block, axis) for p, dtype, _ in outputs]
         with log.open("a", encoding="utf-8") as record:
             for number, part in enumerate(todo):
                 if number not in finished:
-                    results = _reconstruct(method, observed, scale, part, device, axis == 0, uncertainty is not None)
+                    results = _reconstruct(method, observed, part, device, axis == 0, uncertainty is not None)
                     for array, voxels, (_, dtype, span) in zip(arrays, results, outputs, strict=True):
                         grey = quantise(voxels, dtype, span)
                         array[tuple(part.output.slices[i] for i in order)] = grey.transpose(order)
@@ -118,11 +116,12 @@ def reconstruct_volume(
 
 
 def _reconstruct(
-    method: Method, observed: Volume, scale: float, block: Block, device: str, turns: bool, spread: bool
+    method: Method, observed: Volume, block: Block, device: str, turns: bool, spread: bool
 ) -> list[np.ndarray]:
+    grid = observed.require_grid()
     voxels = torch.from_numpy(observed.read(block.tile))[None, None].to(device)
-    results = reconstruct_tile(method, Tile(voxels, scale, observed.grid, block.tile.start, turns), spread=spread)
-    origin = (round(block.tile.start[0] * scale), *block.tile.start[1:])
+    results = reconstruct_tile(method, Tile(voxels, grid, block.tile.start, turns), spread=spread)
+    origin = (grid.extent(block.tile.start[0]), *block.tile.start[1:])
     return [result[0, 0][block.output.relative_to(origin).slices].cpu().numpy() for result in results]
 
 
@@ -138,16 +137,23 @@ def _finished(path: Path, log: Path) -> set[int]:
     return {int(line) for line in text.split()}
 
 
-def _create(path: Path, observed: Volume, scale: float, dtype: np.dtype[Any], block: Triple, axis: int) -> Any:
+def _create(path: Path, observed: Volume, dtype: np.dtype[Any], block: Triple, axis: int) -> Any:
     shutil.rmtree(path, ignore_errors=True)
-    sections = round(observed.shape[0] * scale)
-    size = observed.voxel_size and observed.voxel_size.scaled(0, 1 / scale)
+    grid = observed.require_grid()
+    sections = grid.extent(observed.shape[0])
+    size = observed.voxel_size and observed.voxel_size.scaled(0, 1 / grid.scale)
+    z, y, x = (moved(observed.origin, (-grid.first, 0, 0), size)[i] for i in swapped(axis))
     # chunks are whole parts of a block, so that no two blocks share one
     chunks = triple([block[0], *(min(64, n) if n % min(64, n) == 0 else n for n in block[1:])])
     shape, order = (sections, *observed.shape[1:]), swapped(axis)
     upright = size and VoxelSize(*(tuple(size)[i] for i in order))
     return create_zarr(
-        path, triple([shape[i] for i in order]), dtype, upright, chunks=triple([chunks[i] for i in order])
+        path,
+        triple([shape[i] for i in order]),
+        dtype,
+        upright,
+        chunks=triple([chunks[i] for i in order]),
+        origin=(z, y, x),
     )
 
 

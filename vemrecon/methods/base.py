@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ from vemrecon.data.source import Source
 from vemrecon.errors import ConfigError
 from vemrecon.methods.card import MethodCard
 from vemrecon.methods.stage import Stage
-from vemrecon.volume import Grid
+from vemrecon.volume import SectionGrid
 from vemrecon.volume.region import Triple
 
 
@@ -41,18 +41,21 @@ class Tile:
 
     Attributes:
         observed: Shape (1, 1, z, y, x), float32 in [0, 1].
-        scale: Axial voxels to make of each observed section.
-        grid: Where reconstructed voxels lie between the observed sections.
+        grid: Where the observed sections lie among the reconstructed ones.
         origin: Position of the tile's first voxel in the observed volume (z, y, x).
         turns: Whether y and x may change places. Not where the axial axis of a tile is a lateral axis of sections and
             its second axis counts these sections (lateral tasks): a network has never seen planes across them.
     """
 
     observed: Tensor
-    scale: float
-    grid: Grid
+    grid: SectionGrid
     origin: Triple = (0, 0, 0)
     turns: bool = True
+
+    @property
+    def scale(self) -> float:
+        """Axial voxels to make of each observed section."""
+        return self.grid.scale
 
 
 class Method(LightningModule, ABC):
@@ -69,6 +72,9 @@ class Method(LightningModule, ABC):
     """Whether some of what learns rests in a backward pass, as in adversarial training; asked on several devices."""
     sees_across_sections: ClassVar[bool] = False
     """Whether it learns from planes across recorded sections; lateral tasks, where these are too thick, forbid that."""
+    any_grid: ClassVar[bool] = False
+    """Whether it asks `tile.grid` where sections lie. To all others sections begin with the volume, see
+    `reconstruct_tile`: what they learn from, their constructor and their tiles know `SectionGrid.canonical` alone."""
     stage: Stage
     """The stage at work; set by the runner before each one."""
     source: Source
@@ -78,7 +84,7 @@ class Method(LightningModule, ABC):
     progress: Callable[[float], None]
     """Told the finished share of `prepare`; set by the runner."""
 
-    def supports(self, scale: float, grid: Grid) -> str | None:
+    def supports(self, scale: float, grid: SectionGrid) -> str | None:
         """Reason why this task is out of scope, or None."""
         return None
 
@@ -125,6 +131,10 @@ class Method(LightningModule, ABC):
 def reconstruct_tile(method: Method, tile: Tile, *, spread: bool = False) -> tuple[Tensor, ...]:
     """Reconstruct one tile, clipped to [0, 1].
 
+    Where sections begin behind the first voxel, and the method does not know that (`Method.any_grid`), it gets one more
+    section in front, the first one again, and what it makes is cut to the tile. A tile inside a volume should then have
+    one more section of halo.
+
     Args:
         method: In evaluation mode.
         tile: What is observed.
@@ -134,12 +144,16 @@ def reconstruct_tile(method: Method, tile: Tile, *, spread: bool = False) -> tup
         The reconstruction, and the uncertainty if wanted, shape (1, 1, round(z * scale), y, x) each.
 
     Raises:
-        ConfigError: If the method has no uncertainty.
+        ConfigError: If the method has no uncertainty, or sections do not begin at a whole voxel of its grid.
         ValueError: If the method returns another shape than promised, or values that are not finite.
     """
     z, y, x = tile.observed.shape[2:]
-    wanted = (1, 1, round(z * tile.scale), y, x)
-    name = type(method).__name__
+    lead = lead_of(method, tile.grid)
+    if lead:
+        sections = torch.cat([tile.observed[:, :, :1], tile.observed], dim=2)
+        tile = replace(tile, observed=sections, grid=tile.grid.canonical)
+    rows = tile.grid.extent(tile.observed.shape[2])
+    wanted, name = (1, 1, rows, y, x), type(method).__name__
     results = method.reconstruct_with_spread(tile) if spread else (method.reconstruct(tile),)
     if results is None:
         raise ConfigError(f"{name} has no uncertainty; methods that average over rotations or samples have one")
@@ -148,4 +162,22 @@ def reconstruct_tile(method: Method, tile: Tile, *, spread: bool = False) -> tup
             raise ValueError(f"{name} returned shape {tuple(result.shape)}, expected {wanted}")
         if not torch.isfinite(result).all():
             raise ValueError(f"{name} returned NaN or infinite values")
-    return tuple(result.clamp(0, 1) for result in results)
+    return tuple(result[:, :, lead : lead + tile.grid.extent(z)].clamp(0, 1) for result in results)
+
+
+def lead_of(method: Method, grid: SectionGrid) -> int:
+    """Reconstructed sections of the additional observed one that lie in front of a tile; 0 where there is none.
+
+    Raises:
+        ConfigError: If sections are moved by parts of a voxel, or towards the front.
+    """
+    shift = grid.first - grid.canonical.first
+    if method.any_grid or shift == 0:
+        return 0
+    lead = grid.scale - shift
+    if shift < 0 or not lead.is_integer():
+        raise ConfigError(
+            f"{type(method).__name__} takes sections that begin with the volume, or whole voxels behind; these do not "
+            f"({grid})"
+        )
+    return int(lead)

@@ -11,13 +11,15 @@ import torch
 from vemrecon.errors import ConfigError, unknown
 from vemrecon.methods.base import Method
 from vemrecon.seeding import derive_seed
-from vemrecon.volume import Grid
+from vemrecon.volume import SectionGrid
 
 
 def build_method(
-    kind: type[Method], name: str, arguments: Mapping[str, Any], *, scale: float, grid: Grid, seed: int
+    kind: type[Method], name: str, arguments: Mapping[str, Any], *, grid: SectionGrid, seed: int
 ) -> Method:
     """A method for one task. A constructor argument named `scale` or `grid` gets that of the task.
+
+    The grid is a canonical one for methods that do not take any (`Method.any_grid`).
 
     Raises:
         ConfigError: If an argument is unknown or not accepted.
@@ -26,7 +28,8 @@ def build_method(
     for argument in arguments:
         if argument not in known:
             raise unknown(f"argument of {name}", argument, known)
-    task = {key: value for key, value in (("scale", scale), ("grid", grid)) if key in known}
+    taken = grid if kind.any_grid else grid.canonical
+    task = {key: value for key, value in (("scale", grid.scale), ("grid", taken)) if key in known}
     try:
         method = initialise(lambda: kind(**{**task, **arguments}), seed)
     except (TypeError, ValueError) as error:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vemrecon.methods.base import Tile
-from vemrecon.volume import Grid
+from vemrecon.volume import SectionGrid
 
 ALL = tuple(range(8))
 Z, Y, X = -3, -2, -1
@@ -48,33 +48,32 @@ def eightfold_tile(
 
     if not tile.turns:
         rotations = sorted({index - index % 2 for index in rotations})  # the nearest one without a quarter turn
-    mean, spread = eightfold(upright, tile.observed[0, 0], tile.scale, tile.grid, rotations)
+    mean, spread = eightfold(upright, tile.observed[0, 0], tile.grid, rotations)
     return mean[None, None], spread[None, None]
 
 
 def eightfold(
-    reconstruct: Callable[[Tensor], Tensor], observed: Tensor, scale: float, grid: Grid, rotations: Sequence[int] = ALL
+    reconstruct: Callable[[Tensor], Tensor], observed: Tensor, grid: SectionGrid, rotations: Sequence[int] = ALL
 ) -> tuple[Tensor, Tensor]:
     """Mean and spread of the reconstructions of a tile in several orientations.
 
-    Turned upside down, kept sections (`aligned`) lie at the far end of their slabs, so such a reconstruction is moved
-    back by scale - 1 sections; the last scale - 1 sections are then left to the upright ones.
+    Turned upside down, kept sections lie elsewhere (`SectionGrid.upside_down`), so such a reconstruction is moved back,
+    by scale - 1 sections where they begin with the volume; as many at its end are then left to the upright ones.
 
     Args:
         reconstruct: Maps (z, y, x) to (round(z * scale), y, x).
         observed: Shape (z, y, x).
-        scale: Sections to make of each one.
         grid: Where sections lie.
         rotations: Orientations, at least one of them below 4.
 
     Returns:
         Mean and population standard deviation, shape (round(z * scale), y, x) each, not clipped.
     """
+    lag = round(grid.upside_down.first - grid.first)
     results = []
     for index in rotations:
         result = rotate_back(reconstruct(rotate(observed, index)), index)
-        if index >= 4 and grid == "aligned":
-            lag = round(scale) - 1
+        if index >= 4 and lag:
             missing = result.new_full((lag, *result.shape[1:]), torch.nan)
             result = torch.cat([result[lag:], missing])
         results.append(result)

@@ -24,7 +24,7 @@ from torch.utils._pytree import tree_flatten, tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from vemrecon.methods.base import Method, Tile
-from vemrecon.volume import Grid
+from vemrecon.volume import SectionGrid
 from vemrecon.volume.region import Triple
 
 TILES: Mapping[float, Triple] = {4: (32, 128, 128), 8: (16, 128, 128), 10: (16, 160, 160)}
@@ -90,9 +90,9 @@ def reference_shape(scale: float) -> Triple:
     return TILES.get(scale, (max(2, 2 * round(EDGE / scale / 2)), EDGE, EDGE))
 
 
-def reference_tile(scale: float, grid: Grid, device: str = "meta") -> Tile:
+def reference_tile(grid: SectionGrid, device: str = "meta") -> Tile:
     """The tile that is counted, without a halo."""
-    return Tile(torch.zeros(1, 1, *reference_shape(scale), device=device), scale, grid)
+    return Tile(torch.zeros(1, 1, *reference_shape(grid.scale), device=device), grid)
 
 
 @torch.no_grad()

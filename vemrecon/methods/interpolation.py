@@ -1,9 +1,8 @@
 """Training-free interpolation along the axial axis: nearest, linear, cubic, cubic B-spline, Lanczos.
 
-Every kernel is a linear operator W on columns of observed sections, evaluated at the true positions of the sections:
-for `centred` sections (slab means) u = (z + 0.5) / scale - 0.5, for `aligned` ones (kept sections) u = z / scale.
-Beyond the first and last section the edge section is repeated. Since x and y are at full resolution, "bicubic" is the
-one-dimensional cubic kernel along z.
+Every kernel is a linear operator W on columns of observed sections, evaluated where voxels lie among these
+(`SectionGrid.sections_at`). Beyond the first and last section the edge section is repeated. Since x and y are at full
+resolution, "bicubic" is the one-dimensional cubic kernel along z.
 
 Sources: R. Keys, IEEE TASSP 29(6), 1981 (cubic convolution); M. Unser, IEEE SPM 16(6), 1999 (B-spline).
 """
@@ -11,7 +10,7 @@ Sources: R. Keys, IEEE TASSP 29(6), 1981 (cubic convolution); M. Unser, IEEE SPM
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from vemrecon.errors import unknown
 from vemrecon.methods.base import Method, Tile, TileShape
-from vemrecon.volume import Grid
+from vemrecon.volume import SectionGrid
 
 Kernel = Literal["nearest", "linear", "cubic_a-0.75", "cubic_a-0.5", "bspline3", "lanczos3"]
 
@@ -31,6 +30,8 @@ REACH = {"nearest": 1, "linear": 1, "cubic_a-0.75": 2, "cubic_a-0.5": 2, "lanczo
 class Interpolation(Method):
     """One interpolation kernel along z."""
 
+    any_grid: ClassVar[bool] = True
+
     def __init__(self, kernel: Kernel = "cubic_a-0.75") -> None:
         super().__init__()
         if kernel not in get_args(Kernel):
@@ -40,17 +41,16 @@ class Interpolation(Method):
 
     def reconstruct(self, tile: Tile) -> Tensor:
         """Interpolate; float64 weights, so that the result does not depend on the tiling."""
-        weights = torch.from_numpy(interpolation_matrix(self.kernel, tile.observed.shape[2], tile.scale, tile.grid))
+        weights = torch.from_numpy(interpolation_matrix(self.kernel, tile.observed.shape[2], tile.grid))
         columns = tile.observed[0, 0].to(torch.float64)  # (z, y, x)
         result = torch.tensordot(weights.to(columns.device), columns, dims=1)  # (z * scale, y, x)
         return result.to(torch.float32)[None, None]
 
 
 @lru_cache(maxsize=64)
-def interpolation_matrix(kernel: Kernel, sections: int, scale: float, grid: Grid) -> NDArray[np.float64]:
-    """Weights W, shape (round(sections * scale), sections); rows sum to 1, taps outside fall on the edge sections."""
-    z = np.arange(round(sections * scale))
-    u = np.asarray((z + 0.5) / scale - 0.5 if grid == "centred" else z / scale, dtype=np.float64)
+def interpolation_matrix(kernel: Kernel, sections: int, grid: SectionGrid) -> NDArray[np.float64]:
+    """Weights W, shape (grid.extent(sections), sections); rows sum to 1, taps outside fall on the edge sections."""
+    u = grid.sections_at(np.arange(grid.extent(sections)))
     if kernel == "bspline3":
         return _bspline_matrix(u, sections)
     if kernel == "nearest":
@@ -60,8 +60,8 @@ def interpolation_matrix(kernel: Kernel, sections: int, scale: float, grid: Grid
         taps = np.floor(u)[:, None] + np.arange(1 - REACH[kernel], REACH[kernel] + 1)
         weights = _kernel_weights(kernel, u[:, None] - taps)
         weights = weights / weights.sum(axis=1, keepdims=True)
-    matrix = np.zeros((len(z), sections))
-    np.add.at(matrix, (np.arange(len(z))[:, None], np.clip(taps, 0, sections - 1).astype(int)), weights)
+    matrix = np.zeros((len(u), sections))
+    np.add.at(matrix, (np.arange(len(u))[:, None], np.clip(taps, 0, sections - 1).astype(int)), weights)
     return matrix
 
 

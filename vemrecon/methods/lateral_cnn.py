@@ -16,8 +16,8 @@ from vemrecon.data.patches import LateralSections
 from vemrecon.methods.base import Method, Tile, TileShape
 from vemrecon.methods.interpolation import interpolation_matrix
 from vemrecon.methods.rates import falling
-from vemrecon.methods.stage import Stage, epoch_of, known_rows
-from vemrecon.volume import Grid
+from vemrecon.methods.stage import Stage, epoch_of
+from vemrecon.volume import SectionGrid
 
 
 class ResidualBlock(nn.Module):
@@ -57,7 +57,7 @@ class LateralCNN(Method):
     def __init__(
         self,
         scale: float,
-        grid: Grid,
+        grid: SectionGrid,
         width: int = 64,
         blocks: int = 4,
         patch: int = 64,
@@ -72,7 +72,7 @@ class LateralCNN(Method):
         reach = 2 * blocks + 2
         self.tile = TileShape(32, 64, 64, halo=(reach, reach, reach))
 
-    def supports(self, scale: float, grid: Grid) -> str | None:
+    def supports(self, scale: float, grid: SectionGrid) -> str | None:
         """Whole scales only: the pixel shuffle makes a whole number of sections."""
         return None if float(scale).is_integer() else "its pixel shuffle needs a whole scale"
 
@@ -88,12 +88,12 @@ class LateralCNN(Method):
 
     def training_step(self, batch: Mapping[str, Tensor], index: int) -> Tensor:
         """L1, without the rows behind the last kept one: those are guesses."""
-        rows = known_rows(batch["observed"].shape[2], self.scale, self.grid)
+        rows = self.grid.covered(batch["observed"].shape[2])
         return F.l1_loss(self.restore(batch["observed"])[:, :, :rows], batch["target"][:, :, :rows])
 
     def restore(self, observed: Tensor) -> Tensor:
         """Sections of shape (b, 1, h, w) with h coarse, to (b, 1, h * scale, w)."""
-        weights = interpolation_matrix("linear", observed.shape[2], self.scale, self.grid)
+        weights = interpolation_matrix("linear", observed.shape[2], self.grid)
         linear = torch.from_numpy(weights).to(observed) @ observed
         return linear + self.net(observed)
 

@@ -1,9 +1,9 @@
 """From observed sections to all sections of an isotropic volume, for networks that predict one at a time: which
 observed ones each is predicted from, and at what depth.
 
-Kept sections (`aligned`) are copied. Repeating the end sections, where neighbours are missing and behind the last one,
-is our choice. Means over slabs (`centred`) are no sections of the isotropic volume, so that nothing is copied: every
-section gets its depth.
+Kept sections are copied. Repeating the end sections, where neighbours are missing and behind the last one, is our
+choice. Means over slabs are no sections of the isotropic volume, so that nothing is copied: every section gets its
+depth.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vemrecon.volume import Grid
+from vemrecon.volume import SectionGrid
 
 EXACT = 1e-6  # of a section: positions are quotients of small numbers
 Predict = Callable[[Tensor, Tensor, list[int]], Tensor]
@@ -31,34 +31,30 @@ class Place:
     """Whether the observed section is taken as it is."""
 
 
-def places(observed: int, scale: float, grid: Grid) -> list[Place]:
+def places(observed: int, grid: SectionGrid) -> list[Place]:
     """Of every output section.
 
-    >>> [(p.before, p.depth, p.copied) for p in places(2, 2, "aligned")]
+    >>> [(p.before, p.depth, p.copied) for p in places(2, SectionGrid.kept_every(2))]
     [(0, 0.0, True), (0, 0.5, False), (1, 0.0, True), (1, 0.0, True)]
-    >>> [(p.before, p.depth, p.copied) for p in places(2, 2, "centred")]
+    >>> [(p.before, p.depth, p.copied) for p in places(2, SectionGrid.slabs(2))]
     [(0, 0.0, True), (0, 0.25, False), (0, 0.75, False), (1, 0.0, True)]
     """
     found = []
-    for z in range(round(observed * scale)):
-        position = z / scale if grid == "aligned" else (z + 0.5) / scale - 0.5
+    for position in grid.sections_at(range(grid.extent(observed))).tolist():
         inside = min(max(position, 0.0), observed - 1.0)
         before = int(inside + EXACT)
         depth = max(inside - before, 0.0)
-        kept = grid == "aligned" and depth < EXACT
+        kept = grid.thin and depth < EXACT
         found.append(Place(before, depth, kept or abs(position - inside) > EXACT))
     return found
 
 
-def predict_sections(
-    predict: Predict, volume: Tensor, scale: float, grid: Grid, *, sections: int, at_once: int = 4
-) -> Tensor:
+def predict_sections(predict: Predict, volume: Tensor, grid: SectionGrid, *, sections: int, at_once: int = 4) -> Tensor:
     """All sections of a volume.
 
     Args:
         predict: The network.
         volume: Observed sections, shape (z, y, x).
-        scale: Output sections for each observed one; any.
         grid: Where they lie.
         sections: Observed sections in a window, even; the wanted section lies behind the middle.
         at_once: Windows in a batch.
@@ -66,7 +62,7 @@ def predict_sections(
     Returns:
         Shape (round(z * scale), y, x).
     """
-    where = places(len(volume), scale, grid)
+    where = places(len(volume), grid)
     result = torch.stack([volume[place.before] for place in where])
     todo = [z for z, place in enumerate(where) if not place.copied]
     around = torch.arange(1 - sections // 2, sections // 2 + 1, device=volume.device)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vemrecon.data.patches import Patches
-    from vemrecon.volume import Grid
 
 
 @dataclass(frozen=True)
@@ -54,12 +53,3 @@ def epoch_of(budget: int) -> int:
     (1, 100, 500)
     """
     return max(1, min(500, budget // 20))
-
-
-def known_rows(observed: int, scale: float, grid: Grid) -> int:
-    """Rows of a training target that are not extrapolated behind the last kept one.
-
-    >>> known_rows(4, 8, "aligned"), known_rows(4, 8, "centred")
-    (25, 32)
-    """
-    return round((observed - 1) * scale) + 1 if grid == "aligned" else round(observed * scale)

@@ -33,6 +33,10 @@ class Limit(StrEnum):
         return {Limit.AT_MOST: Limit.AT_LEAST, Limit.AT_LEAST: Limit.AT_MOST}.get(self, self)
 
 
+SIGNS = {None: "", Limit.AT_MOST: "<= ", Limit.AT_LEAST: ">= ", Limit.UNSURE: "~ "}
+"""What stands before a value."""
+
+
 class Reference(StrEnum):
     """What a reconstruction is compared with."""
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 from vemrecon.bench.result import RunResult
 from vemrecon.metrics.column import Better, Column
-from vemrecon.metrics.score import Limit, Score
+from vemrecon.metrics.score import SIGNS, Limit, Score
 from vemrecon.report.columns import AnyColumn, CostColumn
 
 WHOLE = "all"
 """Range of every section that is scored."""
-SIGNS = {None: "", Limit.AT_MOST: "<= ", Limit.AT_LEAST: ">= ", Limit.UNSURE: "~ "}
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class Observed:
     def recorded(self, at: Sequence[int]) -> bool:
         """Whether the section through a voxel was recorded as it is."""
         steps = (at[self.axis] - self.first) / self.scale
-        return self.volume.grid == "aligned" and steps >= 0 and abs(steps - round(steps)) < 1e-6
+        return self.volume.require_grid().thin and steps >= 0 and abs(steps - round(steps)) < 1e-6
 
     def withheld(self, length: int) -> int:
         """The middle of `length` sections, or where sections were kept the one farthest from them near the middle.
@@ -62,8 +62,8 @@ class Observed:
         The same section that a run keeps for its report.
         """
         middle = self.volume.shape[self.axis] // 2
-        half = 0.5 if self.volume.grid == "aligned" else 0.0
-        return min(length - 1, round((middle + half) * self.scale + (self.first if half else 0.0)))
+        grid = self.volume.require_grid()
+        return min(length - 1, grid.between(grid.extent(middle)))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from vemrecon.report.cells import SIGNS
+from vemrecon.metrics.score import SIGNS
 from vemrecon.report.columns import AnyColumn, CostColumn
 from vemrecon.report.footnotes import Footnotes
 from vemrecon.report.leaderboard import Table, environments

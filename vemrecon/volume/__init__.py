@@ -3,11 +3,10 @@
 from vemrecon.volume.formats import open_volume, output_format
 from vemrecon.volume.grid import SectionGrid
 from vemrecon.volume.region import Region
-from vemrecon.volume.volume import Grid, Volume, quantise, require_content
+from vemrecon.volume.volume import Volume, quantise, require_content
 from vemrecon.volume.voxels import VoxelSize
 
 __all__ = [
-    "Grid",
     "Region",
     "SectionGrid",
     "Volume",

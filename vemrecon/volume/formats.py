@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.volume.hdf5 import open_hdf5
-from vemrecon.volume.ome_zarr import open_zarr
+from vemrecon.volume.ome_zarr import old_grid, open_zarr
 from vemrecon.volume.sections import open_npy, open_sections
 from vemrecon.volume.tiff import open_tiff
 from vemrecon.volume.volume import Volume
@@ -30,6 +30,7 @@ def open_volume(
     *,
     voxel_size: VoxelSize | None = None,
     intensity_range: tuple[float, float] | None = None,
+    scale: float | None = None,
 ) -> Volume:
     """Open a volume without reading its voxels.
 
@@ -39,6 +40,8 @@ def open_volume(
         dataset: Name inside an HDF5 file or zarr group; by default `raw`, `volumes/raw`, or the only 3D one.
         voxel_size: In nm (z, y, x); overrides what the file says.
         intensity_range: Grey values that mean 0 and 1; by default the range of the dtype.
+        scale: Isotropic voxels per section, by default the anisotropy; only of use for zarr folders of an earlier
+            version, which say that sections were kept but not how many.
 
     Raises:
         DataError: If the file is missing, damaged, not 3D, empty, or of a dtype that holds no grey levels.
@@ -46,9 +49,13 @@ def open_volume(
     path = Path(path)
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
-    volume = _reader(path)(path, dataset)
+    reader = _reader(path)
+    volume = reader(path, dataset)
     if voxel_size is not None:
         volume = replace(volume, voxel_size=voxel_size)
+    if reader is open_zarr and volume.grid is None:
+        known = scale or (volume.voxel_size.anisotropy if volume.voxel_size else None)
+        volume = replace(volume, grid=old_grid(path, known))
     return replace(volume, intensity_range=intensity_range) if intensity_range else volume
 
 

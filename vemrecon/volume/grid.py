@@ -71,6 +71,11 @@ class SectionGrid:
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"section grid {dict(facts)}: needs the numbers scale, first and thickness") from error
 
+    @classmethod
+    def stored(cls, value: Mapping[str, Any] | str, scale: float) -> SectionGrid:
+        """The grid in a file: that of `as_dict`, or of earlier versions a word of `KINDS`, which needs the scale."""
+        return cls.of_kind(value, scale) if isinstance(value, str) else cls.from_dict(value)
+
     def as_dict(self) -> dict[str, float]:
         """All fields, for JSON."""
         return asdict(self)

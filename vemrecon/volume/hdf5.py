@@ -15,7 +15,8 @@ USUAL_NAMES = ("raw", "volumes/raw")
 def open_hdf5(path: Path, dataset: str | None = None) -> Volume:
     """Open one dataset of an HDF5 file.
 
-    The voxel size is the attribute `resolution` (z, y, x in nm) of the dataset, as CREMI and FIB-25 have it.
+    The voxel size is the attribute `resolution` (z, y, x in nm) of the dataset, as CREMI and FIB-25 have it, and the
+    origin the attribute `offset`.
 
     Raises:
         DataError: If the file is no HDF5 file, is truncated, or holds no such dataset.
@@ -23,7 +24,9 @@ def open_hdf5(path: Path, dataset: str | None = None) -> Volume:
     array = open_dataset(path, dataset)
     resolution = array.attrs.get("resolution")
     size = None if resolution is None or len(resolution) != 3 else VoxelSize(*map(float, resolution))
-    return Volume(array, size, path.name)
+    offset = array.attrs.get("offset")
+    z, y, x = (0.0, 0.0, 0.0) if offset is None or len(offset) != 3 else map(float, offset)
+    return Volume(array, size, path.name, origin=(z, y, x))
 
 
 def open_dataset(path: Path, dataset: str | None = None) -> Any:

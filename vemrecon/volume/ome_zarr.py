@@ -15,8 +15,9 @@ import numpy as np
 
 from vemrecon.errors import DataError, unknown
 from vemrecon.files import output_error
+from vemrecon.volume.grid import SectionGrid
 from vemrecon.volume.region import Triple
-from vemrecon.volume.volume import Grid, Volume, quantise
+from vemrecon.volume.volume import Origin, Volume, quantise
 from vemrecon.volume.voxels import VoxelSize
 
 NM_PER_UNIT = {"nanometer": 1.0, "micrometer": 1e3, "millimeter": 1e6, "angstrom": 0.1}
@@ -36,23 +37,35 @@ def open_zarr(path: Path, dataset: str | None = None) -> Volume:
     except Exception as error:  # zarr has no common base for what damaged metadata raise
         raise DataError(f"{path}: not a zarr array or group, or damaged") from error
     size: VoxelSize | None = None
-    grid: Grid = "centred"
+    origin: Origin = (0.0, 0.0, 0.0)
+    grid: SectionGrid | None = None
     axes: list[str] | None = None
     if isinstance(node, zarr.Group):
         attributes: dict[str, Any] = dict(node.attrs)
         image = attributes.get("ome", attributes)
         multiscales = image.get("multiscales") if isinstance(image, Mapping) else None
-        grid = attributes.get("vemrecon", {}).get("grid", "centred")
+        stored = attributes.get("vemrecon", {}).get("grid")
+        grid = SectionGrid.from_dict(stored) if isinstance(stored, Mapping) else None
         if multiscales and dataset is None:
-            dataset, size, axes = _first_level(path, multiscales[0])
+            dataset, size, origin, axes = _first_level(path, multiscales[0])
         node = _array_of(path, node, dataset)
     array: Any = node
     if axes is not None and len(axes) != 3:
         array = _Spatial(path, array, axes)
     if size is None:
-        size = _plain_voxel_size(dict(node.attrs))
+        size, origin = _of_plain(dict(node.attrs))
     _require_complete(path, node)
-    return Volume(array, size, path.name, grid=grid)
+    return Volume(array, size, path.name, grid=grid, origin=origin)
+
+
+def old_grid(path: Path, scale: float | None) -> SectionGrid | None:
+    """The grid of a file of an earlier version, which names its kind alone; None if sections were not kept."""
+    import zarr
+
+    node = zarr.open(path, mode="r")
+    attributes: dict[str, Any] = dict(node.attrs) if isinstance(node, zarr.Group) else {}
+    word = attributes.get("vemrecon", {}).get("grid")
+    return SectionGrid.of_kind(word, scale) if word == "aligned" and scale and scale > 1 else None
 
 
 def _array_of(path: Path, group: Any, dataset: str | None) -> Any:
@@ -73,30 +86,37 @@ def _array_of(path: Path, group: Any, dataset: str | None) -> Any:
     return arrays[names[0]]
 
 
-def _first_level(path: Path, image: Mapping[str, Any]) -> tuple[str, VoxelSize | None, list[str]]:
-    """Path, voxel size and axis names of the finest level of a multiscale image."""
+def _first_level(path: Path, image: Mapping[str, Any]) -> tuple[str, VoxelSize | None, Origin, list[str]]:
+    """Path, voxel size, origin and axis names of the finest level of a multiscale image."""
     try:
         axes = [a["name"] if isinstance(a, Mapping) else str(a) for a in image["axes"]]
         level = image["datasets"][0]
         units = [NM_PER_UNIT.get(a.get("unit", "")) if isinstance(a, Mapping) else None for a in image["axes"]]
-        scales = [1.0] * len(axes)
+        scales, places = [1.0] * len(axes), [0.0] * len(axes)
         for owner in (level, image):  # the transformation of the whole image follows that of the level
             for step in owner.get("coordinateTransformations", []):
                 if step.get("type") == "scale":
                     scales = [a * b for a, b in zip(scales, step["scale"], strict=True)]
-        spatial = {n: (s, u) for n, s, u in zip(axes, scales, units, strict=True) if n in "zyx"}
+                    places = [a * b for a, b in zip(places, step["scale"], strict=True)]
+                if step.get("type") == "translation":
+                    places = [a + float(b) for a, b in zip(places, step["translation"], strict=True)]
+        spatial = {n: (s, p, u) for n, s, p, u in zip(axes, scales, places, units, strict=True) if n in "zyx"}
         if list(spatial) != ["z", "y", "x"]:
             raise DataError(f"{path}: axes {axes}; the spatial axes must be z, y, x in this order")
-        known = all(u is not None for _, u in spatial.values())
-        size = VoxelSize(*(s * (u or 0) for s, u in spatial.values())) if known else None
-        return str(level["path"]), size, axes
+        if any(u is None for _, _, u in spatial.values()):
+            return str(level["path"]), None, (0.0, 0.0, 0.0), axes
+        z, y, x = (p * (u or 0) for _, p, u in spatial.values())
+        return str(level["path"]), VoxelSize(*(s * (u or 0) for s, _, u in spatial.values())), (z, y, x), axes
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise DataError(f"{path}: damaged OME-Zarr metadata ({error!r})") from error
 
 
-def _plain_voxel_size(attributes: Mapping[str, Any]) -> VoxelSize | None:
-    resolution = attributes.get("resolution")  # (z, y, x) in nm, as in the HDF5 layout of CREMI
-    return VoxelSize(*resolution) if isinstance(resolution, list | tuple) and len(resolution) == 3 else None
+def _of_plain(attributes: Mapping[str, Any]) -> tuple[VoxelSize | None, Origin]:
+    """Voxel size and origin, (z, y, x) in nm, as in the HDF5 layout of CREMI."""
+    resolution, offset = (attributes.get(name) for name in ("resolution", "offset"))
+    size = VoxelSize(*resolution) if isinstance(resolution, list | tuple) and len(resolution) == 3 else None
+    z, y, x = map(float, offset) if isinstance(offset, list | tuple) and len(offset) == 3 else (0.0, 0.0, 0.0)
+    return size, (z, y, x)
 
 
 def _require_complete(path: Path, array: Any) -> None:
@@ -130,7 +150,8 @@ def create_zarr(
     voxel_size: VoxelSize | None,
     *,
     chunks: Triple | None = None,
-    grid: Grid = "centred",
+    grid: SectionGrid | None = None,
+    origin: Origin = (0.0, 0.0, 0.0),
     attributes: Mapping[str, Any] | None = None,
 ) -> Any:
     """Create an OME-Zarr 0.5 image with one level and give its zarr array, to be filled block by block.
@@ -142,6 +163,7 @@ def create_zarr(
         voxel_size: In nm; None is written as one unit-less voxel.
         chunks: (z, y, x); whoever writes in parallel must give each chunk one writer.
         grid: Stored so that a reader registers the sections rightly.
+        origin: In nm; a translation, left out where the voxel size is not known.
         attributes: Further facts, kept under the key `vemrecon`.
 
     Raises:
@@ -151,7 +173,9 @@ def create_zarr(
 
     axes = [{"name": n, "type": "space"} | ({"unit": "nanometer"} if voxel_size else {}) for n in "zyx"]
     edges = list(voxel_size or (1.0, 1.0, 1.0))
-    transformations = [{"type": "scale", "scale": edges}]
+    transformations: list[dict[str, Any]] = [{"type": "scale", "scale": edges}]
+    if voxel_size and any(origin):
+        transformations.append({"type": "translation", "translation": list(origin)})
     image = {
         "name": path.stem,
         "axes": axes,
@@ -162,7 +186,7 @@ def create_zarr(
         zarr_format=3,
         attributes={
             "ome": {"version": "0.5", "multiscales": [image]},
-            "vemrecon": {"grid": grid, **(attributes or {})},
+            "vemrecon": ({"grid": grid.as_dict()} if grid else {}) | dict(attributes or {}),
         },
     )
     return group.create_array(
@@ -190,7 +214,9 @@ def copy_to_zarr(
         plane = volume.shape[1] * volume.shape[2] * 4
         depth = max(1, min(depth, (128 << 20) // plane))
         chunks = (depth, min(CHUNK, volume.shape[1]), min(CHUNK, volume.shape[2]))
-        array = create_zarr(temporary, volume.shape, dtype, volume.voxel_size, chunks=chunks, grid=volume.grid)
+        array = create_zarr(
+            temporary, volume.shape, dtype, volume.voxel_size, chunks=chunks, grid=volume.grid, origin=volume.origin
+        )
         for slab in volume.slabs(depth):
             array[slab.slices] = quantise(volume.read(slab), np.dtype(dtype), intensity_range)
         temporary.rename(path)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import tempfile
 from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ from numpy.typing import NDArray
 
 from vemrecon.errors import DataError
 from vemrecon.files import output_error
+from vemrecon.volume.grid import SectionGrid
 from vemrecon.volume.region import Region, triple
-from vemrecon.volume.volume import Volume, quantise
+from vemrecon.volume.volume import Origin, Volume, quantise
 from vemrecon.volume.voxels import VoxelSize
 
 PAGE_CACHE_BYTES = 128 << 20
@@ -25,7 +28,7 @@ NM_PER_UNIT = {"nm": 1.0, "nanometer": 1.0, "um": 1e3, "µm": 1e3, "\\u00b5m": 1
 
 
 def open_tiff(path: Path, dataset: str | None = None) -> Volume:
-    """Open a multi-page TIFF; the voxel size comes from OME or ImageJ metadata when these state a unit.
+    """Open a multi-page TIFF; voxel size and origin come from OME or ImageJ metadata when these state a unit.
 
     Raises:
         DataError: If the file is truncated, is a single 2D image, or is in colour. Grey pages that were saved as RGB or
@@ -64,11 +67,13 @@ def open_tiff(path: Path, dataset: str | None = None) -> Volume:
         ends = [offset + series.size * series.dtype.itemsize]
     if not ends or max(ends) > size or (not contiguous and len(pages) < shape[0]):
         raise DataError(f"{path}: truncated or damaged TIFF (the data of {shape[0]} sections do not fit into the file)")
+    told = _told(file)
     if contiguous and offset is not None:
         dtype = np.dtype(series.dtype).newbyteorder(file.byteorder)
-        return Volume(_Native(np.memmap(path, dtype, "r", offset, shape)), _voxel_size(file), path.name)
+        array = _Native(np.memmap(path, dtype, "r", offset, shape))
+        return Volume(array, told.voxel_size, path.name, told.grid, origin=told.origin)
     sections = _Pages(path, series.pages if len(series.pages) == shape[0] else pages, shape)
-    volume = Volume(sections, _voxel_size(file), path.name)
+    volume = Volume(sections, told.voxel_size, path.name, told.grid, origin=told.origin)
     if channels != 1:
         volume.read_raw(Region((0, 0, 0), triple((1, *shape[1:]))))  # refuses a colour image now
     return volume
@@ -79,6 +84,8 @@ def write_tiff(
 ) -> None:
     """Write a volume as OME-TIFF, section by section, under a temporary name until it is complete.
 
+    The origin is kept as the position of every plane, the grid of sections in the description of the image.
+
     Raises:
         OutputError: If the file cannot be written.
     """
@@ -88,6 +95,10 @@ def write_tiff(
     if volume.voxel_size is not None:
         for axis, edge in zip("ZYX", volume.voxel_size, strict=True):
             metadata |= {f"PhysicalSize{axis}": edge, f"PhysicalSize{axis}Unit": "nm"}
+        if any(volume.origin):
+            metadata["Plane"] = _plane_positions(volume.origin, volume.voxel_size.z, volume.shape[0])
+    if volume.grid is not None:
+        metadata["Description"] = json.dumps({"vemrecon": {"grid": volume.grid.as_dict()}})
 
     def sections() -> Iterator[NDArray[Any]]:
         for slab in volume.slabs():
@@ -169,26 +180,69 @@ class _Complaints(logging.Handler):
         self.texts.append(record.getMessage())
 
 
-def _voxel_size(file: Any) -> VoxelSize | None:
+def _plane_positions(origin: Origin, step: float, count: int) -> dict[str, list[Any]]:
+    """Of every plane, as OME-XML has it."""
+    z, y, x = origin
+    along = {"Z": [z + k * step for k in range(count)], "Y": [y] * count, "X": [x] * count}
+    units: dict[str, list[Any]] = {f"Position{axis}Unit": ["nm"] * count for axis in along}
+    return units | {f"Position{axis}": values for axis, values in along.items()}
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What a file says beside its voxels."""
+
+    voxel_size: VoxelSize | None = None
+    origin: Origin = (0.0, 0.0, 0.0)
+    grid: SectionGrid | None = None
+
+
+def _told(file: Any) -> _Told:
     if file.is_ome and file.ome_metadata:
-        return _ome_voxel_size(file.ome_metadata)
+        return _ome_told(file.ome_metadata)
     if file.is_imagej and file.imagej_metadata:
         meta = file.imagej_metadata
         unit = NM_PER_UNIT.get(str(meta.get("unit", "")).lower())
         tags = file.pages.first.tags
         if unit and "spacing" in meta and "XResolution" in tags and "YResolution" in tags:
             y, x = ((lambda r: r[1] / r[0])(tags[name].value) for name in ("YResolution", "XResolution"))
-            return VoxelSize(meta["spacing"] * unit, y * unit, x * unit)
-    return None
+            size = VoxelSize(meta["spacing"] * unit, y * unit, x * unit)
+            at = [-float(meta.get(f"{axis}origin", 0)) * edge for axis, edge in zip("zyx", size, strict=True)]
+            return _Told(size, (at[0], at[1], at[2]))  # ImageJ keeps the voxel whose position is 0
+    return _Told()
 
 
-def _ome_voxel_size(xml: str) -> VoxelSize | None:
+def _ome_told(xml: str) -> _Told:
     from xml.etree import ElementTree
 
-    for pixels in ElementTree.fromstring(xml).iter():
+    root = ElementTree.fromstring(xml)
+    grid = next((_grid_in(node.text or "") for node in root.iter() if node.tag.endswith("}Description")), None)
+    for pixels in root.iter():
         if pixels.tag.endswith("}Pixels"):
-            edges = [pixels.get(f"PhysicalSize{axis}") for axis in "ZYX"]
-            units = [NM_PER_UNIT.get(pixels.get(f"PhysicalSize{axis}Unit", "µm").lower()) for axis in "ZYX"]
-            if all(edges) and all(units):
-                return VoxelSize(*(float(e or 0) * (u or 0) for e, u in zip(edges, units, strict=True)))
-    return None
+            edges = [_length(pixels, f"PhysicalSize{axis}", "µm") for axis in "ZYX"]
+            size = VoxelSize(*(edge or 0 for edge in edges)) if all(edges) else None
+            plane = next((node for node in pixels if node.tag.endswith("}Plane")), None)
+            at = (
+                [None] * 3
+                if plane is None
+                else [_length(plane, f"Position{axis}", "reference frame") for axis in "ZYX"]
+            )
+            z, y, x = (n or 0.0 for n in at)
+            return _Told(size, (z, y, x), grid)
+    return _Told(grid=grid)
+
+
+def _length(node: Any, name: str, usual: str) -> float | None:
+    """A length in nm; None if it is not there, or its unit is no length, such as the reference frame of a stage."""
+    value, unit = node.get(name), NM_PER_UNIT.get(node.get(f"{name}Unit", usual).lower())
+    return float(value) * unit if value and unit else None
+
+
+def _grid_in(description: str) -> SectionGrid | None:
+    """The grid in a description that `write_tiff` has made."""
+    if not description.startswith('{"vemrecon"'):
+        return None
+    try:
+        return SectionGrid.from_dict(json.loads(description)["vemrecon"]["grid"])
+    except (ValueError, KeyError):
+        return None

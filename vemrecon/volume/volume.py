@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.errors import DataError
+from vemrecon.volume.grid import SectionGrid
 from vemrecon.volume.region import Region, Triple, triple
 from vemrecon.volume.voxels import VoxelSize
 
-Grid = Literal["centred", "aligned"]
-"""Where output voxel z lies on the axis of the observed sections: (z + 0.5) / scale - 0.5, or z / scale."""
-
 GREY_DTYPES = ("uint8", "uint16", "int16", "float32")
 SLAB_BYTES = 64 << 20
+Origin = tuple[float, float, float]
 
 
 class Array3D(Protocol):
@@ -63,16 +62,20 @@ class Volume:
         array: Shape (z, y, x), one of uint8, uint16, int16, float32.
         voxel_size: In nm, or None where neither the file nor the user said it.
         name: For messages and tables.
-        grid: Where reconstructed voxels lie between the observed sections.
+        grid: Where the sections of an anisotropic volume lie; None if that is not known, and of an isotropic one.
         intensity_range: Grey values that become 0 and 1; by default from the dtype, never from the content.
+        origin: Centre of voxel (0, 0, 0) in nm (z, y, x), so that volumes overlay; zeros where nobody said it.
+        start: Where the volume begins in the array, in voxels.
+        extent: Voxels along z, y and x; by default all that the array has from `start` on.
     """
 
     array: Array3D
     voxel_size: VoxelSize | None
     name: str
-    grid: Grid = "centred"
+    grid: SectionGrid | None = None
     intensity_range: tuple[float, float] | None = None
-    origin: Triple = (0, 0, 0)
+    origin: Origin = (0.0, 0.0, 0.0)
+    start: Triple = (0, 0, 0)
     extent: Triple | None = None
 
     def __post_init__(self) -> None:
@@ -116,6 +119,16 @@ class Volume:
         """The region of all voxels."""
         return Region.whole(self.shape)
 
+    def require_grid(self) -> SectionGrid:
+        """Where its sections lie.
+
+        Raises:
+            DataError: If that is not known.
+        """
+        if self.grid is None:
+            raise DataError(f"{self.name}: nobody said where its sections lie on the axis of an isotropic volume")
+        return self.grid
+
     def require_voxel_size(self) -> VoxelSize:
         """The voxel size.
 
@@ -126,11 +139,20 @@ class Volume:
             raise DataError(f"{self.name}: the file does not say its voxel size; give it as --voxel-size Z Y X in nm")
         return self.voxel_size
 
+    def with_voxels(self, voxels: NDArray[np.float32]) -> Volume:
+        """The same volume with other voxels, in memory and in [0, 1]."""
+        return replace(self, array=voxels, intensity_range=(0.0, 1.0), start=(0, 0, 0), extent=None)
+
     def crop(self, region: Region) -> Volume:
         """The part of the volume inside a region, as a volume of its own."""
         if not self.whole.contains(region):
             raise DataError(f"{self.name}: region {region} lies outside the shape {self.shape}")
-        return replace(self, origin=region.shifted(self.origin).start, extent=region.shape)
+        return replace(
+            self,
+            start=region.shifted(self.start).start,
+            extent=region.shape,
+            origin=moved(self.origin, region.start, self.voxel_size),
+        )
 
     def with_axis_first(self, axis: int) -> Volume:
         """The volume with axis `axis` and z exchanged; doing it twice gives the volume back."""
@@ -142,7 +164,8 @@ class Volume:
             self,
             array=_Transposed(self.array, order),
             voxel_size=size,
-            origin=triple([self.origin[i] for i in order]),
+            origin=_floats([self.origin[i] for i in order]),
+            start=triple([self.start[i] for i in order]),
             extent=triple([self.shape[i] for i in order]),
         )
 
@@ -155,7 +178,7 @@ class Volume:
         if not self.whole.contains(region):
             raise DataError(f"{self.name}: region {region} lies outside the shape {self.shape}")
         try:
-            voxels = np.asarray(self.array[region.shifted(self.origin).slices])
+            voxels = np.asarray(self.array[region.shifted(self.start).slices])
         except DataError:
             raise
         except Exception as error:  # every reader has its own exceptions for damaged data
@@ -212,6 +235,19 @@ def require_content(volume: Volume) -> None:
             return
     if not varied:
         raise DataError(f"{volume.name}: constant volume (every voxel is the same grey value); nothing to reconstruct")
+
+
+def moved(origin: Sequence[float], by: Sequence[float], voxel_size: VoxelSize | None) -> Origin:
+    """An origin some voxels farther; the same where the voxel size is not known."""
+    if voxel_size is None:
+        return _floats(origin)
+    there = [o + n * edge for o, n, edge in zip(origin, by, voxel_size, strict=True)]
+    return _floats([round(o, 9) for o in there])  # there and back is no distance
+
+
+def _floats(values: Sequence[float]) -> Origin:
+    z, y, x = (float(v) for v in values)
+    return z, y, x
 
 
 def swapped(axis: int) -> Triple:

@@ -12,36 +12,36 @@ from torch import Tensor, nn
 
 from vemrecon.methods.interpolation import interpolation_matrix
 from vemrecon.methods.lateral_cnn import ResidualBlock
-from vemrecon.volume import Grid
+from vemrecon.volume import SectionGrid
 
 
 class Enlarge(nn.Module):
     """Linear interpolation of rows at their true positions.
 
-    On the `centred` grid these are the half-pixel centres of the released code; on the `aligned` one row z of the
-    result lies at z / scale, so that kept sections keep their place.
+    Those of slab means are the half-pixel centres of the released code; kept sections keep their place.
     """
 
-    def __init__(self, scale: int, grid: Grid) -> None:
+    def __init__(self, grid: SectionGrid) -> None:
         super().__init__()
-        self.scale, self.grid = scale, grid
+        self.grid = grid
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (b, 1, h, w) to (b, 1, h * scale, w)."""
-        weights = interpolation_matrix("linear", x.shape[2], self.scale, self.grid)
+        weights = interpolation_matrix("linear", x.shape[2], self.grid)
         return torch.from_numpy(weights).to(x) @ x
 
 
 class Reduce(nn.Module):
-    """Means of slabs of rows as in the released code (`centred`), or the rows that were kept (`aligned`)."""
+    """Means of slabs of rows as in the released code, or the rows that were kept."""
 
-    def __init__(self, scale: int, grid: Grid) -> None:
+    def __init__(self, grid: SectionGrid) -> None:
         super().__init__()
-        self.scale, self.grid = scale, grid
+        self.grid = grid
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (b, 1, h, w) to (b, 1, h / scale, w)."""
-        return x[:, :, :: self.scale] if self.grid == "aligned" else F.avg_pool2d(x, (self.scale, 1))
+        step = round(self.grid.scale)
+        return x[:, :, ::step] if self.grid.thin else F.avg_pool2d(x, (step, 1))
 
 
 class Generator(nn.Module):

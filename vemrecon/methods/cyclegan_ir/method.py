@@ -28,9 +28,9 @@ from vemrecon.methods.cyclegan_ir.critics import LEAST_COLUMNS, LEAST_ROWS, axia
 from vemrecon.methods.cyclegan_ir.generator import Enlarge, Generator, Reduce, reach_of, start_orthogonal
 from vemrecon.methods.cyclegan_ir.image_pool import ImagePool
 from vemrecon.methods.cyclegan_ir.schedule import degrader_factor, linear_factor
-from vemrecon.methods.stage import Stage, epoch_of, known_rows
+from vemrecon.methods.stage import Stage, epoch_of
 from vemrecon.seeding import derive
-from vemrecon.volume import Grid
+from vemrecon.volume import SectionGrid
 
 DIRECTIONS = ("xz", "yz", "mean")
 """Which axial sections are reconstructed; `mean` does both."""
@@ -45,7 +45,7 @@ class CycleGANIR(Method):
     def __init__(
         self,
         scale: float,
-        grid: Grid,
+        grid: SectionGrid,
         width: int = 64,
         blocks: int = 9,
         critic_width: int = 32,
@@ -65,20 +65,20 @@ class CycleGANIR(Method):
             raise unknown("direction of CycleGAN-IR", direction, DIRECTIONS)
         self.automatic_optimization = False
         self.scale, self.direction, self.inference_only = max(1, round(scale)), direction, inference_only
-        self.grid: Grid = grid if registered else "centred"
+        self.grid = grid if registered else SectionGrid.slabs(scale)
         self.crop, self.orientations, self.batch, self.budget = tuple(crop), orientations, batch, budget
         self.epoch, self.learning_rates = epoch, tuple(learning_rates)
-        self.net = Generator(Enlarge(self.scale, self.grid), width, blocks)
+        self.net = Generator(Enlarge(self.grid), width, blocks)
         start_orthogonal(self.net)
         if not inference_only:  # released weights are those of the reconstruction network alone
-            self.degrader = Generator(Reduce(self.scale, self.grid), width, blocks)
+            self.degrader = Generator(Reduce(self.grid), width, blocks)
             self.lateral_critic, self.axial_critic = lateral_critic(critic_width), axial_critic(critic_width)
         self.pools = {"axial": ImagePool(), "lateral": ImagePool()}
         z, y, x = tile
         reach = reach_of(blocks)
         self.tile = TileShape(z, y, x, halo=(-(-reach // self.scale) + 1, reach, reach))
 
-    def supports(self, scale: float, grid: Grid) -> str | None:
+    def supports(self, scale: float, grid: SectionGrid) -> str | None:
         """Whole scales of at least 2: the learned degradation starts from means of whole slabs."""
         whole = float(scale).is_integer() and scale >= 2
         return None if whole else "its learned degradation pools whole slabs: it needs a whole scale of at least 2"
@@ -100,7 +100,7 @@ class CycleGANIR(Method):
         if self.inference_only:
             raise ConfigError("cyclegan-ir cannot learn with inference_only, which leaves its other networks out")
         rows, columns = cast(UnpairedSections, stage.patches).extent(source)
-        rows = known_rows(rows, self.scale, self.grid)
+        rows = self.grid.covered(rows)
         if rows < LEAST_ROWS or columns < LEAST_COLUMNS:
             raise DataError(
                 f"cyclegan-ir learns from lateral sections of at least {LEAST_ROWS} x {LEAST_COLUMNS} voxels, but crop "
@@ -142,7 +142,7 @@ class CycleGANIR(Method):
 
         def recover(axial: Tensor) -> Tensor:
             result: Tensor = self.net(axial)
-            return result[:, :, : known_rows(axial.shape[2], self.scale, self.grid)]
+            return result[:, :, : self.grid.covered(axial.shape[2])]
 
         return Networks(recover, self.degrader, self.lateral_critic, self.axial_critic)
 

@@ -31,7 +31,7 @@ from vemrecon.methods.d2r.pseudo_truth import OVERLAP, TILE, Tiling, stored_pseu
 from vemrecon.methods.irsde.method import IRSDE
 from vemrecon.methods.srunet.method import SRUNet
 from vemrecon.methods.stage import Stage
-from vemrecon.volume import Grid, Region, Volume
+from vemrecon.volume import Region, SectionGrid, Volume
 from vemrecon.volume.region import Triple, triple
 
 LATERAL_AXES = (1, 2)
@@ -57,7 +57,7 @@ class D2R(Method):
     def __init__(
         self,
         scale: float,
-        grid: Grid,
+        grid: SectionGrid,
         student: str = "aenet",
         diffusion: Mapping[str, Any] | None = None,
         distil: Mapping[str, Any] | None = None,
@@ -73,8 +73,12 @@ class D2R(Method):
             raise ConfigError(f"D2R: pseudo_scale {pseudo_scale} must be a whole number from 1 to {math.ceil(scale)}")
         self.pieces: Triple = triple(tile)
         self.overlap: Triple = triple(overlap)
-        self.diffusion = IRSDE(self.factor, grid, **diffusion or {}) if self.factor > 1 else None
-        self.recipe = {"irsde": dict(diffusion or {}), "factor": self.factor, "grid": grid}
+        self.diffusion = (
+            IRSDE(self.factor, SectionGrid.of_kind(grid.kind, self.factor), **diffusion or {})
+            if self.factor > 1
+            else None
+        )
+        self.recipe = {"irsde": dict(diffusion or {}), "factor": self.factor, "grid": grid.kind}
         arguments = {"axes": LATERAL_AXES, **(distil or {})}
         self.student: SRUNet | SliceInterpolation = (
             SRUNet(scale, grid, **arguments)
@@ -83,7 +87,7 @@ class D2R(Method):
         )
         self.tile = self.student.tile
 
-    def supports(self, scale: float, grid: Grid) -> str | None:
+    def supports(self, scale: float, grid: SectionGrid) -> str | None:
         """What the student supports."""
         return self.student.supports(scale, grid)
 

@@ -30,7 +30,7 @@ from vemrecon.methods.rates import falling
 from vemrecon.methods.short_floats import short_floats
 from vemrecon.methods.stage import Stage, epoch_of
 from vemrecon.nets.continuity import Distance, SmoothSign, continuity_loss, perceptual_distance
-from vemrecon.volume import Grid
+from vemrecon.volume import SectionGrid
 
 EPOCHS = 60
 MULTIPLE = 8  # of y and x: three halvings
@@ -53,7 +53,7 @@ class SliceInterpolation(Method):
     def __init__(
         self,
         scale: float,
-        grid: Grid,
+        grid: SectionGrid,
         network: str = "aenet",
         widths: Sequence[int] = WIDTHS,
         depth_mode: DepthMode = "features",
@@ -131,9 +131,9 @@ class SliceInterpolation(Method):
 
     def sections_between(self, window: Tensor) -> Tensor:
         """All sections from the second of (1, 1, 4, y, x) up to the third, shape (n, 1, y, x); the latter left out."""
-        depths = window.new_tensor(depths_between(self.scale, self.grid))
+        depths = window.new_tensor(depths_between(self.grid))
         sections = self.predict(window.expand(len(depths), -1, -1, -1, -1), depths)
-        return torch.cat([window[:, :, 1], sections]) if self.grid == "aligned" else sections
+        return torch.cat([window[:, :, 1], sections]) if self.grid.thin else sections
 
     def predict(self, windows: Tensor, depth: Tensor) -> Tensor:
         """Windows (b, 1, 4, y, x) of any extent and depths (b,) to sections (b, 1, y, x)."""
@@ -150,4 +150,4 @@ class SliceInterpolation(Method):
     def reconstruct(self, tile: Tile) -> Tensor:
         """Kept sections as they are, all others predicted one by one."""
         volume = tile.observed[0, 0]
-        return interpolate_sections(self.predict, volume, tile.scale, tile.grid, self.at_once)[None, None]
+        return interpolate_sections(self.predict, volume, tile.grid, self.at_once)[None, None]

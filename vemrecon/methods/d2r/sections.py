@@ -11,28 +11,27 @@ from torch import Tensor
 
 from vemrecon.methods.d2r.backbone import SECTIONS
 from vemrecon.methods.places import places, predict_sections
-from vemrecon.volume import Grid
+from vemrecon.volume import SectionGrid
 
 Predict = Callable[[Tensor, Tensor], Tensor]
 """Windows (b, 1, 4, y, x) and depths (b,) to sections (b, 1, y, x)."""
 
 
-def depths_between(scale: float, grid: Grid) -> list[float]:
+def depths_between(grid: SectionGrid) -> list[float]:
     """Depths of the sections between two neighbouring observed ones, far from the ends of a volume.
 
-    >>> depths_between(4, "aligned"), depths_between(2, "centred")
+    >>> depths_between(SectionGrid.kept_every(4)), depths_between(SectionGrid.slabs(2))
     ([0.25, 0.5, 0.75], [0.25, 0.75])
     """
-    return [p.depth for p in places(SECTIONS, scale, grid) if p.before == 1 and not p.copied]
+    return [p.depth for p in places(SECTIONS, grid) if p.before == 1 and not p.copied]
 
 
-def interpolate_sections(predict: Predict, volume: Tensor, scale: float, grid: Grid, at_once: int = 4) -> Tensor:
+def interpolate_sections(predict: Predict, volume: Tensor, grid: SectionGrid, at_once: int = 4) -> Tensor:
     """All sections of a volume.
 
     Args:
         predict: The network.
         volume: Observed sections, shape (z, y, x), in [0, 1].
-        scale: Output sections for each observed one; any.
         grid: Where they lie.
         at_once: Windows in a batch.
 
@@ -43,4 +42,4 @@ def interpolate_sections(predict: Predict, volume: Tensor, scale: float, grid: G
     def each(windows: Tensor, depth: Tensor, numbers: list[int]) -> Tensor:
         return predict(windows[:, None], depth)[:, 0]
 
-    return predict_sections(each, volume, scale, grid, sections=SECTIONS, at_once=at_once)
+    return predict_sections(each, volume, grid, sections=SECTIONS, at_once=at_once)

@@ -6,7 +6,6 @@ coarse in one direction, follow each other along y or x as sections do along z.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -97,12 +96,11 @@ def gap(
         DataError: If a volume is too short.
     """
     degradation = source.degradation.drawn(rng)
-    aligned = degradation.grid == "aligned"
+    grid = degradation.grid
     first = int(rng.integers(Fraction(source.scale).limit_denominator(1000).denominator))  # cuts of slabs differ
     last = first + 2
-    before, after = degradation.positions(last)[first:]
-    origin = math.floor(first * source.scale)
-    end = round(after) + 1 if aligned else math.ceil(last * source.scale - 1e-9)
+    before, after = grid.positions(last)[first:]
+    origin, end = grid.touched(first, last)
     block = crop_at_random(choose_volume(volumes, rng), (end - origin, *extent), rng)
     if len(block) < end - origin:
         raise DataError(
@@ -113,7 +111,7 @@ def gap(
     noise = derive_seed(int(rng.integers(2**31)))
     observed = degradation.apply(block[start - origin : stop - origin], start, first, last, end, noise)
     between = np.arange(origin, end)
-    wanted = int(rng.choice(between[(between > before if aligned else between >= before) & (between < after)]))
+    wanted = int(rng.choice(between[(between > before if grid.thin else between >= before) & (between < after)]))
     return observed[::-1], block[wanted - origin][None], (wanted - before) / source.scale
 
 

@@ -48,7 +48,7 @@ from vemrecon.methods.places import places, predict_sections
 from vemrecon.methods.short_floats import short_floats
 from vemrecon.methods.stage import Stage, epoch_of
 from vemrecon.seeding import derive
-from vemrecon.volume import Grid
+from vemrecon.volume import SectionGrid
 
 PLANES = {"xy": 0, "xz": 1, "yz": 2}
 """Planes that can be learned, and the axis that they follow each other along."""
@@ -94,7 +94,7 @@ class VEMDiffuse(NoiseMethod):
     def __init__(
         self,
         scale: float,
-        grid: Grid,
+        grid: SectionGrid,
         planes: Sequence[str] = ("xy",),
         depth: str = "layer",
         width: int = 32,
@@ -155,9 +155,9 @@ class VEMDiffuse(NoiseMethod):
         self.crop, self.blur, self.batch, self.budget = crop, blur, batch, budget
         self.tile = TileShape(16, section - 2 * halo, section - 2 * halo, halo=(1, halo, halo))
 
-    def supports(self, scale: float, grid: Grid) -> str | None:
+    def supports(self, scale: float, grid: SectionGrid) -> str | None:
         """Kept sections and whole scales only, if the network counts sections between them."""
-        if self.depth == "fraction" or (grid == "aligned" and float(scale).is_integer()):
+        if self.depth == "fraction" or (grid.thin and float(scale).is_integer()):
             return None
         return "its network counts the sections between kept ones (depth: fraction takes slab means and any scale)"
 
@@ -273,7 +273,7 @@ class VEMDiffuse(NoiseMethod):
     def sampled(self, tile: Tile, number: int = 0) -> Tensor:
         """One sample of a tile, shape (round(z * scale), y, x)."""
         volume = tile.observed[0, 0]
-        where = places(len(volume), tile.scale, tile.grid)
+        where = places(len(volume), tile.grid)
         top = round(tile.origin[0] * tile.scale)
 
         def predict(windows: Tensor, depth: Tensor, wanted: list[int]) -> Tensor:
@@ -281,7 +281,7 @@ class VEMDiffuse(NoiseMethod):
             noise = self.noise(number, rows, tile.origin[1:], (windows.shape[2], windows.shape[3]))
             return self.draw(windows.flip(1), depth, noise)[:, 0]
 
-        return predict_sections(predict, volume, tile.scale, tile.grid, sections=2, at_once=self.at_once)
+        return predict_sections(predict, volume, tile.grid, sections=2, at_once=self.at_once)
 
     def noise(self, number: int, sections: list[int], start: tuple[int, int], shape: tuple[int, int]) -> Noise:
         """Noise of every step of a sample in parts of some sections, shape (sections, 1, y, x)."""

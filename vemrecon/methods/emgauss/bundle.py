@@ -8,29 +8,32 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from vemrecon.volume import Grid
+from vemrecon.volume import SectionGrid
 
 
 @dataclass(frozen=True)
 class Bundle:
     """Observed sections as frames of a movie whose time runs from 0 to 1.
 
-    Positions along z are counted in observed sections: section k lies at k. On an aligned grid time runs from the first
-    section to the last. On a centred grid every section is the mean of a slab of thickness 1, and time runs from the
-    lower face of the first slab to the upper face of the last.
+    Positions along z are counted in observed sections: section k lies at k. Time runs from the lower face of the first
+    section to the upper face of the last: from centre to centre where sections were kept, while the mean of a slab has
+    the thickness of 1.
 
     Attributes:
         sections: Shape (n, y, x), in [0, 1].
-        scale: Reconstructed sections per observed one.
-        grid: Where these lie.
+        grid: Where these lie among the reconstructed ones.
     """
 
     sections: Tensor
-    scale: float
-    grid: Grid
+    grid: SectionGrid
 
     def __len__(self) -> int:
         return len(self.sections)
+
+    @property
+    def thick(self) -> float:
+        """Thickness of a section: 0 or 1."""
+        return self.grid.thickness / self.grid.scale
 
     @property
     def size(self) -> tuple[int, int]:
@@ -39,27 +42,26 @@ class Bundle:
 
     def time(self, position: float) -> float:
         """Time at a position; before the first and after the last one time stands still."""
-        n = len(self)
-        share = (position + 0.5) / n if self.grid == "centred" else position / max(n - 1, 1)
+        share = (position + self.thick / 2) / max(len(self) - 1 + self.thick, 1)
         return min(max(share, 0.0), 1.0)
 
     def positions(self) -> list[float]:
-        """Positions of all reconstructed sections, round(n * scale) of them."""
-        z = np.arange(round(len(self) * self.scale))
-        return list((z + 0.5) / self.scale - 0.5 if self.grid == "centred" else z / self.scale)
+        """Positions of all reconstructed sections."""
+        return list(self.grid.sections_at(np.arange(self.grid.extent(len(self)))))
 
     def kept(self) -> dict[int, int]:
-        """Which reconstructed sections are observed ones: number of the one to number of the other; aligned only."""
-        if self.grid == "centred":
-            return {}
-        nearest = {z: round(position) for z, position in enumerate(self.positions())}
-        return {z: k for z, k in nearest.items() if abs(k * self.scale - z) < 1e-6 and k < len(self)}
+        """Which reconstructed sections are observed ones: number of the one to number of the other."""
+        kept = self.grid.kept(len(self))
+        return {} if kept is None else {int(z): round(float(self.grid.sections_at(z))) for z in kept}
 
     def observed_times(self, number: int, slab: int, rng: np.random.Generator) -> list[float]:
-        """Times whose mean is an observed section: one, or on a centred grid `slab` of them, spread over the slab."""
-        if self.grid == "aligned":
+        """Times whose mean is an observed section: one, or `slab` of them, spread over a slab."""
+        if self.grid.thin:
             return [self.time(number)]
-        return [self.time(number - 0.5 + (i + u) / slab) for i, u in enumerate(rng.uniform(size=slab))]
+        return [
+            self.time(number - self.thick / 2 + self.thick * (i + u) / slab)
+            for i, u in enumerate(rng.uniform(size=slab))
+        ]
 
     def between(self, reach: float, rng: np.random.Generator) -> float:
         """A position between two observed sections.
@@ -69,8 +71,8 @@ class Bundle:
             rng: Draws it.
         """
         gap = int(rng.integers(max(len(self) - 1, 1)))
-        if self.grid == "aligned" and float(self.scale).is_integer():
-            return gap + float(rng.choice(middle_offsets(round(self.scale), reach))) / self.scale
+        if self.grid.thin and self.grid.scale.is_integer():
+            return gap + float(rng.choice(middle_offsets(round(self.grid.scale), reach))) / self.grid.scale
         return gap + 0.5 + reach * float(rng.uniform(-1, 1))
 
     def interpolated(self, position: float) -> Tensor:

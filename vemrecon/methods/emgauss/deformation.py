@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from vemrecon.errors import unknown
 from vemrecon.methods.emgauss.canonical import Canonical, Deltas
-from vemrecon.volume import Grid
+from vemrecon.volume import SectionGrid
 
 DELTAS = {"position": 2, "scale": 2, "opacity": 1, "rotation": 1}
 """What may change with time, and how many numbers each takes."""
@@ -100,14 +100,14 @@ class KeyFrames(nn.Module):
         grid: Where the sections lie, see `Bundle`.
     """
 
-    def __init__(self, grid: Grid) -> None:
+    def __init__(self, grid: SectionGrid) -> None:
         super().__init__()
-        self.grid = grid
+        self.thick = grid.thickness / grid.scale
 
     def forward(self, canonical: Canonical, time: float) -> Deltas:
         """Deltas of all Gaussians at a time in [0, 1]."""
         last = canonical.frames.shape[1] - 1
-        at = time * (last + 1) - 0.5 if self.grid == "centred" else time * last
+        at = time * (last + self.thick) - self.thick / 2
         at = min(max(at, 0.0), float(last))
         first = min(int(at), max(last - 1, 0))
         frames = canonical.frames[:, first : first + 2]

@@ -18,7 +18,7 @@ from vemrecon.methods.emgauss.losses import photometric_loss
 from vemrecon.methods.emgauss.renderer import Renderer
 from vemrecon.methods.emgauss.schedule import GAIN, PATIENCE, Schedule
 from vemrecon.seeding import derive, derive_seed
-from vemrecon.volume import Grid
+from vemrecon.volume import SectionGrid
 from vemrecon.volume.region import Triple
 
 TEACHERS = ("ema", "linear", "none")
@@ -50,7 +50,7 @@ class Recipe:
 
     schedule: Schedule
     renderer: Renderer
-    deformation: Callable[[int, Grid], nn.Module]
+    deformation: Callable[[int, SectionGrid], nn.Module]
     per_pixel: float = 0.25
     frames: bool = False
     background: float | None = None

@@ -30,7 +30,7 @@ from vemrecon.methods.emgauss.deformation import DeformationNetwork, KeyFrames, 
 from vemrecon.methods.emgauss.fit import TEACHERS, Movie, Recipe, fit
 from vemrecon.methods.emgauss.renderer import Renderer
 from vemrecon.methods.emgauss.schedule import Schedule
-from vemrecon.volume import Grid
+from vemrecon.volume import SectionGrid
 from vemrecon.volume.region import triple
 
 DEFORMATIONS = ("network", "keyframes")
@@ -73,6 +73,7 @@ class EMGauss(Method):
         halo: Margins in observed voxels along z, y and x. One section joins bundles.
     """
 
+    any_grid: ClassVar[bool] = True
     sees_across_sections: ClassVar[bool] = (
         True  # where y is the coarse axis, the frames of its movie lie across sections
     )
@@ -137,7 +138,7 @@ class EMGauss(Method):
         self.tile = TileShape(*triple(tile), halo=triple(halo))
         self.parameter_count()  # refuses a network that cannot be built
 
-    def new_deformation(self, sections: int, grid: Grid) -> nn.Module:
+    def new_deformation(self, sections: int, grid: SectionGrid) -> nn.Module:
         """The network for a bundle of some sections."""
         depth, width, space, deltas, reach = self.network
         time = time_frequencies(sections) if self.frequencies is None else self.frequencies
@@ -148,12 +149,12 @@ class EMGauss(Method):
         sections, rows, columns = (
             core + 2 * margin for core, margin in zip(self.tile.core, self.tile.halo, strict=True)
         )
-        deformation = sum(p.numel() for p in self.recipe.deformation(sections, "aligned").parameters())
+        deformation = sum(p.numel() for p in self.recipe.deformation(sections, SectionGrid.kept_every(1)).parameters())
         each = PER_GAUSSIAN + sections * self.recipe.frames
         return round(rows * columns * self.recipe.per_pixel) * each + deformation
 
     def reconstruct(self, tile: Tile) -> Tensor:
-        """Fit the tile, then render all of its sections; observed ones are passed through on an aligned grid."""
+        """Fit the tile, then render all of its sections; observed ones that were kept are passed through."""
         with _one_thread(tile.observed.device):
             movie, bundle = self.fitted(tile)
             kept = bundle.kept() if self.keep_observed else {}
@@ -166,7 +167,7 @@ class EMGauss(Method):
     def fitted(self, tile: Tile) -> tuple[Movie, Bundle]:
         """The fit of a tile, and what it was fitted to."""
         with torch.inference_mode(False), torch.enable_grad(), _one_thread(tile.observed.device):
-            bundle = Bundle(tile.observed[0, 0].clone(), tile.scale, tile.grid)
+            bundle = Bundle(tile.observed[0, 0].clone(), tile.grid)
             return fit(bundle, self.recipe, self.seed, tile.origin), bundle
 
 

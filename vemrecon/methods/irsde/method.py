@@ -40,7 +40,7 @@ from vemrecon.methods.noise import noise_at, noise_key
 from vemrecon.methods.rates import falling
 from vemrecon.methods.samples import SampledMethod
 from vemrecon.methods.stage import Stage, epoch_of
-from vemrecon.volume import Grid
+from vemrecon.volume import SectionGrid
 from vemrecon.volume.region import Triple, triple
 
 NETWORKS = ("nafnet", "unet")
@@ -76,7 +76,7 @@ class IRSDE(SampledMethod):
     def __init__(
         self,
         scale: float,
-        grid: Grid,
+        grid: SectionGrid,
         network: str = "nafnet",
         width: int = 64,
         encoder: Sequence[int] = (14, 1, 1, 1),
@@ -114,7 +114,7 @@ class IRSDE(SampledMethod):
         if not 1 <= self.steps <= levels or samples < 1:
             raise ConfigError(f"IRSDE: {steps} steps of {levels} levels, {samples} samples: at least 1, at most levels")
         self.scale = scale
-        self.grid: Grid = grid if registered else "centred"
+        self.grid = grid if registered else SectionGrid.slabs(scale)
         self.residual = residual
         self.sampler, self.direction = sampler, direction
         self.samples = samples
@@ -185,7 +185,7 @@ class IRSDE(SampledMethod):
 
     def interpolated(self, observed: Tensor) -> Tensor:
         """Sections (b, 1, h, w) with h coarse, to (b, 1, h * scale, w): what the diffusion tends to."""
-        weights = interpolation_matrix("cubic_a-0.75", observed.shape[2], self.scale, self.grid)
+        weights = interpolation_matrix("cubic_a-0.75", observed.shape[2], self.grid)
         return torch.from_numpy(weights).to(observed) @ observed
 
     def restore(

@@ -22,9 +22,9 @@ from vemrecon.methods.isovem.any_size import reconstruct_any_size
 from vemrecon.methods.isovem.inpainting import inpaint_sections
 from vemrecon.methods.isovem.network import DEFAULT_DEPTHS, DEFAULT_WIDTHS, IsoVEMNet
 from vemrecon.methods.isovem.training import blank_frames
-from vemrecon.methods.stage import Stage, epoch_of, known_rows
+from vemrecon.methods.stage import Stage, epoch_of
 from vemrecon.nets.losses import l1_ssim_loss
-from vemrecon.volume import Grid
+from vemrecon.volume import SectionGrid
 
 
 class IsoVEM(Method):
@@ -33,7 +33,7 @@ class IsoVEM(Method):
     def __init__(
         self,
         scale: float,
-        grid: Grid,
+        grid: SectionGrid,
         window: Sequence[int] = (2, 2, 16),
         widths: Sequence[int] = DEFAULT_WIDTHS,
         depths: Sequence[int] = DEFAULT_DEPTHS,
@@ -82,7 +82,7 @@ class IsoVEM(Method):
         if self.blank_sections:
             frames = torch.randint(observed.shape[2], (len(observed),)).tolist()
             observed = blank_frames(observed.transpose(1, 2), frames).transpose(1, 2)
-        rows = known_rows(observed.shape[3], self.scale, self.grid)
+        rows = self.grid.covered(observed.shape[3])
         result = self.restore(observed)[:, :, :, :rows]
         return l1_ssim_loss(result[:, 0], target[:, 0, :, :rows], dims=2)
 
@@ -91,8 +91,8 @@ class IsoVEM(Method):
         video = observed.transpose(1, 2)  # (b, frames, 1, h, x)
         rows = round(observed.shape[3] * self.scale)
         result = reconstruct_any_size(self.net, video, self.scale, rows)
-        if self.grid == "aligned":
-            result = result + register_skip(video, self.scale, rows)
+        if self.grid.thin:
+            result = result + register_skip(video, self.grid, rows)
         return result.transpose(1, 2)
 
     @property
@@ -119,10 +119,9 @@ class IsoVEM(Method):
         return eightfold_tile(self.restore, tile, self.rotations)
 
 
-def register_skip(video: Tensor, scale: float, rows: int) -> Tensor:
+def register_skip(video: Tensor, grid: SectionGrid, rows: int) -> Tensor:
     """What must be added to a half-pixel linear skip so that it interpolates kept sections; shape (..., rows, x)."""
     h = video.shape[-2]
-    difference = interpolation_matrix("linear", h, scale, "aligned") - interpolation_matrix(
-        "linear", h, scale, "centred"
-    )
+    half_pixel = SectionGrid.slabs(grid.scale)
+    difference = interpolation_matrix("linear", h, grid) - interpolation_matrix("linear", h, half_pixel)
     return torch.from_numpy(difference[:rows]).to(video) @ video

@@ -35,7 +35,7 @@ from vemrecon.methods.lateral_diffusion.replacement import resampled, respaced
 from vemrecon.methods.noise import noise_at, noise_key
 from vemrecon.methods.short_floats import short_floats
 from vemrecon.methods.stage import Stage, epoch_of
-from vemrecon.volume import Grid
+from vemrecon.volume import SectionGrid
 from vemrecon.volume.region import Triple, triple
 
 SAMPLERS = ("consistency", "replacement")
@@ -78,7 +78,7 @@ class LateralDiffusion(NoiseMethod):
     def __init__(
         self,
         scale: float,
-        grid: Grid,
+        grid: SectionGrid,
         width: int = 32,
         multiples: Sequence[int] = (1, 2, 4, 8),
         blocks: int = 2,
@@ -135,9 +135,9 @@ class LateralDiffusion(NoiseMethod):
             )
         self.tile = TileShape(z, lateral, lateral, halo=(halo[0], halo[1], halo[1]))
 
-    def supports(self, scale: float, grid: Grid) -> str | None:
+    def supports(self, scale: float, grid: SectionGrid) -> str | None:
         """Anything; rows are replaced only where they were kept."""
-        if self.sampler == "replacement" and grid != "aligned":
+        if self.sampler == "replacement" and not grid.thin:
             return "slab means are no rows that could be put back (sampler: consistency takes them)"
         return None
 
@@ -196,14 +196,14 @@ class LateralDiffusion(NoiseMethod):
     def sampled(self, tile: Tile, number: int = 0) -> Tensor:
         """One sample of a tile, shape (round(z * scale), y, x). Where y counts sections, xz planes alone are asked."""
         observed = signed(tile.observed[0, 0])
-        weights = interpolation_matrix("cubic_a-0.75", len(observed), tile.scale, tile.grid)
+        weights = interpolation_matrix("cubic_a-0.75", len(observed), tile.grid)
         guess = torch.tensordot(torch.from_numpy(weights).to(observed), observed, dims=1)
         start = triple([round(tile.origin[0] * tile.scale), *tile.origin[1:]])
         noise = self.noise(number, start, triple(guess.shape))
         finders = [self.finder(orientation) for orientation in (ORIENTATIONS if tile.turns else ("xz",))]
         if self.sampler == "replacement":
-            return unsigned(self._replaced(finders, guess, Observation.of(observed, tile.scale, tile.grid), noise))
-        observation = Observation.of(observed, tile.scale, tile.grid, smooth=self.smooth)
+            return unsigned(self._replaced(finders, guess, Observation.of(observed, tile.grid), noise))
+        observation = Observation.of(observed, tile.grid, smooth=self.smooth)
         gammas = levels(TRAINING, self.start, self.steps)
         volume = consistent(
             finders,

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vemrecon.degrade.average import box_weights
 from vemrecon.methods.interpolation import interpolation_matrix
-from vemrecon.volume import Grid
+from vemrecon.volume import SectionGrid
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,15 @@ class Observation:
     inverse: Tensor
 
     @classmethod
-    def of(cls, sections: Tensor, scale: float, grid: Grid, *, smooth: bool = False) -> Observation:
-        """Kept rows (`aligned`) or means over slabs (`centred`).
+    def of(cls, sections: Tensor, grid: SectionGrid, *, smooth: bool = False) -> Observation:
+        """Kept rows or means over slabs.
 
         Args:
             sections: Shape (k, y, x).
-            scale: Rows for each section.
             grid: Where sections lie.
             smooth: Whether to meet them by linear interpolation of what is missing, in place of the smallest change.
         """
-        forward, inverse = (torch.from_numpy(m).to(sections) for m in _operators(len(sections), scale, grid, smooth))
+        forward, inverse = (torch.from_numpy(m).to(sections) for m in _operators(len(sections), grid, smooth))
         return cls(sections, forward, inverse)
 
     def met(self, volume: Tensor, share: float = 1.0) -> Tensor:
@@ -54,25 +53,16 @@ class Observation:
 
 
 @lru_cache(maxsize=16)
-def _operators(count: int, scale: float, grid: Grid, smooth: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _operators(count: int, grid: SectionGrid, smooth: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """A, and its pseudo-inverse (rows put back, or every slab filled with its mean) or a smooth right inverse."""
-    rows = round(count * scale)
-    if grid == "centred":
-        forward = box_weights(scale, 0, count, 0, rows)
-        forward = forward / forward.sum(axis=1, keepdims=True)  # a last slab may be cut
-    else:
+    rows = grid.extent(count)
+    if grid.thin:
         forward = np.zeros((count, rows))
-        forward[np.arange(count), known_rows(count, scale)] = 1
+        forward[np.arange(count), np.rint(grid.positions(count)).astype(int)] = 1
+    else:
+        forward = box_weights(grid.scale, 0, count, 0, rows)
+        forward = forward / forward.sum(axis=1, keepdims=True)  # a last slab may be cut
     if smooth:
-        weights = interpolation_matrix("linear", count, scale, grid)
+        weights = interpolation_matrix("linear", count, grid)
         return forward, weights @ np.linalg.inv(forward @ weights)
     return forward, np.linalg.pinv(forward).astype(np.float64)
-
-
-def known_rows(count: int, scale: float) -> list[int]:
-    """Rows of kept sections.
-
-    >>> known_rows(3, 4), known_rows(3, 2.5)
-    ([0, 4, 8], [0, 2, 5])
-    """
-    return [round(k * scale) for k in range(count)]

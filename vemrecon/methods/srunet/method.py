@@ -27,7 +27,7 @@ from vemrecon.methods.short_floats import short_floats
 from vemrecon.methods.srunet.loss import weighted_error
 from vemrecon.methods.srunet.network import WIDTHS, SRUNetwork
 from vemrecon.methods.stage import Stage, epoch_of
-from vemrecon.volume import Grid
+from vemrecon.volume import SectionGrid
 
 EPOCHS = 100
 MULTIPLE = 4  # of y and x: two poolings
@@ -51,7 +51,7 @@ class SRUNet(Method):
     def __init__(
         self,
         scale: float,
-        grid: Grid,
+        grid: SectionGrid,
         widths: Sequence[int] = WIDTHS,
         skip: bool = False,
         axes: Sequence[int] = (0,),
@@ -77,7 +77,7 @@ class SRUNet(Method):
         self.plateau = Plateau()
         self.tile = TileShape(tile[0], tile[1], tile[2], halo=(halo[0], halo[1], halo[2]))
 
-    def supports(self, scale: float, grid: Grid) -> str | None:
+    def supports(self, scale: float, grid: SectionGrid) -> str | None:
         """Even scales only: one of its steps enlarges by half the scale, after another by two."""
         return None if scale % 2 == 0 else "its two-step enlargement needs an even scale"
 
@@ -118,7 +118,7 @@ class SRUNet(Method):
 
     def interpolate(self, observed: Tensor, kernel: Kernel) -> Tensor:
         """Registered interpolation along z."""
-        weights = torch.from_numpy(interpolation_matrix(kernel, observed.shape[2], self.scale, self.grid))
+        weights = torch.from_numpy(interpolation_matrix(kernel, observed.shape[2], self.grid))
         return torch.einsum("iz,bczyx->bciyx", weights.to(observed), observed)
 
     def reconstruct(self, tile: Tile) -> Tensor:

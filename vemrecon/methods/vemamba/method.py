@@ -20,11 +20,11 @@ from vemrecon.errors import unknown
 from vemrecon.methods.base import Method, Tile, TileShape
 from vemrecon.methods.eightfold import ALL, eightfold_tile
 from vemrecon.methods.interpolation import interpolation_matrix
-from vemrecon.methods.stage import Stage, epoch_of, known_rows
+from vemrecon.methods.stage import Stage, epoch_of
 from vemrecon.methods.vemamba.encoder import EMBEDDING, SECTIONS, MomentumContrast, embedding_input
 from vemrecon.methods.vemamba.losses import contrast_loss, reconstruction_loss, warmup_cosine
 from vemrecon.methods.vemamba.network import PAPER, RELEASED, VEMambaNet
-from vemrecon.volume import Grid
+from vemrecon.volume import SectionGrid
 
 LAYOUTS = {"paper": PAPER, "released": RELEASED}
 WARMUP = 0.05  # of the budget: 10 of 200 epochs
@@ -36,7 +36,7 @@ class VEMamba(Method):
     def __init__(
         self,
         scale: float,
-        grid: Grid,
+        grid: SectionGrid,
         width: int = 32,
         depths: Sequence[int] = (4, 4, 4, 4),
         state: int = 16,
@@ -78,7 +78,7 @@ class VEMamba(Method):
         z, y, x = tile
         self.tile = TileShape(z, y, x, halo=(halo, halo, halo))
 
-    def supports(self, scale: float, grid: Grid) -> str | None:
+    def supports(self, scale: float, grid: SectionGrid) -> str | None:
         """Whole scales of at least 2 only."""
         return None if float(scale).is_integer() and scale >= 2 else "its upsampler needs a whole scale of at least 2"
 
@@ -119,7 +119,7 @@ class VEMamba(Method):
             last = max(0, volume.shape[2] - SECTIONS)
             logits, _ = self.contrast.contrast(embedding_input(volume), embedding_input(volume, last))
             return contrast_loss(logits)
-        rows = known_rows(batch["observed"].shape[3], self.scale, self.grid)
+        rows = self.grid.covered(batch["observed"].shape[3])
         result = self.restore(batch["observed"])[:, :, :, :rows]
         return reconstruction_loss(result, batch["target"][:, :, :, :rows])
 
@@ -131,7 +131,7 @@ class VEMamba(Method):
                 embedding = self.contrast(embedding_input(observed))
         result: Tensor = self.net(observed, embedding)
         if self.skip:
-            weights = interpolation_matrix("linear", observed.shape[3], self.scale, self.grid)
+            weights = interpolation_matrix("linear", observed.shape[3], self.grid)
             result = result + torch.from_numpy(weights).to(observed) @ observed
         return result
 

@@ -60,7 +60,7 @@ def _scores(evidence: Evidence) -> Iterable[Score]:
     if not dropped:
         return SPEC.blank(evidence, "fewer than three intact sections")
     size = observed.voxel_size and observed.voxel_size.scaled(0, 2)
-    kept = replace(observed.in_memory(voxels[::2]), voxel_size=size)
+    kept = replace(observed.with_voxels(voxels[::2]), voxel_size=size)
     with evidence.method.reconstructed(kept) as made:
         predicted = np.stack([_halfway(made, (z - 1) // 2, evidence) for z in dropped])
     neighbours = np.stack([0.5 * (voxels[z - 1] + voxels[z + 1]) for z in dropped])
