@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from vemrecon.errors import DataError, OutputError
 
@@ -123,3 +123,20 @@ def finite(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return value
+
+
+Plain = TypeVar("Plain")
+
+
+def from_plain(kind: type[Plain], data: Any) -> Plain:
+    """A dataclass from plain values of JSON, all of them checked against its annotations.
+
+    Raises:
+        DataError: With the place of the first value that is missing or of another kind.
+    """
+    import msgspec
+
+    try:
+        return msgspec.convert(data, kind)
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
+        raise DataError(str(error)) from error

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from vemrecon.bench.result import Costs, RunResult, Status
-from vemrecon.bench.spec import MethodVariant, RunSpec, Task
-from vemrecon.degrade import make_degradation
+from vemrecon.bench.spec import DegradationVariant, MethodVariant, RunSpec, Task
 from vemrecon.files import digest_of
 from vemrecon.methods import MethodCard
 from vemrecon.metrics import Limit, Score
@@ -55,10 +54,8 @@ def scores(psnr: float = 24.5, axial: float = 70.0, axial_limit: Limit | None = 
         score("ssim", "gaussian11", p, psnr / 40 + n / 100) for n, p in enumerate(("xy", "xz", "yz", "mean", "volume"))
     ]
     rows += [score("fsc", "hann", "z", axial, limit=axial_limit), score("fsc", "hann", "lateral", 20.0)]
-    rows += [
-        score("fsc", "hann", "ratio", axial / 20, limit=axial_limit),
-        score("psnr", "", "volume", psnr + 0.2, range="span"),
-    ]
+    rows += [score("fsc", "hann", "ratio", axial / 20, limit=axial_limit)]
+    rows += [score("psnr", "", "volume", psnr + 0.2, range="span")]
     rows += [score("psnr", "", "volume", psnr - 0.3, block="b0"), score("ssim", "uniform7", "xy", psnr / 41)]
     return [*rows, score("lpips", "vgg", "xy", None, note="weights are not available")]
 
@@ -93,8 +90,8 @@ def curves(strength: float = 20.0) -> dict[str, Any]:
 
 
 def grid_of(task: Mapping[str, Any]) -> SectionGrid:
-    facts = task["degradation"]
-    return make_degradation(facts["name"], task["scale"], facts["arguments"]).grid
+    kind = "aligned" if task["degradation"]["name"] == "subsample" else "centred"
+    return SectionGrid.of_kind(kind, task["scale"])
 
 
 def maker(runs: Path) -> MakeRun:
@@ -132,7 +129,11 @@ def maker(runs: Path) -> MakeRun:
         RunResult(
             run_id=run_id,
             spec=RunSpec(
-                Task.from_dict({**task, "dataset_digest": "d" * 64, "split_digest": split_digest}),
+                Task(
+                    **{**task, "degradation": DegradationVariant(**task["degradation"])},
+                    dataset_digest="d" * 64,
+                    split_digest=split_digest,
+                ),
                 MethodVariant(method, method, "m.M", "1", dict(arguments or {})),
                 preset,
                 seed,

@@ -25,19 +25,13 @@ def rows(what: str = "membranes", iou: float = 0.5, *, labels_only: bool = False
     else:
         values["overlap_volume"] = 0.25
     by = ("labels",) if labels_only else ("labels", "truth")
+    neurons = what == "membranes"
     return [
-        score(
-            metric,
-            "",
-            "volume",
-            value,
-            target=what,
-            reference=Reference(name),
-            unit="per neuron" if metric == "breaks" and what == "membranes" else "",
-        )
+        score(metric, "", "volume", value, target=what, reference=Reference(name),
+              unit="per neuron" if neurons and metric == "breaks" else "")
         for name in by
         for metric, value in values.items()
-    ]
+    ]  # fmt: skip
 
 
 def facts(weights: str = "a" * 64, **more: Any) -> dict[str, Any]:
@@ -97,9 +91,8 @@ def keep_masks(folder: Path, what: str = "membranes", **changed: Any) -> None:
 def judged(make_run, method: str, iou: float, *, psnr: float = 24.0, what: str = "membranes", seed: int = 0,
            regime: str = "none", ceiling: float = 0.9, floor: float = 0.3, **more: Any) -> Path:  # fmt: skip
     """A run with all of it."""
-    folder = make_run(
-        method, rows=[*scores(psnr), *rows(what, iou)], seed=seed, regime=regime, metrics=(*METRICS, "segmentation")
-    )
+    found, names = [*scores(psnr), *rows(what, iou)], (*METRICS, "segmentation")
+    folder = make_run(method, rows=found, seed=seed, regime=regime, metrics=names)
     keep_curves(folder, what, ceiling=ceiling, floor=floor, **more)
     keep_masks(folder, what)
     return folder

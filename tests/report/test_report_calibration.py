@@ -5,8 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
-from report.report_fakes import score, scores
+from report.report_fakes import METRICS, score, scores
 
+from vemrecon.metrics import Reference
 from vemrecon.report import write_report
 from vemrecon.report.calibration import calibration_points
 
@@ -14,8 +15,9 @@ CURVE = {"uncertainty": [0.5, 1.0, 4.0], "error": [0.7, 1.5, 2.0]}
 
 
 def test_the_page_shows_error_against_uncertainty_beside_the_other_curves(make_run, tmp_path: Path):
-    rows = [*scores(), score("uncertainty", "mean", "volume", 1.5), score("uncertainty", "spearman", "volume", 0.4)]
-    folder = make_run("isovem", rows=rows)
+    mean = score("uncertainty", "mean", "volume", 1.5, reference=Reference.NONE)
+    rows = [*scores(), mean, score("uncertainty", "spearman", "volume", 0.4)]
+    folder = make_run("isovem", rows=rows, metrics=(*METRICS, "uncertainty"))
     (folder / "curves.json").write_text(json.dumps({"uncertainty": {"all": CURVE, "span": CURVE}}))
     make_run("linear")
 
@@ -25,8 +27,8 @@ def test_the_page_shows_error_against_uncertainty_beside_the_other_curves(make_r
     assert "Uncertainty against error" in page
     (chart,) = re.findall(r'<svg[^>]*aria-label="Error against uncertainty of isovem".*?</svg>', page)
     assert chart.count('class="mark') == 3 and "dashed: error of a Gaussian of this width" in chart
-    labels = [c.label for c in report.board.tables[0].columns if c.metric == "uncertainty"]
-    assert labels == ["uncertainty mean volume", "uncertainty spearman volume"]
+    headings = [c.heading for c in report.board.tables[0].main if c.group == "Uncertainty"]
+    assert headings == ["Uncertainty mean (grey)", "Uncertainty 99 % (grey)", "Uncertainty with error"]
 
 
 def test_without_uncertainty_there_is_no_such_chart(make_run, tmp_path: Path):
@@ -35,8 +37,6 @@ def test_without_uncertainty_there_is_no_such_chart(make_run, tmp_path: Path):
     assert "Uncertainty against error" not in (tmp_path / "report" / "index.html").read_text()
 
 
-@pytest.mark.parametrize("content", [{}, [], {"uncertainty": {"span": CURVE}}, {"uncertainty": {"all": {"error": 3}}}])
-def test_files_without_a_curve_are_no_error(tmp_path: Path, content):
-    path = tmp_path / "curves.json"
-    path.write_text(json.dumps(content))
-    assert calibration_points(path) == []
+@pytest.mark.parametrize("content", [{}, {"uncertainty": {"span": CURVE}}, {"uncertainty": {"all": {"error": 3}}}])
+def test_runs_without_a_curve_are_no_error(content):
+    assert calibration_points(content) == []

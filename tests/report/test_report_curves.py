@@ -1,33 +1,28 @@
 from __future__ import annotations
 
-import json
 import re
 
 import pytest
 
-from vemrecon.report.curves import Curve, Curves, curves_svg, load_curves
+from vemrecon.report.curves import Curve, Curves, curves_of, curves_svg
 from vemrecon.report.frame import DASHES, MARKERS, Frame, ticks
 
 
-def test_the_lateral_curve_is_the_mean_of_both_lateral_directions(tmp_path):
-    path = tmp_path / "curves.json"
+def test_the_lateral_curve_is_the_mean_of_both_lateral_directions():
     frequency = [0.01, 0.02, 0.03]
     values = {"z": [0.9, 0.1, None], "y": [1.0, 0.8, None], "x": [0.8, 0.4, 0.2]}
-    path.write_text(json.dumps({"fsc": {"all": {d: {"frequency": frequency, "value": v} for d, v in values.items()}}}))
+    curves = {"fsc": {"all": {d: {"frequency": frequency, "value": v} for d, v in values.items()}}}
 
-    axial, lateral = load_curves(path, "z")
+    axial, lateral = curves_of(curves, "z")
 
     assert axial == Curve((0.01, 0.02, 0.03), (0.9, 0.1, None))
     assert lateral is not None
     assert lateral.value == pytest.approx((0.9, 0.6, None))
 
 
-@pytest.mark.parametrize("content", [{}, {"fsc": {}}, {"fsc": None}, {"fsc": {"all": {"z": 3}}}, []])
-def test_files_without_curves_are_no_error(tmp_path, content):
-    path = tmp_path / "curves.json"
-    path.write_text(json.dumps(content))
-
-    assert load_curves(path, "z") == (None, None)
+@pytest.mark.parametrize("content", [{}, {"fsc": {}}, {"fsc": None}, {"fsc": {"all": {"z": 3}}}])
+def test_runs_without_curves_are_no_error(content):
+    assert curves_of(content, "z") == (None, None)
 
 
 def test_a_path_is_interrupted_where_a_shell_has_no_value():

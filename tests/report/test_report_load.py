@@ -29,7 +29,7 @@ def test_an_unreadable_result_is_a_warning_and_never_a_crash(make_run, tmp_path:
 
     results, warnings = read_runs(tmp_path / "runs")
 
-    assert [result.spec["method"]["name"] for _, result in results] == ["bicubic"]
+    assert [result.spec.method.name for _, result in results] == ["bicubic"]
     assert len(warnings) == 1
     assert warnings[0].startswith("task/broken-000/result.json is left out")
     assert str(tmp_path) not in warnings[0]
@@ -40,7 +40,7 @@ def test_an_unreadable_result_is_a_warning_and_never_a_crash(make_run, tmp_path:
     [
         ("spec", {"task": {}}, "spec"),
         ("status", "perfect", "perfect"),
-        ("scores", [{"metric": "psnr"}], "score"),
+        ("scores", [{"metric": "psnr"}], "variant"),
         ("costs", None, "costs"),
     ],
 )

@@ -16,6 +16,7 @@ from vemrecon.report.pictures import (
     scale_bar,
     stretch,
 )
+from vemrecon.volume import SectionGrid
 
 
 def decoded(png: bytes, mode: str) -> np.ndarray:
@@ -52,10 +53,10 @@ def test_the_error_palette_darkens_evenly_to_both_sides():
 def test_observed_sections_lie_where_they_were_recorded():
     truth = np.arange(20, dtype=np.uint8)[:, None]
 
-    kept = stretch(truth[::4], truth.shape, 4.0, first=0)
-    means = stretch(truth.reshape(5, 4).mean(1).astype(np.uint8)[:, None], truth.shape, 4.0, first=1.5)
+    kept = stretch(truth[::4], truth.shape, SectionGrid.kept_every(4))
+    means = stretch(truth.reshape(5, 4).mean(1).astype(np.uint8)[:, None], truth.shape, SectionGrid.slabs(4))
 
-    later = stretch(truth[3::4], truth.shape, 4.0, first=3)
+    later = stretch(truth[3::4], truth.shape, SectionGrid.kept_every(4, 3))
 
     assert np.array_equal(kept[::4], truth[::4])
     assert np.array_equal(later[3::4], truth[3::4])
@@ -65,7 +66,7 @@ def test_observed_sections_lie_where_they_were_recorded():
 def test_a_fractional_scale_is_stretched_to_the_whole_section():
     observed = np.arange(10, dtype=np.uint8)[None, :]
 
-    found = stretch(observed, (1, 25), 2.5, first=0.75)
+    found = stretch(observed, (1, 25), SectionGrid.slabs(2.5))
 
     assert found.shape == (1, 25)
     assert np.all(np.diff(found.astype(int)) >= 0)

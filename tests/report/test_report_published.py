@@ -14,22 +14,25 @@ from pathlib import Path
 
 import pytest
 from report.report_fakes import SUBSAMPLE, TASK, score, scores
-from vemrecon.report.beside import parts, published_lines
 
+from vemrecon.bench.spec import Task
 from vemrecon.cli import main
 from vemrecon.errors import ConfigError, DataError
+from vemrecon.files import from_plain
+from vemrecon.metrics.catalogue import columns
 from vemrecon.report import write_report
-from vemrecon.report.columns import main_columns
 from vemrecon.report.published import (
-    DATASETS,
     FIELDS,
     MEASURES,
-    PAPERS,
     matching,
+    our_datasets,
     published_column,
+    published_facts,
     published_file,
     read_published,
 )
+from vemrecon.report.published_table import parts
+from vemrecon.report.published_table import published_lines as lines_for
 
 BY_PAPER = {"VEMamba": 115, "IsoVEM": 10, "EMGauss": 45, "D2R-AENet": 204, "D2R-DGEAN": 261}
 METHODS = {
@@ -45,6 +48,11 @@ def task(dataset: str, scale: float, degradation=AVERAGE, split: str = "test") -
     return {**TASK, "dataset": dataset, "scale": float(scale), "degradation": degradation, "split": split}
 
 
+def published_lines(wanted: dict, scores):
+    """Lines beside a task of plain values."""
+    return lines_for(from_plain(Task, {"dataset_digest": "d", "split_digest": "s", **wanted}), scores)
+
+
 def lines_of(wanted: dict, paper: str = "", table: str = "", method: str = ""):
     found = published_lines(wanted, read_published())
     return [x for x in found if x.paper.startswith(paper) and x.table.startswith(table) and method in ("", x.method)]
@@ -58,7 +66,7 @@ def report_of(make_run, tmp_path: Path, wanted: dict, name: str = "report"):
 
 def test_every_paper_has_as_many_numbers_as_were_printed():
     assert Counter(s.paper for s in read_published()) == BY_PAPER
-    assert set(PAPERS) == set(BY_PAPER)
+    assert set(published_facts()["papers"]) == set(BY_PAPER)
 
 
 def test_every_value_is_a_number_as_printed_and_every_word_is_known():
@@ -69,13 +77,13 @@ def test_every_value_is_a_number_as_printed_and_every_word_is_known():
         assert s.supervision in ("self", "supervised", "none", "test-time")
         assert s.degradation in ("average", "subsample", "realistic", "none", "unknown")
         assert s.plane in ("volume", "XY", "XZ", "YZ")
-        assert s.dataset in (*DATASETS, "mean(EPFL,FIB-25)", "all")
+        assert s.dataset in (*published_facts()["datasets"], "mean(EPFL,FIB-25)", "all")
         if s.measure:
             assert published_column(s.key).key == s.key
 
 
 def test_scores_have_the_columns_of_our_tables():
-    ours = {column.key for column in main_columns("reference", "z")}
+    ours = {column.key for column in columns("reference", "z", ("psnr", "ssim"))}
 
     keys = {s.key for s in read_published() if s.measure in ("psnr", "ssim")}
 
@@ -119,7 +127,7 @@ def test_only_rows_of_the_same_tissue_and_scale_stand_beside_a_table():
         expected = [
             s
             for s in published
-            if wanted["dataset"] in DATASETS.get(s.dataset, ()) and s.scale == wanted["scale"] and s.measure
+            if wanted["dataset"] in our_datasets(s.dataset) and s.scale == wanted["scale"] and s.measure
         ]
         assert kept
         assert Counter(kept) == Counter(expected)
@@ -247,7 +255,7 @@ def test_a_table_without_published_neighbours_shows_nothing(make_run, tmp_path: 
 def test_published_words_are_escaped(make_run, tmp_path: Path, monkeypatch):
     evil = "<script>alert(1)</script>|*x*"
     fakes = [replace(s, method=evil, table=evil, note=evil) for s in read_published() if s.paper == "EMGauss"]
-    monkeypatch.setattr("vemrecon.report.beside.read_published", lambda: fakes)
+    monkeypatch.setattr("vemrecon.report.published_table.read_published", lambda: fakes)
 
     report_of(make_run, tmp_path, task("epfl", 6))
 

@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 from report.report_fakes import TASK, score, scores
 from report.segmentation_fakes import SIDE, judged, keep_curves, rows
-from vemrecon.report.judged import Segmentation
-from vemrecon.report.judges import read_judges
 
+from vemrecon.metrics import Reference
 from vemrecon.report import Report, write_report
 from vemrecon.report.leaderboard import TIMES
+from vemrecon.report.segmentation_table import Segmentation
+from vemrecon.report.segmenter_record import segmenter_records
+
+LABELS = Reference.LABELS
 
 
 def report_of(tmp_path: Path) -> Report:
@@ -91,7 +94,9 @@ def test_the_main_table_has_one_column_per_thing_and_the_rest_is_in_the_files(ma
     folder = judged(make_run, "linear", 0.35)
     path = folder / "result.json"
     known = json.loads(path.read_text())
-    path.write_text(json.dumps(known | {"scores": known["scores"] + rows("mitochondria", 0.7)}))
+    path.write_text(
+        json.dumps(known | {"scores": known["scores"] + [row.as_dict() for row in rows("mitochondria", 0.7)]})
+    )
     keep_curves(folder, "mitochondria")
 
     report = report_of(tmp_path)
@@ -101,11 +106,11 @@ def test_the_main_table_has_one_column_per_thing_and_the_rest_is_in_the_files(ma
     assert [column.heading for column in table.main if column.group == "IoU"] == ["IoU membranes", "IoU mitochondria"]
     main = page.split('<table class="scores">')[1].split("</table>")[0]
     assert "membranes, labels" not in main and "membranes, truth" not in main
-    record = json.loads((tmp_path / "report/leaderboard.json").read_text())["tasks"][0]["rows"][0]["scores"]["all"]
-    assert record["voi_split/membranes, truth/volume"]["value"] == 2.0
-    assert record["iou/mitochondria, labels/volume"]["value"] == 0.7
+    record = json.loads((tmp_path / "report/leaderboard.json").read_text())["tasks"][0]["rows"][0]["cells"]["all"]
+    assert record["voi_split/membranes/truth"]["value"] == 2.0
+    assert record["iou/mitochondria/labels"]["value"] == 0.7
     written = list(csv.DictReader(io.StringIO((tmp_path / "report/leaderboard.csv").read_text())))
-    assert sum(row["variant"].startswith("m") for row in written) == len(rows()) + len(rows("mitochondria"))
+    assert sum(row["target"].startswith("m") for row in written) == len(rows()) + len(rows("mitochondria"))
     titles = ["Segmentation: membranes", "Segmentation: mitochondria"]
     assert [found.title for found in table.segmentations] == titles
     heads = re.findall(r'<th scope="col" class="num[^>]*>([A-Za-z ]*)', section(page, titles[0]))
@@ -126,7 +131,9 @@ def test_seeds_are_averaged(make_run, tmp_path: Path):
 
 def test_a_blank_row_says_why(make_run, tmp_path: Path):
     judged(make_run, "linear", 0.35)
-    missing = score("iou", "membranes, labels", "volume", None, note="unavailable: scikit-image is missing")
+    missing = score(
+        "iou", "", "volume", None, note="unavailable: scikit-image is missing", target="membranes", reference=LABELS
+    )
     make_run("nearest", rows=[*scores(23.0), missing])
     make_run("lanczos3", rows=scores(22.0))
 
@@ -141,7 +148,7 @@ def test_a_blank_row_says_why(make_run, tmp_path: Path):
 
 def test_a_dataset_without_labels_has_a_section_that_says_so_and_no_column(make_run, tmp_path: Path):
     reason = "the dataset has no labels to segment by"
-    make_run("linear", rows=[*scores(), score("iou", "labels", "volume", None, note=reason)])
+    make_run("linear", rows=[*scores(), score("iou", "", "volume", None, note=reason, reference=LABELS)])
 
     report = report_of(tmp_path)
 
@@ -196,9 +203,9 @@ def test_rows_of_different_segmenters_are_marked_and_nothing_wins(make_run, tmp_
 def test_the_range_without_extrapolation_says_that_segmentations_are_not_scored_there(make_run, tmp_path: Path):
     judged(make_run, "linear", 0.35)
 
-    cell = report_of(tmp_path).board.tables[0].rows[0].cells["span"]["iou/membranes, labels/volume"]
+    cell = report_of(tmp_path).board.tables[0].rows[0].cells["span"]["iou/membranes/labels"]
 
-    assert cell.notes == ("segmentations are scored on all sections only",)
+    assert cell.notes == ("what is looked for in the volumes is scored on all sections only",)
 
 
 def test_iou_of_something_else_stays_among_the_other_metrics(make_run, tmp_path: Path):
@@ -207,7 +214,7 @@ def test_iou_of_something_else_stays_among_the_other_metrics(make_run, tmp_path:
     table = report_of(tmp_path).board.tables[0]
 
     assert table.segmentations == ()
-    assert [column.group for column in table.columns if column.metric == "iou"] == ["More"]
+    assert [column.heading for column in table.columns.more if column.metric == "iou"] == ["iou tracks xy"]
 
 
 def test_a_name_from_a_file_is_escaped_and_no_path(make_run, tmp_path: Path):
@@ -220,9 +227,6 @@ def test_a_name_from_a_file_is_escaped_and_no_path(make_run, tmp_path: Path):
     assert "<b>x" not in (tmp_path / "report/README.md").read_text()
 
 
-@pytest.mark.parametrize("content", [{}, [], {"segmentation": 3}, {"segmentation": {"membranes": {"region": []}}}])
-def test_files_without_a_judge_are_no_error(tmp_path: Path, content):
-    path = tmp_path / "curves.json"
-    path.write_text(json.dumps(content))
-
-    assert read_judges(path) == {}
+@pytest.mark.parametrize("content", [{}, {"segmentation": 3}, {"segmentation": {"membranes": {"region": []}}}])
+def test_runs_without_a_segmenter_are_no_error(content):
+    assert segmenter_records(content) == {}

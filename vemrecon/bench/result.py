@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from vemrecon.bench.spec import RunSpec
-from vemrecon.errors import ConfigError, DataError
-from vemrecon.files import finite, read_json, write_json
+from vemrecon.errors import DataError
+from vemrecon.files import finite, from_plain, read_json, write_json
 from vemrecon.methods.card import MethodCard
 from vemrecon.metrics.score import Score
 from vemrecon.volume import SectionGrid
@@ -41,11 +41,9 @@ class Costs:
     """Learnable numbers of the method."""
     output_voxels: float | None = None
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Costs:
-        """Costs of plain values; what is no finite number counts as not recorded."""
-        names = {f.name for f in fields(cls)}
-        return cls(**{name: finite(value) for name, value in data.items() if name in names})
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            object.__setattr__(self, f.name, finite(getattr(self, f.name)))
 
 
 @dataclass(frozen=True)
@@ -95,22 +93,10 @@ class RunResult:
                 from vemrecon.bench.schema1 import upgraded
 
                 data = upgraded(data)
-            known = {f.name: data[f.name] for f in fields(cls)}
-            result = cls(**{
-                **known,
-                "spec": RunSpec.from_dict(data["spec"]),
-                "status": Status(data["status"]),
-                "card": MethodCard(**data["card"]) if data["card"] else None,
-                "scores": tuple(Score.from_dict(score) for score in data["scores"]),
-                "grid": SectionGrid.from_dict(data["grid"]) if data["grid"] else None,
-                "costs": Costs.from_dict(data["costs"]),
-            })  # fmt: skip
-            if not isinstance(result.run_id, str) or not isinstance(result.reason, str):
-                raise TypeError("run_id and reason are texts")
-            if not isinstance(result.environment, Mapping) or not isinstance(result.artifacts, Mapping):
-                raise TypeError("environment and artifacts are mappings")
-        except (TypeError, KeyError, ValueError, AttributeError, ConfigError) as error:
-            raise DataError(f"not a vemrecon result ({error})") from error
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise DataError(f"not a result of schema 1 ({error!r})") from error
+        result = from_plain(cls, data)
+        result.spec.check()
         return result
 
     def write(self, path: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from vemrecon.degrade import make_degradation
-from vemrecon.errors import ConfigError
+from vemrecon.errors import VemreconError
 from vemrecon.metrics.score import Limit, Need, Reference
 
 SEGMENTED = ("iou", "dice", "ap", "are", "voi_split", "voi_merge", "voi", "breaks", "overlap_volume", "sam2_iou")
@@ -53,7 +53,7 @@ def _grid(task: Mapping[str, Any]) -> dict[str, float] | None:
     facts = task["degradation"]
     try:
         return make_degradation(facts["name"], task["scale"], facts["arguments"]).grid.as_dict()
-    except (ConfigError, TypeError):  # one that is not installed
+    except (VemreconError, TypeError):  # one that is not installed
         return None
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vemrecon.errors import DataError
-from vemrecon.files import canonical_json, digest_of, read_json
+from vemrecon.files import canonical_json, digest_of, from_plain, read_json
 
 AXES = "zyx"
 
@@ -64,11 +64,6 @@ class Task:
     def slug(self) -> str:
         """Folder name, such as fib25s-test-reference-z-subsample-x8."""
         return slug(f"{self.dataset}-{self.split}-{self.kind}-{self.axis}-{self.degradation.name}-x{self.scale:g}")
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Task:
-        """The task of plain values."""
-        return cls(**{**data, "degradation": DegradationVariant(**data["degradation"])})
 
 
 def slug(text: str) -> str:
@@ -124,48 +119,22 @@ class RunSpec:
         Raises:
             DataError: If they are not those of a specification.
         """
-        try:
-            spec = cls(
-                **{
-                    **data,
-                    "task": Task.from_dict(data["task"]),
-                    "method": MethodVariant(**data["method"]),
-                    "metrics": tuple(data["metrics"]),
-                }
-            )
-            spec.check()
-        except (TypeError, KeyError, ValueError, AttributeError) as error:
-            raise DataError(f"not a run specification ({error})") from error
+        spec = from_plain(cls, data)
+        spec.check()
         return spec
 
     def check(self) -> None:
-        """Look at the kinds of all values, so that whoever reads them can rely on it.
+        """Refuse what no run can be.
 
         Raises:
-            TypeError, ValueError: If one is of another kind.
+            DataError: With what is wrong.
         """
-        task, method = self.task, self.method
-        texts = {
-            name: getattr(owner, name)
-            for owner, names in (
-                (task, ("dataset", "split", "dataset_digest", "split_digest", "kind", "axis")),
-                (method, ("entry", "class_path", "version")),
-                (self, ("preset", "precision")),
-            )
-            for name in names
-        }
-        texts |= {"method.name": method.name, "degradation.name": task.degradation.name}
-        for name, value in texts.items():
-            if not isinstance(value, str):
-                raise TypeError(f"{name} is {value!r}, not a text")
-        for name, value in (("task.scale", task.scale), ("seed", self.seed), ("protocol", self.protocol)):
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise TypeError(f"{name} is {value!r}, not a number")
-        if not 0 < task.scale < math.inf or task.axis not in AXES:
-            raise ValueError(f"scale {task.scale:g} along '{task.axis}'")
-        if not isinstance(method.arguments, Mapping) or not isinstance(task.degradation.arguments, Mapping):
-            raise TypeError("arguments are not a mapping")
-        canonical_json(self.as_dict())
+        if not 0 < self.task.scale < math.inf or self.task.axis not in AXES:
+            raise DataError(f"scale {self.task.scale:g} along '{self.task.axis}' is no task")
+        try:
+            canonical_json(self.as_dict())
+        except ValueError as error:
+            raise DataError(f"'spec' cannot be written as JSON ({error})") from error
 
     @classmethod
     def read(cls, path: Path) -> RunSpec:

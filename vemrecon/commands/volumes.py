@@ -9,7 +9,7 @@ from vemrecon.commands.options import devices, integer, intensity_range, setting
 from vemrecon.errors import ConfigError, DataError, unknown
 
 if TYPE_CHECKING:
-    from vemrecon.volume import Region, Volume
+    from vemrecon.volume import Region, SectionGrid, Volume
 
 
 def reconstruct(options: Any) -> int:

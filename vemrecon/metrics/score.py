@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -99,6 +99,10 @@ class Score:
     missing: Need | None = None
     """Of a score without a value: what was not at hand, where that is the reason."""
 
+    def __post_init__(self) -> None:
+        if self.value is not None and not math.isfinite(self.value):
+            object.__setattr__(self, "value", None)
+
     @property
     def kind(self) -> Kind:
         """What was measured, whatever the place."""
@@ -112,28 +116,6 @@ class Score:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Score:
-        """The score of plain values.
-
-        Raises:
-            TypeError, ValueError: If they are not those of a score.
-        """
-        limit, missing = data.get("limit"), data.get("missing")
-        typed = {
-            "limit": Limit(limit) if limit else None,
-            "missing": Need(missing) if missing else None,
-            "reference": Reference(data.get("reference", Reference.TRUTH)),
-        }
-        score = cls(**{**data, **typed})
-        texts = (score.metric, score.variant, score.plane, score.range, score.block, score.unit, score.note)
-        numbers = (score.value, score.std, score.count)
-        if not all(isinstance(text, str) for text in texts):
-            raise TypeError(f"metric, variant, plane, range, block, unit and note are texts, not {texts}")
-        if not all(n is None or (isinstance(n, int | float) and not isinstance(n, bool)) for n in numbers):
-            raise TypeError(f"value, std and count are numbers, not {numbers}")
-        return score
 
 
 Kind = tuple[str, str, str, str, Reference]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from vemrecon.bench import schema1
+from vemrecon.bench.schema1 import board_results
 from vemrecon.bench.result import RunResult
 from vemrecon.errors import DataError
 from vemrecon.files import read_json
@@ -67,7 +67,7 @@ def read_board(path: Path) -> list[Run]:
             raise TypeError("no schema")
         if board["schema"] > BOARD_SCHEMA:
             raise DataError(f"written by a newer vemrecon (schema {board['schema']}); upgrade to read it")
-        found = schema1.board_results(board) if board["schema"] < BOARD_SCHEMA else _results(board)
+        found = board_results(board) if board["schema"] < BOARD_SCHEMA else _results(board)
         return [(path.parent / "runs" / result["run_id"], RunResult.from_dict(result)) for result in found]
     except DataError as error:
         raise DataError(f"{path}: {error}") from error

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vemrecon.files import finite
+from vemrecon.errors import DataError
+from vemrecon.files import finite, from_plain
 from vemrecon.metrics.score import Reference, Score
 from vemrecon.report.columns import count_text, seconds_text
 
@@ -88,7 +89,7 @@ def segmenter_records(curves: Mapping[str, Any]) -> dict[str, SegmenterRecord]:
     """The segmenters in a run's curves, by what they look for; none if there is nothing of the kind."""
     try:
         return {str(what): _record(entry) for what, entry in curves["segmentation"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, DataError):
         return {}
 
 
@@ -104,5 +105,5 @@ def _record(entry: Any) -> SegmenterRecord:
 
 def _values(rows: Any) -> dict[tuple[str, Reference], float]:
     """Values of scores of the whole region."""
-    scores = [Score.from_dict(row) for row in rows]
+    scores = from_plain(list[Score], rows)
     return {(s.metric, s.reference): s.value for s in scores if s.value is not None and s.whole}

@@ -45,7 +45,7 @@ SPECS = tuple(
         f"structural similarity, {words}",
         section_columns(
             "ssim", "SSIM" if name == "ssim" else f"SSIM {variant}", f"structural similarity, {words}",
-            variant=variant, primary=name == "ssim", ranks={"mean": 1, "volume": 6, "xy": 3 if name == "ssim" else 8},
+            variant=variant, primary=name == "ssim", ranks={"mean": 1, "volume": 6},
             default=("xy", "xz", "yz", "mean", "volume") if name == "ssim" else ("xy", "mean"),
             volume="" if variant == "torchmetrics" else "three-dimensional window",
         ),
