@@ -293,7 +293,7 @@ def test_reconstruction_does_not_depend_on_block_size(grid):
 def released(tmp_path):
     """A small generator under the authors' names, in the old serialisation of theirs."""
     torch.manual_seed(3)
-    state = to_released(Generator(Enlarge(4, SectionGrid.slabs(4)), 6, 2))
+    state = to_released(Generator(Enlarge(SectionGrid.slabs(4)), 6, 2))
     torch.save(state, tmp_path / "G_LR2HR.pth", _use_new_zipfile_serialization=False)
     np.save(tmp_path / "stack.npy", textured((8, 32, 32)))
     return tmp_path, state

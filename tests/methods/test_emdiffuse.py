@@ -351,7 +351,12 @@ def test_a_reconstruction_does_not_depend_on_the_tiles_if_the_network_reaches_no
 ):
     method = small(grid=grid, steps=3, sampler="ancestral", samples=2, shared_noise=shared)
     method.average = Local()
-    volume = Volume(torch.rand(9, 16, 18, generator=torch.Generator().manual_seed(0)).numpy(), None, "x", grid=grid)
+    volume = Volume(
+        torch.rand(9, 16, 18, generator=torch.Generator().manual_seed(0)).numpy(),
+        None,
+        "x",
+        SectionGrid.of_kind(grid, 4),
+    )
     tiles = [TileShape(9, 16, 18), TileShape(4, 7, 9, (1, 3, 3)), TileShape(2, 16, 5, (1, 3, 3))]
     found = [reconstructed(method, volume, tmp_path / f"{i}.zarr", tile) for i, tile in enumerate(tiles)]
     for other in found[1:]:

@@ -248,7 +248,9 @@ def test_a_reconstruction_does_not_depend_on_the_tiles_if_the_network_reaches_no
     method = small(steps=3, sampler="sde", levels=3)
     method.average = Local()
     method.least = (1, 1)
-    volume = Volume(torch.rand(12, 20, 23, generator=torch.Generator().manual_seed(0)).numpy(), None, "x")
+    volume = Volume(
+        torch.rand(12, 20, 23, generator=torch.Generator().manual_seed(0)).numpy(), None, "x", SectionGrid.slabs(4)
+    )
     halo = (3, 3, 3)  # three steps of one voxel laterally; along z also two sections of the interpolation
     tiles = [TileShape(12, 20, 23), TileShape(5, 7, 9, halo), TileShape(3, 20, 4, halo)]
     found = [reconstructed(method, volume, tmp_path / f"{i}.zarr", tile) for i, tile in enumerate(tiles)]

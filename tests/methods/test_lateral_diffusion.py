@@ -289,7 +289,12 @@ def test_a_reconstruction_does_not_depend_on_the_tiles_if_the_network_reaches_no
 ):
     method = small(grid=grid, alternate=alternate)
     method.average = Local()
-    volume = Volume(torch.rand(12, 20, 23, generator=torch.Generator().manual_seed(0)).numpy(), None, "x", grid=grid)
+    volume = Volume(
+        torch.rand(12, 20, 23, generator=torch.Generator().manual_seed(0)).numpy(),
+        None,
+        "x",
+        SectionGrid.of_kind(grid, 4),
+    )
     halo = (4, 3, 3)  # three steps of one voxel laterally; along z also two sections of the interpolation and a slab
     tiles = [TileShape(12, 20, 23), TileShape(5, 7, 9, halo), TileShape(3, 20, 4, halo)]
     found = [reconstructed(method, volume, tmp_path / f"{i}.zarr", tile) for i, tile in enumerate(tiles)]

@@ -244,5 +244,5 @@ def _grid_in(description: str) -> SectionGrid | None:
         return None
     try:
         return SectionGrid.from_dict(json.loads(description)["vemrecon"]["grid"])
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError):
         return None
