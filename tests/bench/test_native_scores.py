@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from native_evidence import native_scores
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from small_volumes import textured
-from vemrecon.bench.native import holdout_scores, inpainting_scores
 
 from vemrecon.methods.base import TileShape
 from vemrecon.methods.interpolation import Interpolation
@@ -33,7 +33,7 @@ def held_out(volume: np.ndarray, folder: Path, tile: TileShape) -> dict[str, flo
     method = Interpolation("cubic_a-0.75")
     method.tile = tile
     observed = Volume(volume, SECTIONS, "observed", SectionGrid.slabs(4))
-    rows = holdout_scores(method, observed, [], folder / "held", "cpu", lambda share: None)
+    rows = native_scores(method, observed, folder, ("holdout",))
     return {row.variant: row.value for row in rows}
 
 
@@ -66,11 +66,10 @@ class BrightNeighbour(Interpolation):
         return filled
 
 
-def test_inpainting_equals_scikit_image() -> None:
+def test_inpainting_equals_scikit_image(tmp_path: Path) -> None:
     volume = even((12, 40, 37))
-    rows = inpainting_scores(
-        BrightNeighbour("linear"), "bright", Volume(volume, SECTIONS, "observed", SectionGrid.slabs(4)), [6]
-    )
+    observed = Volume(volume, SECTIONS, "observed", SectionGrid.slabs(4))
+    rows = native_scores(BrightNeighbour("linear"), observed, tmp_path, ("inpainting",), [6])
     found = {row.variant: row for row in rows}
     removed = (3, 9)  # a half is damaged
     expected = {

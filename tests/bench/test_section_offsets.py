@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vemrecon.bench.scene import Scene
-from vemrecon.bench.scoring import score_against_truth, scored_ranges
+from vemrecon.bench.scoring import gathered, scored_ranges
 from vemrecon.bench.sections import write_sections
 from vemrecon.cli import main
 from vemrecon.data.phantom import make_phantom
@@ -17,6 +17,7 @@ from vemrecon.degrade.realistic import Realistic
 from vemrecon.fit.stages import save_tensors
 from vemrecon.infer.reconstruct import reconstruct_volume
 from vemrecon.methods.interpolation import Interpolation
+from vemrecon.metrics.evaluate import judge
 from vemrecon.volume import Region, SectionGrid, Volume, VoxelSize, open_volume
 from vemrecon.volume.ome_zarr import copy_to_zarr
 
@@ -49,9 +50,9 @@ def test_offsets_score_alike_where_the_same_sections_are_scored(truth, tmp_path)
         found.append(psnr(truth, made))
         scene, kept = Scene(observed, truth, 0), degradation.grid.kept(observed.shape[0])
         assert np.array_equal(made.read(made.whole)[kept], truth.read(truth.whole)[kept])
-        rows, _ = score_against_truth(scene, made, degradation, ("psnr",), [], lambda share: None)
-        span = next(r for r in rows if (r["range"], r["plane"], r["block"]) == ("span", "xy", "all"))
-        assert span["count"] == kept[-1] - kept[0] + 1 - len(kept)
+        scores = judge(gathered("reference", scene, degradation, made), ("psnr",)).scores
+        span = next(s for s in scores if (s.range, s.plane, s.block) == ("span", "xy", "all"))
+        assert span.count == kept[-1] - kept[0] + 1 - len(kept)
     assert np.ptp(found) < 0.3, found
 
 

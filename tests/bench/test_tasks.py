@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from native_evidence import native_scores
 from small_volumes import textured
-from vemrecon.bench.native import between, holdout_scores, plain, score_native
 
 from vemrecon.bench.plan import make_plan, metrics_of
 from vemrecon.bench.request import Place, Request, TaskRequest
 from vemrecon.bench.scene import Scene, trimmed_along
-from vemrecon.bench.scoring import score_against_truth
+from vemrecon.bench.scoring import gathered
 from vemrecon.bench.worker import out_of_scope
 from vemrecon.cli import main
 from vemrecon.degrade import degrade, make_degradation
@@ -21,6 +21,9 @@ from vemrecon.errors import ConfigError, DataError
 from vemrecon.infer.reconstruct import reconstruct_volume
 from vemrecon.methods.base import Method, Tile, TileShape
 from vemrecon.methods.interpolation import Interpolation
+from vemrecon.metrics import Limit
+from vemrecon.metrics.catalogue.holdout import halfway
+from vemrecon.metrics.evaluate import judge
 from vemrecon.metrics.native import isotropy_scores
 from vemrecon.metrics.uncertainty import uncertainty_scores
 from vemrecon.volume import SectionGrid, Volume, VoxelSize, open_volume
@@ -137,26 +140,26 @@ def test_lateral_scores_are_those_of_xy_sections_only(tmp_path, name):
     made = replace(open_volume(tmp_path / "made.zarr"), voxel_size=truth.voxel_size)
     scene = Scene(observed, truth, 1)
     metrics = ("psnr", "ssim", "fsim", "frc")
-    rows, curves = score_against_truth(scene, made, degradation, metrics, [2], lambda share: None)
-    whole = {(row["metric"], row["plane"]): row for row in rows if (row["range"], row["block"]) == ("all", "all")}
+    found = judge(gathered("lateral", scene, degradation, made, [2]), metrics)
+    whole = {(row.metric, row.plane): row for row in found.scores if (row.range, row.block) == ("all", "all")}
     assert set(whole) == {
         ("psnr", "xy"), ("psnr", "volume"), ("ssim", "xy"), ("fsim", "xy"),
         *(("frc", plane) for plane in ("all", "y", "x", "ratio")),
     }  # fmt: skip
     a, b = (np.rint(v.read(v.whole).astype(np.float64) * 255) for v in (truth, made))
     psnr = [10 * np.log10(255**2 / ((p - q) ** 2).mean()) for z, (p, q) in enumerate(zip(a, b, strict=True)) if z != 2]
-    assert whole["psnr", "xy"]["value"] == pytest.approx(np.mean(psnr), abs=1e-6)
-    assert "1 defect" in whole["psnr", "xy"]["note"]
-    assert whole["frc", "y"]["value"] > whole["frc", "x"]["value"]
-    assert set(curves["frc"]["all"]) == {"all", "y", "x"}
+    assert whole["psnr", "xy"].value == pytest.approx(np.mean(psnr), abs=1e-6)
+    assert "1 defect" in whole["psnr", "xy"].note
+    assert whole["frc", "y"].value > whole["frc", "x"].value
+    assert set(found.curves["frc"]["all"]) == {"all", "y", "x"}
 
 
 def test_a_perfect_lateral_reconstruction_resolves_up_to_nyquist(tmp_path):
     truth = anisotropic((3, 64, 64))
     scene = Scene(truth, truth, 1)
-    rows, _ = score_against_truth(scene, truth, make_degradation("average", 4), ("frc",), [], lambda share: None)
-    assert {(row["plane"], row["note"]) for row in rows if row["plane"] != "ratio"} == {
-        (plane, "no_crossing") for plane in ("all", "y", "x")
+    rows = judge(gathered("lateral", scene, make_degradation("average", 4), truth), ("frc",)).scores
+    assert {(row.plane, row.limit) for row in rows if row.plane != "ratio"} == {
+        (plane, Limit.AT_MOST) for plane in ("all", "y", "x")
     }
 
 
@@ -164,7 +167,7 @@ def test_a_perfect_lateral_reconstruction_resolves_up_to_nyquist(tmp_path):
 @pytest.mark.parametrize("scale", [4, 5, 2.5])
 def test_linear_interpolation_predicts_the_mean_of_both_neighbours(tmp_path, grid, scale):
     observed = replace(anisotropic((7, 20, 20)), grid=SectionGrid.of_kind(grid, scale))
-    rows = holdout_scores(Interpolation("linear"), observed, [], tmp_path / "held", "cpu", lambda share: None)
+    rows = native_scores(Interpolation("linear"), observed, tmp_path, ("holdout",))
     values = {row.variant: row.value for row in rows}
     assert values["psnr"] == pytest.approx(values["psnr_neighbours"], abs=0.02)  # rounding of exact halves
     assert {row.count for row in rows if row.variant == "psnr"} == {3}
@@ -174,15 +177,15 @@ def test_linear_interpolation_predicts_the_mean_of_both_neighbours(tmp_path, gri
 def test_a_ramp_is_predicted_where_the_dropped_section_lies(tmp_path):
     ramp = np.linspace(0, 1, 33, dtype=np.float32)[:, None, None] * np.ones((33, 4, 4), np.float32)
     for grid in ("centred", "aligned"):
-        kept = replace(plain(anisotropic((33, 4, 4)), ramp[::2], SECTIONS), grid=SectionGrid.of_kind(grid, 4))
+        kept = replace(anisotropic((33, 4, 4)).with_voxels(ramp[::2]), grid=SectionGrid.of_kind(grid, 4))
         reconstruct_volume(Interpolation("linear"), kept, tmp_path / f"{grid}.zarr", like=kept)
         made = open_volume(tmp_path / f"{grid}.zarr")
         for k in (3, 8):
-            np.testing.assert_allclose(between(made, k, kept.grid), ramp[2 * k + 1], atol=1e-5)
+            np.testing.assert_allclose(halfway(made, k, kept.grid), ramp[2 * k + 1], atol=1e-5)
 
 
 def test_damaged_sections_are_not_held_out(tmp_path):
-    rows = holdout_scores(Interpolation("linear"), anisotropic((9, 16, 16)), [4], tmp_path, "cpu", lambda s: None)
+    rows = native_scores(Interpolation("linear"), anisotropic((9, 16, 16)), tmp_path, ("holdout",), [4])
     assert next(row.count for row in rows if row.variant == "psnr") == 2  # sections 1 and 7
 
 
@@ -192,7 +195,7 @@ def test_isotropy_of_an_isotropic_volume_is_one_and_falls_with_axial_blur():
     sharp = np.random.default_rng(0).random((48, 48, 48)).astype(np.float32)
     blurred = gaussian_filter1d(sharp, 2, axis=0)
     sharp_rows, blurred_rows = (
-        {row.variant: row.value for row in isotropy_scores(Volume(v, VoxelSize(8, 8, 8), "v"), 4)}
+        {row.variant: row.value for row in isotropy_scores(Volume(v, VoxelSize(8, 8, 8), "v"), SectionGrid.slabs(4))}
         for v in (sharp, blurred)
     )
     assert sharp_rows["continuity"] == pytest.approx(1, abs=0.02)
@@ -283,19 +286,17 @@ def test_everything_that_is_missing_is_said_at_once(tmp_path, monkeypatch, capsy
 
 
 def test_a_volume_too_large_to_hold_sections_out_is_scored_without(tmp_path, monkeypatch):
-    monkeypatch.setattr("vemrecon.bench.native.IN_MEMORY_BYTES", 1000)
+    monkeypatch.setattr("vemrecon.metrics.evidence.IN_MEMORY_BYTES", 1000)
     observed = anisotropic((6, 20, 20))
     method = Interpolation("linear")
     reconstruct_volume(method, observed, tmp_path / "made.zarr", like=observed)
     made = open_volume(tmp_path / "made.zarr")
     metrics = ("holdout", "isotropy", "inpainting")
-    rows = score_native(
-        method, "linear", observed, made, None, metrics, [], tmp_path / "held", "cpu", lambda share: None
-    )
-    reasons = {row["metric"]: row["note"] for row in rows if row["value"] is None}
+    rows = native_scores(method, observed, tmp_path, metrics, made=made)
+    reasons = {row.metric: row.note for row in rows if row.value is None}
     assert set(reasons) >= {"holdout", "inpainting"}
     assert "in memory" in reasons["holdout"]
-    assert any(row["metric"] == "isotropy" and row["value"] is not None for row in rows)
+    assert any(row.metric == "isotropy" and row.value is not None for row in rows)
 
 
 class Disagreeing(Watching):

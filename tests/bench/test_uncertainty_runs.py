@@ -12,7 +12,7 @@ from vemrecon.cli import main
 from vemrecon.methods.base import Tile
 from vemrecon.methods.build import build_method
 from vemrecon.methods.registry import method_entry
-from vemrecon.metrics.uncertainty import NO_SPREAD
+from vemrecon.metrics.spec import NO_SPREAD
 from vemrecon.volume import SectionGrid, open_volume
 
 METHOD = """

@@ -20,7 +20,8 @@ from vemrecon.degrade import Degradation
 from vemrecon.methods.base import Method
 from vemrecon.metrics.evaluate import judge
 from vemrecon.metrics.evaluation import Evaluation
-from vemrecon.metrics.evidence import Evidence
+from vemrecon.metrics.evidence import Evidence, Judge
+from vemrecon.metrics.score import Score
 from vemrecon.metrics.whole_sections import ALL_PLANES
 from vemrecon.volume import Region, Volume, open_volume
 from vemrecon.volume.region import triple
@@ -31,18 +32,44 @@ Progress = Callable[[str, float], None]
 def scored(
     folder: RunFolder, job: Job, method: Method, scene: Scene, made: Volume, spread: Volume | None, progress: Progress
 ) -> Evaluation:
-    """Scores and curves of a run's reconstruction, of every metric that its specification asks for.
+    """Scores and curves of a run's reconstruction, of every metric that its specification asks for."""
+    spec = folder.spec
+    evidence = gathered(
+        spec.task.kind,
+        scene,
+        task_degradation(folder),
+        made,
+        job.defects,
+        spread=spread,
+        judges=_judges(folder, job, scene, progress) if scene.truth is not None else None,
+        method=ReadyMethod(method, spec.method.name, folder.path / "holdout", job.device, progress),
+        tell=progress,
+    )
+    return judge(evidence, spec.metrics)
+
+
+def gathered(
+    kind: str,
+    scene: Scene,
+    degradation: Degradation,
+    made: Volume,
+    defects: Sequence[int] = (),
+    *,
+    spread: Volume | None = None,
+    judges: Callable[[str], Sequence[Judge | Score]] | None = None,
+    method: ReadyMethod | None = None,
+    tell: Progress = lambda phase, share: None,
+) -> Evidence:
+    """What a reconstruction of a scene is judged by.
 
     Lateral tasks are scored on xy sections, never across them: sections of an anisotropic volume do not register well
     enough with each other to compare shells. Source: dataset page, lateral-plane evaluation.
     """
-    kind, truth = folder.spec.task.kind, scene.truth
-    ranges: dict[str, Region] = {"all": made.whole}
-    kept: list[int] = []
+    truth = scene.truth
+    ranges, kept = {"all": made.whole}, list[int]()
     if truth is not None:
-        degradation = task_degradation(folder)
         ranges, kept = scored_ranges(truth, degradation, scene.observed.shape[scene.axis], scene.axis)
-    evidence = Evidence(
+    return Evidence(
         made,
         ranges,
         truth=truth,
@@ -51,18 +78,17 @@ def scored(
         grid=scene.observed.grid,
         blocks=evaluation_blocks(made.whole) if truth is not None else {},
         kept_sections=kept,
-        defects=job.defects,
+        defects=defects,
         planes=("xy",) if kind == "lateral" else ALL_PLANES,
         spread=spread,
         observed=scene.observed,
-        judges=_judges(folder, job, scene, progress) if truth is not None else None,
-        method=RunMethod(method, folder, scene, job.device, progress),
-        tell=progress,
+        judges=judges,
+        method=method,
+        tell=tell,
     )
-    return judge(evidence, folder.spec.metrics)
 
 
-def _judges(folder: RunFolder, job: Job, scene: Scene, progress: Progress) -> Callable[[str], list]:
+def _judges(folder: RunFolder, job: Job, scene: Scene, progress: Progress) -> Callable[[str], Sequence[Judge | Score]]:
     assert scene.truth is not None
     task = JudgedTask(
         truth=scene.truth,
@@ -79,7 +105,7 @@ def _judges(folder: RunFolder, job: Job, scene: Scene, progress: Progress) -> Ca
         segmenters=folder.path.parent.parent / "segmenters",
     )
     makers = {"segmentation": segmentation_judges, "sam2": tracking_judges}
-    return lambda metric: list(makers[metric](task, job.segmentation))
+    return lambda metric: [*makers[metric](task, job.segmentation)]
 
 
 def floor_volume(scene: Scene, path: Path) -> Volume:
@@ -96,41 +122,41 @@ def floor_volume(scene: Scene, path: Path) -> Volume:
 
 
 @dataclass(frozen=True)
-class RunMethod:
-    """The method of a run, ready to reconstruct and fill other sections."""
+class ReadyMethod:
+    """A method that is ready to reconstruct and fill other sections."""
 
     method: Method
-    folder: RunFolder
-    scene: Scene
-    device: str
-    progress: Progress
+    name: str
+    scratch: Path
+    """Folder for intermediate volumes; removed when they are no longer needed."""
+    device: str = "cpu"
+    tell: Progress = lambda phase, share: None
 
     @contextmanager
     def reconstructed(self, observed: Volume) -> Iterator[Volume]:
         """What it makes of another volume, kept on disk while the context lasts."""
         from vemrecon.infer.reconstruct import reconstruct_volume
 
-        scratch = self.folder.path / "holdout"
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir(parents=True)
         try:
             reconstruct_volume(
                 self.method,
                 observed,
-                scratch / "kept.zarr",
+                self.scratch / "kept.zarr",
                 like=observed,
                 device=self.device,
-                progress=lambda share: self.progress("reconstruct held-out sections", share),
+                progress=lambda share: self.tell("reconstruct held-out sections", share),
             )
-            yield open_volume(scratch / "kept.zarr")
+            yield open_volume(self.scratch / "kept.zarr")
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
     def filled(self, observed: Volume, sections: Sequence[int]) -> list[tuple[float, float]] | None:
         """PSNR of sections that it fills, and of the mean of their neighbours; None if it fills none."""
         if not fills(self.method):
             return None
-        _, found = fill_sections(self.method, self.folder.spec.method.name, observed, sections)
+        _, found = fill_sections(self.method, self.name, observed, sections)
         return [(f.psnr, f.neighbours_psnr) for f in found if f.psnr is not None and f.neighbours_psnr is not None]
 
 

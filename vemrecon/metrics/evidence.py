@@ -21,6 +21,8 @@ from vemrecon.volume import SectionGrid, Volume
 from vemrecon.volume.region import Region, triple
 from vemrecon.volume.voxels import VoxelSize
 
+IN_MEMORY_BYTES = 2 << 30
+"""Most of an observed volume that is held at once."""
 Tell = Callable[[str, float], None]
 """Told what is being done and the finished share of it."""
 
@@ -28,10 +30,7 @@ Tell = Callable[[str, float], None]
 class Judge(Protocol):
     """Finds things in volumes of a task: a segmenter, or a tracker of objects."""
 
-    metric: str
-    """Name of the metric that it gives scores of."""
-
-    def scores(self, reconstruction: Readable) -> Sequence[Score]:
+    def scores(self, reconstruction: Any) -> Sequence[Score]:
         """What it finds, against labels and against what it finds in the truth."""
 
     def kept(self) -> Mapping[str, Any]:
@@ -179,10 +178,10 @@ class Evidence:
                 yield scope, values[scope.region]
 
 
-def recorded_in_memory(evidence: Evidence, most: int = 2 << 30) -> NDArray[np.float32] | str:
+def recorded_in_memory(evidence: Evidence) -> NDArray[np.float32] | str:
     """The observed voxels, or why they cannot be held: a reconstruction is not lost because a score cannot be had."""
     assert evidence.observed is not None
     size = evidence.observed.whole.voxels * 4
-    if size > most:
-        return f"needs the observed volume in memory: {size / 2**30:.1f} GiB, at most {most / 2**30:.0f}"
+    if size > IN_MEMORY_BYTES:
+        return f"needs the observed volume in memory: {size / 2**30:.1f} GiB, at most {IN_MEMORY_BYTES / 2**30:.0f}"
     return evidence.observed.read(evidence.observed.whole)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from vemrecon.bench.schema1 import board_results
 from vemrecon.bench.result import RunResult
+from vemrecon.bench.schema1 import board_results
 from vemrecon.errors import DataError
 from vemrecon.files import read_json
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vemrecon.metrics.evidence import Evidence
-    from vemrecon.volume import Volume
+    from vemrecon.volume import SectionGrid, Volume
 
 WORK = 40
 WORDS = "every second section dropped and predicted"
@@ -62,21 +62,20 @@ def _scores(evidence: Evidence) -> Iterable[Score]:
     size = observed.voxel_size and observed.voxel_size.scaled(0, 2)
     kept = replace(observed.with_voxels(voxels[::2]), voxel_size=size)
     with evidence.method.reconstructed(kept) as made:
-        predicted = np.stack([_halfway(made, (z - 1) // 2, evidence) for z in dropped])
+        predicted = np.stack([halfway(made, (z - 1) // 2, evidence.grid) for z in dropped])
     neighbours = np.stack([0.5 * (voxels[z - 1] + voxels[z + 1]) for z in dropped])
     found = {"": section_means(voxels[dropped], predicted), "_neighbours": section_means(voxels[dropped], neighbours)}
     evidence.spend(float(WORK * evidence.ranges["all"].voxels))
     return _rows(found, len(dropped))
 
 
-def _halfway(made: Volume, k: int, evidence: Evidence) -> NDArray[np.float32]:
+def halfway(made: Volume, k: int, grid: SectionGrid) -> NDArray[np.float32]:
     """The reconstruction half-way between observed sections k and k + 1, shape (y, x)."""
     import numpy as np
 
     from vemrecon.volume.region import Region
 
-    assert evidence.grid is not None
-    at = evidence.grid.halfway(k)
+    at = grid.halfway(k)
     low = int(np.floor(at))
     share = at - low
     pair = made.read(Region((low, 0, 0), (low + (2 if share else 1), *made.shape[1:])))
