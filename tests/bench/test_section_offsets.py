@@ -65,7 +65,7 @@ def test_offsets_score_alike_through_the_commands(truth, tmp_path, capsys):
         assert run("degrade", tmp_path / "truth.zarr", observed, *words) == 0
         assert open_volume(observed).grid == SectionGrid.kept_every(SCALE, offset)
         assert run("reconstruct", observed, made, "--method", "linear") == 0
-        assert run("evaluate", made, tmp_path / "truth.zarr", "--metrics", "psnr", "--json", report) == 0
+        assert run("evaluate", tmp_path / "truth.zarr", made, "--metrics", "psnr", "--json", report) == 0
         scores = json.loads(report.read_text())["scores"]
         found[offset] = next(row["value"] for row in scores if row["plane"] == "xy" and row["range"] == "all")
         result = open_volume(made)

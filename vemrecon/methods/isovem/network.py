@@ -174,7 +174,7 @@ class IsoVEMNet(nn.Module):
         Args:
             video: Shape (batch, frames, channels, rows, columns), grey levels in [0, 1], never normalised.
             scale: Any positive number; 1 fills blanked frames.
-            rows: Rows wanted, output row i then lying at `(i + 0.5) / scale - 0.5` input rows (grid `centred`). None
+            rows: Rows wanted, output row i then lying at `(i + 0.5) / scale - 0.5` input rows, as for slab means. None
                 for the published placement: `int(rows * scale)` rows, to which the frame is stretched. Both are the
                 same where `rows * scale` is whole.
 
