@@ -2,7 +2,7 @@
 
 The folder is $VEMRECON_GOLDEN, or golden/ of $VEMRECON_SHARED. Which cases, names, sizes and tolerances exist is read
 from the files while pytest collects, so that other files of the same keys give other tests. A test asks for what it
-starts from by `given` and `fact`, and for what it compares with by `expected`, `check` and `agree`; both are noted down,
+starts from by `given` and `fact`, and for what it compares with by `expected`, `check` and `agree`; both are noted,
 and whatever nothing asked for is listed at the end as not checked.
 """
 
@@ -98,9 +98,18 @@ class Golden:
         """A tensor to start from; the test is skipped where the file has none."""
         return self._tensor(name, self.used)
 
+    def numbers(self, pattern, *path):
+        """Numbers that a text of the JSON states; the test is skipped where it is put in other words."""
+        text = self.fact(*path)
+        if (found := re.search(pattern, text)) is None:
+            pytest.skip(f"{self.path.name}: not understood: {text}")
+        return [float(number) for number in found.groups()]
+
     def below(self, prefix):
-        """Tensors to start from whose names begin with a prefix, without it."""
+        """Tensors to start from whose names begin with a prefix, without it; the test is skipped where there is none."""
         found = {name: tensor for name, tensor in self.tensors.items() if name.startswith(prefix)}
+        if not found:
+            pytest.skip(f"{self.name}.safetensors has no '{prefix}*'")
         self.used |= found.keys()
         return {name.removeprefix(prefix): tensor for name, tensor in found.items()}
 

@@ -22,29 +22,21 @@ RENDERERS = {
 """Renderer, type, and cut where it is not the one that the file wants of this type."""
 
 
-def words(golden, text, pattern):
-    """Numbers that a text of the file states."""
-    found = re.search(pattern, golden.fact(*text))
-    if found is None:
-        pytest.skip(f"{golden.path.name}: not understood: {golden.fact(*text)}")
-    return [float(number) for number in found.groups()]
-
-
 def rule(golden, dtype):
     """Cut, tolerance of sections and tolerance of gradients for renderers of a type, as the file says."""
     number = r"([\d.]+e-?\d+)"
     if dtype == torch.float64:
-        cut, tolerance = words(golden, ("tolerance",), rf"float64 renderer with cut-off {number} should reach {number}")
+        cut, tolerance = golden.numbers(rf"float64 renderer with cut-off {number} should reach {number}", "tolerance")
         return cut, tolerance, tolerance
     pattern = rf"cut-off at {number} .*float32 .*reach {number} for image and acc and {number} for gradients"
-    return tuple(words(golden, ("tolerance",), pattern))
+    return tuple(golden.numbers(pattern, "tolerance"))
 
 
 def thresholds(golden, mode, cut):
     if not mode.endswith("_thresholded"):
         return {"cut": cut}
     pattern = r"a_i < 1/(\d+) .*transmittance to ([\d.e-]+\d)"
-    levels, stop = words(golden, ("conventions", mode), pattern)
+    levels, stop = golden.numbers(pattern, "conventions", mode)
     return {"cut": 1 / levels, "stop": stop}
 
 
