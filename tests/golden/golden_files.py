@@ -37,7 +37,7 @@ FAMILIES = {
 DESCRIPTION = re.compile(
     r"what|source|notes?|\w*_note|seeds?|set|schema|title|file|description|definition|software|versions|provenance|"
     r"conventions|crops|keys|names|recipes?|\w*_recipe|layout|axes|about|tensor_groups|tensors|state|state_shapes|"
-    r"discrimination|effect_of_mistakes\w*|value_ranges?|\w+_value_range|input_range|\w+_stats|network_term_std|kind|"
+    r"discrimination|effect_of_mistakes\w*|value_ranges?|\w+_value_range|input_range|\w+_stats|clipped_fraction|network_term_std|kind|"
     r"images_are|tolerances?|\w+_tolerance|unit_tolerances_absolute|\w*float32_(vs_|and_)?float64\w*|\w*float16\w*_max\w*|"
     r"max_float32_deviation|half_precision_\w+|recommended_\w+|computed|definition|rule|value_ranges|order|\w+_order|steps|software"
 )
@@ -89,10 +89,11 @@ class Golden:
         return self._fact(path, self.used)
 
     def listed(self, *path):
-        """The names in a list or table of parameters; none where the JSON has no such thing."""
-        if self._at(path) is not None:
+        """Names of the parts of a table, or a list of parameters; none where the JSON has no such thing."""
+        found = self._at(path) or []
+        if isinstance(found, list) and not any(isinstance(item, dict) for item in found):
             self._note(path, self.used)
-        return list(self._at(path) or [])
+        return list(found)
 
     def given(self, name):
         """A tensor to start from; the test is skipped where the file has none."""
@@ -106,7 +107,7 @@ class Golden:
         return [float(number) for number in found.groups()]
 
     def below(self, prefix):
-        """Tensors to start from whose names begin with a prefix, without it; the test is skipped where there is none."""
+        """Tensors to start from whose names begin with a prefix, without it; the test is skipped if there is none."""
         found = {name: tensor for name, tensor in self.tensors.items() if name.startswith(prefix)}
         if not found:
             pytest.skip(f"{self.name}.safetensors has no '{prefix}*'")
@@ -182,7 +183,8 @@ def unseen(facts, whole, parts, path=()):
     items = facts.items() if isinstance(facts, dict) else enumerate(facts)
     for key, value in items:
         here = (*path, key)
-        if here in whole or value is None or (isinstance(key, str) and DESCRIPTION.fullmatch(key)):
+        text = isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))
+        if here in whole or value is None or text or DESCRIPTION.fullmatch(str(key)):
             continue
         nested = isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict))
         if nested and (here in parts or not path):

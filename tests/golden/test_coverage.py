@@ -12,8 +12,9 @@ from golden_files import UNSET, golden_files
 FILES = pytest.mark.parametrize(
     "golden", golden_files() or [pytest.param(None, marks=pytest.mark.skip(reason=UNSET))], ids=str
 )
-# entries of the files that came with the project, by name
+# entries of the files that came with the project, by family and name
 NOT_CHECKED = {
+    "cyclegan_ir:train_step.1.loss_D_?R_*": "their sum is compared",
     "d2r_stage2:config.batch": "tiles are restored one by one",
     "flavr_backbone:full_size_parameter_counts.*": "our backbone is grey and has no bias in its encoder",
 }
@@ -44,4 +45,4 @@ def test_everything_in_the_file_is_compared_by_some_test(golden, whole_run):
 
 
 def known(golden, name):
-    return any(fnmatch.fnmatchcase(f"{golden.name}:{name}", pattern) for pattern in NOT_CHECKED)
+    return any(fnmatch.fnmatchcase(f"{golden.family}:{name}", pattern) for pattern in NOT_CHECKED)

@@ -2,7 +2,6 @@
 emdiffuse.json.
 """
 
-import re
 from functools import cache
 
 import numpy as np
