@@ -187,9 +187,10 @@ def unseen(facts, whole, parts, path=()):
         if here in whole or value is None or text or DESCRIPTION.fullmatch(str(key)):
             continue
         nested = isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict))
-        if nested and (here in parts or not path):
-            yield from unseen(value, whole, parts, here)
-        else:
+        inside = list(unseen(value, whole, parts, here)) if nested else [here]
+        if inside and (here in parts or not path):
+            yield from inside
+        elif inside:
             yield here
 
 
