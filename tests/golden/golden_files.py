@@ -37,7 +37,7 @@ FAMILIES = {
 DESCRIPTION = re.compile(
     r"what|source|notes?|\w*_note|seeds?|set|schema|title|file|description|definition|software|versions|provenance|"
     r"conventions|crops|keys|names|recipes?|\w*_recipe|layout|axes|about|tensor_groups|tensors|state|state_shapes|"
-    r"discrimination|effect_of_mistakes\w*|value_ranges?|\w+_value_range|input_range|\w+_stats|clipped_fraction|network_term_std|kind|"
+    r"discrimination|effect_of_mistakes\w*|value_ranges?|\w+_value_range|input_range|\w+_stats|clipped_fraction|crop_zyx|scored_z|network_term_std|kind|"
     r"images_are|tolerances?|\w+_tolerance|unit_tolerances_absolute|\w*float32_(vs_|and_)?float64\w*|\w*float16\w*_max\w*|"
     r"max_float32_deviation|half_precision_\w+|recommended_\w+|computed|definition|rule|value_ranges|order|\w+_order|steps|software"
 )
@@ -221,14 +221,14 @@ def each(family, having=None):
     return pytest.mark.parametrize("golden", found or [none_of(family, having)])
 
 
-def cases(family, expand, slow=lambda case: False):
+def cases(family, expand, slow=lambda golden, case: False):
     """Parametrises a test by `golden` and `case`: whatever `expand(golden)` finds, a list, or cases by their ids."""
     found = []
     for golden in of_family(family):
         inside = expand(golden)
         inside = inside if isinstance(inside, dict) else {title(case): case for case in inside}
         for name, case in inside.items():
-            marks = [pytest.mark.slow] if slow(case) else []
+            marks = [pytest.mark.slow] if slow(golden, case) else []
             found.append(pytest.param(golden, case, id=f"{golden.name}-{name}", marks=marks))
     return pytest.mark.parametrize(("golden", "case"), found or [none_of(family, "such case", None)])
 

@@ -188,9 +188,7 @@ def volumes(golden, case):
     shape, plane = golden.fact(*case, "shape"), golden.fact(*case, "id").rpartition("_")[2]
     if plane not in PLANES:
         pytest.skip(f"plane not known: {plane}")
-    made = (
-        cells(int(first) + k // int(every), *shape[1:]) * (1 - factor * (k % int(period))) for k in range(shape[0])
-    )
+    made = (cells(int(first) + k // int(every), *shape[1:]) * (1 - factor * (k % int(period))) for k in range(shape[0]))
     truth = np.stack([levels(section) for section in made])
     return plane, truth, np.stack([levels(box3(section / 255)) for section in truth])
 
