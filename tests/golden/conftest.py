@@ -6,7 +6,7 @@ import pytest
 from golden_files import golden_files
 
 HERE = Path(__file__).parent
-WHOLE = pytest.StashKey[bool]()  # whether every golden test of these files runs, slow ones apart
+COLLECTED = pytest.StashKey[set]()  # modules of which every test runs, slow ones apart
 
 
 def golden_of(item):
@@ -27,14 +27,21 @@ def pytest_runtest_call(item):
 
 
 def pytest_configure(config):
-    config.stash[WHOLE] = True
+    config.stash[COLLECTED] = {path.name for path in HERE.glob("test_*.py")}
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
     """The count of what was checked comes last."""
-    config.stash[WHOLE] &= {path.name for path in HERE.glob("test_*.py")} <= {item.path.name for item in items}
+    config.stash[COLLECTED] &= {item.path.name for item in items if item.path.parent == HERE}
     items.sort(key=lambda item: item.path.name == "test_coverage.py")
+
+
+def whole(config, golden):
+    """Whether all tests of a file's family run: of test_NAME.py, where one name begins with the other."""
+    names = [(path.name, path.stem.removeprefix("test_")) for path in HERE.glob("test_*.py")]
+    own = {module for module, name in names if name.startswith(golden.family) or golden.family.startswith(name)}
+    return own <= config.stash[COLLECTED]
 
 
 def pytest_deselected(items):
@@ -44,19 +51,19 @@ def pytest_deselected(items):
         if golden and item.get_closest_marker("slow"):
             golden.put_off.add(item.callspec.params["case"])
         elif item.path.parent == HERE and not item.get_closest_marker("gpu"):
-            item.config.stash[WHOLE] = False
+            item.config.stash[COLLECTED].discard(item.path.name)
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    if config.stash[WHOLE]:
-        for golden in golden_files():
-            left = golden.not_checked() if golden.family else ["the whole file, which no test knows"]
-            if left:
-                terminalreporter.write_line(f"not checked in {golden.path.name}: {', '.join(left)}")
+    for golden in golden_files():
+        if golden.family is None:
+            terminalreporter.write_line(f"not checked: {golden.path.name}, which no test knows")
+        elif whole(config, golden) and (left := golden.not_checked()):
+            terminalreporter.write_line(f"not checked in {golden.path.name}: {', '.join(left)}")
 
 
 @pytest.fixture
-def whole_run(request):
-    """Skips where only some of the golden tests run."""
-    if not request.config.stash[WHOLE]:
-        pytest.skip("only some of the golden tests run")
+def whole_family(request, golden):
+    """Skips where only some of the tests of a file run."""
+    if golden.family and not whole(request.config, golden):
+        pytest.skip(f"only some of the tests of {golden.path.name} run")

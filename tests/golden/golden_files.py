@@ -130,7 +130,7 @@ class Golden:
             self.missing.append(name)
             return
         if atol is None:
-            rule = self.facts["recommended_tolerance"]
+            rule = self.fact("recommended_tolerance")
             rtol, atol = rule["rtol"], rule["atol_per_tensor"].get(name, rule["atol_default"])
         wanted, ours = self.expected(name).double(), torch.as_tensor(ours).detach().cpu().double()
         torch.testing.assert_close(ours, wanted, rtol=rtol, atol=atol, msg=lambda text: f"{self.name}: {name}: {text}")

@@ -34,7 +34,7 @@ def test_the_json_tells_what_is_in_the_tensor_file(golden):
 
 
 @FILES
-def test_everything_in_the_file_is_compared_by_some_test(golden, whole_run):
+def test_everything_in_the_file_is_compared_by_some_test(golden, whole_family):
     if golden.family is None:
         pytest.skip(f"not checked: {golden.path.name}, which no test knows")
     golden.comparisons += 1  # what is counted here are the comparisons of the others

@@ -174,9 +174,13 @@ def test_single_steps_follow_each_other(golden, case):
     """High ones from the start, low ones from the state of a training step; both of the default sampler."""
     made, net, mu = schedule(golden), network(golden), golden.given("input.mu")
     infix = "lo_" if case == "lo" else ""
-    levels = sorted((int(found[1]) for found in golden.matching(rf"output\.sde_step_{infix}t(\d+)")), reverse=True)
+    noises = golden.matching(rf"input\.step_noise_{case}_\d+")
+    known = [int(found[1]) for found in golden.matching(rf"output\.sde_step_{infix}t(\d+)")]
+    first = made.levels if case == "hi" else max(known, default=0)
+    if case != "hi" and first - min(known, default=0) + 1 != len(noises):
+        pytest.skip(f"{golden.path.name} does not tell where the steps of '{case}' begin")
     state = golden.given("output.forward_state") if case == "lo" else terminal(golden, made)
-    for i, level in enumerate(levels):
+    for i, level in enumerate(range(first, first - len(noises), -1)):
         noise = golden.given(f"input.step_noise_{case}_{i}")
         state = step_back(made, net, state, mu, level, level - 1, "sde", lambda step, noise=noise: noise)
         check(golden, f"output.sde_step_{infix}t{level}", state)

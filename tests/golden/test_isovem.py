@@ -36,7 +36,7 @@ PLANES = ((0, 1, 2), (1, 0, 2), (2, 0, 1))  # slices along z, y, x first
 
 
 def state_of(golden):
-    return golden.below(golden.facts["tensor_names"]["state"].split("<")[0])
+    return golden.below(golden.fact("tensor_names", "state").split("<")[0])
 
 
 @cache
