@@ -22,15 +22,18 @@ TABLES = {
     "vemamba": {"selective_scan.cases": r"scan\.{}\..*", "inference.tile_centres": None, "lr_multiplier.samples": None},
 }
 # what can be called otherwise, as a pattern over tensor names and texts: not what a name tells about its values
+LOSSES = "(default|alpha2|log|avg|batchmat|patch|weight100)"
+SAMPLES = r"(a_)?r[456]_?[a-z_]*"
+CASES = "(a_blank|a|b|c)"
 NAMES = {
     "cyclegan_ir": r"(?<![\w.])(slice|tiny|vol|train)(?=\.|_cycle_l1|_psnr_float)",
-    "d2r_losses": r"(?<=ffl_)(default|alpha2|log|avg|batchmat|patch|weight100)|^(default|alpha2|log|avg|batchmat|patch|weight100)$",
-    "emdiffuse": r"(?<![\w.])(test1000|test200|r[456]_\w+|a_r[56]\w*)$|(?<=schedule\.)test\d+|(?<=output\.data\.)\w*r[456]\w*",
+    "d2r_losses": rf"(?<=ffl_){LOSSES}|^{LOSSES}$",
+    "emdiffuse": rf"^(test\d+|{SAMPLES})$|(?<=schedule\.)test\d+|(?<=output\.data\.){SAMPLES}",
     "fsim": r"^(waves|cells|noise)\d+_\w+$",
     "gauss2d": r"^(single|small|border|aniso|tiny_eps|opaque|signed|rgb|order|crowd|up1p5|up2_eps)(?=/|$)",
-    "isovem": r"(?<=[xy]_)(a_blank|[abc])(?=$|,)|(?<=inter\.)(a_blank|[abc])(?=\.)|^(a_blank|[abc])$",
+    "isovem": rf"(?<=[xy]_){CASES}(?=$|,)|(?<=inter\.){CASES}(?=\.)|^{CASES}$",
     "metrics": r"^[SMCPLBK]\d$|L2(?= true)|^F_\w+",
-    "vemamba": r"^(model_paper|model_released|moco|selective_scan|scan_orders|degradation|inference|lr_multiplier)$|^(moco|scan|infer)(?=\.)",
+    "vemamba": r"^(model_paper|model_released|moco|selective_scan|scan_orders|inference)$|^(moco|scan|infer)(?=\.)",
 }
 INPUT = (
     r"(.*\.)?(input|state|units?)\..*|.*/(means|scales|rotations|opacities|colors|background|weight_\w+)|.*_(u8|norm)"

@@ -35,10 +35,10 @@ def checked(folder, files, modules, **change):
 
 
 def test_other_cases_are_checked_and_what_is_unknown_is_listed(tmp_path):
-    quick = [golden for golden in golden_files() if golden.family in ("d2r_losses", "srunet", "gauss2d")]
+    quick = [golden for golden in golden_files() if golden.family in ("srunet", "gauss2d")]
     if not quick:
         pytest.skip(UNSET)
-    modules = ("test_d2r.py", "test_srunet.py", "test_gauss2d.py", "test_coverage.py")
+    modules = ("test_srunet.py", "test_gauss2d.py", "test_coverage.py")
 
     output = checked(tmp_path, quick, modules, keep=lambda number: number % 2 == 0, rename=True, more=True)
 
