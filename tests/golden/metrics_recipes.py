@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import operator
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,8 +12,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 Grey = NDArray[np.uint8]
+
+
+class RecipeError(ValueError):
+    """A recipe in words that are not known here."""
 
 
 def rounded(values: NDArray[Any]) -> Grey:
@@ -80,14 +86,76 @@ FUNCTIONS: dict[str, Callable[..., Grey]] = {
 def run_recipe(text: str, names: Mapping[str, Grey]) -> Grey:
     """Evaluate one call such as `avg_linear(reference, 4, axis=1)`; nothing but known functions and literals."""
     call = ast.parse(text, mode="eval").body
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-        raise ValueError(f"not a recipe: {text}")
+    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in FUNCTIONS):
+        raise RecipeError(text)
 
     def value(node: ast.expr) -> Any:
         return names[node.id] if isinstance(node, ast.Name) else ast.literal_eval(node)
 
     options = {word.arg: value(word.value) for word in call.keywords if word.arg}
     return FUNCTIONS[call.func.id](*map(value, call.args), **options)
+
+
+OPERATORS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.BitAnd: operator.and_,
+    ast.BitOr: operator.or_,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+}
+
+
+def run_statements(text: str, names: dict[str, Any]) -> dict[str, Any]:
+    """Names after statements such as `test=true.copy(); test[(true%2==0)&(x>=50)]+=1000`: sums of arrays and masks."""
+
+    def value(node: ast.expr) -> Any:
+        match node:
+            case ast.Constant(value=number) if isinstance(number, int):
+                return number
+            case ast.Name(id=name) if name in names:
+                return names[name]
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in OPERATORS:
+                return OPERATORS[type(op)](value(left), value(right))
+            case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in OPERATORS:
+                return OPERATORS[type(op)](value(left), value(right))
+            case ast.Call(func=ast.Attribute(value=inner, attr="copy"), args=[], keywords=[]):
+                return value(inner).copy()
+        raise RecipeError(ast.unparse(node))
+
+    for statement in ast.parse(text.replace("; ", "\n")).body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=new):
+                names[name] = value(new)
+            case ast.Assign(targets=[ast.Subscript(value=whole, slice=mask)], value=new):
+                value(whole)[value(mask)] = value(new)
+            case ast.AugAssign(target=ast.Subscript(value=whole, slice=mask), op=ast.Add(), value=new):
+                value(whole)[value(mask)] += value(new)
+            case _:
+                raise RecipeError(ast.unparse(statement))
+    return names
+
+
+def make_module(text: str) -> nn.Module:
+    """A module of torch from what it prints: one layer, or a `Sequential( (0): ... )` of layers."""
+    text = " ".join(text.split())
+    if inside := re.fullmatch(r"Sequential\((.*)\)", text):
+        layers = re.split(r"\s*\(\d+\): ", inside[1])[1:]
+        return nn.Sequential(*map(make_module, layers))
+    call = ast.parse(text, mode="eval").body
+    kind = getattr(nn, call.func.id, None) if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) else None
+    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+        raise RecipeError(text)
+    options = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg}
+    module: nn.Module = kind(*map(ast.literal_eval, call.args), **options)
+    return module
 
 
 def read_crop(path: Path, dataset: str, crop: Any) -> Grey:
@@ -105,9 +173,9 @@ def read_crop(path: Path, dataset: str, crop: Any) -> Grey:
 
 def crop_in_text(text: str) -> tuple[str, Any]:
     """File and crop out of `...=data/some/file.tif crop [(0, 4), ...]; ...`."""
-    found = re.search(r"=(\S+) crop (\[[^\]]*\])", text)
+    found = re.search(r"(data/[^\s,]+),? crop (\[[^\]]*\])", text)
     if found is None:
-        raise ValueError(f"no file and crop in: {text}")
+        raise RecipeError(f"no file and crop in: {text}")
     return found[1], ast.literal_eval(found[2])
 
 

@@ -1,13 +1,11 @@
 """D2R's losses and pseudo truth against tensors made with official code. Tolerances come from the files."""
 
 import itertools
-from functools import cache
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest_golden import golden_cases, load_golden
+from golden_files import cases, each
 
 from vemrecon.methods.d2r.losses import edge_repeated, section_loss
 from vemrecon.methods.d2r.pseudo_truth import Tiling, joined_passes, restore_passes
@@ -18,75 +16,54 @@ from vemrecon.nets.focal_frequency import focal_frequency_loss, focal_weights, s
 from vemrecon.nets.losses import structural_similarity
 from vemrecon.volume import SectionGrid
 
-LOSSES, STAGE2 = golden_cases("d2r_losses"), golden_cases("d2r_stage2")
+LOSSES, STAGE2 = each("d2r_losses"), each("d2r_stage2")
+VARIANTS = cases("d2r_losses", lambda golden: golden.listed("config", "ffl_variants"))
 OPTIONS = {"ave_spectrum": "average", "log_matrix": "log", "batch_matrix": "over_batch", "patch_factor": "patches"}
 
 
-@cache
-def loaded(file):
-    facts, arrays = load_golden(file)
-    return facts, {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
-
-
-def check(file, name, ours):
-    facts, tensors = loaded(file)
-    rule = facts["recommended_tolerance"]
-    atol = rule["atol_per_tensor"].get(name, rule["atol_default"])
-    torch.testing.assert_close(
-        ours.float(), tensors[name].float(), rtol=rule["rtol"], atol=atol, msg=lambda text: f"{name}: {text}"
-    )
-
-
-def variants():
-    """(file, variant) of every focal frequency loss."""
-    found = []
-    for case in LOSSES:
-        file = case.values[0]
-        if file is None:
-            found.append(pytest.param(None, None, marks=case.marks, id=case.id))
-        else:
-            names = loaded(file)[0]["config"]["ffl_variants"]
-            found += [pytest.param(file, name, id=name) for name in names]
-    return found
-
-
-@pytest.mark.parametrize(("file", "variant"), variants())
-def test_focal_frequency_loss_and_its_gradient(file, variant):
-    facts, tensors = loaded(file)
-    options = dict(facts["config"]["ffl_variants"][variant])
+@VARIANTS
+def test_focal_frequency_loss_and_its_gradient(golden, case):
+    options = dict(golden.fact("config", "ffl_variants", case))
     weight = options.pop("loss_weight", 1.0)
-    prediction = tensors["input.pred"].clone().requires_grad_()
+    prediction = golden.given("input.pred").clone().requires_grad_()
     options = {OPTIONS.get(key, key): value for key, value in options.items()}
-    loss = weight * focal_frequency_loss(prediction, tensors["input.target"], **options)
+    loss = weight * focal_frequency_loss(prediction, golden.given("input.target"), **options)
     loss.backward()
-    check(file, f"output.ffl_{variant}", loss.detach().reshape(1))
-    check(file, f"output.ffl_{variant}_grad_pred", prediction.grad)
+    golden.check(f"output.ffl_{case}", loss.reshape(1))
+    golden.check(f"output.ffl_{case}_grad_pred", prediction.grad)
 
 
-@pytest.mark.parametrize("file", LOSSES)
-def test_spectral_distance_weights_and_the_other_losses(file):
-    _, tensors = loaded(file)
-    prediction, target = tensors["input.pred"], tensors["input.target"]
+@LOSSES
+def test_spectral_distance_weights_and_the_other_losses(golden):
+    prediction, target = golden.given("input.pred"), golden.given("input.target")
     distance = spectral_distance(prediction, target)
-    check(file, "inter.freq_sqdist", distance[0])
-    check(file, "inter.freq_weight", focal_weights(distance)[0])
-    first = [edge_repeated(images[:, :1]) for images in (prediction, target)]  # the file's SSIM is that of channel 0
-    check(file, "output.ssim_replicate", structural_similarity(*first).reshape(1))
-    check(file, "output.l1", F.l1_loss(prediction, target).reshape(1))
-    check(file, "output.gini", gini_coefficient(tensors["input.distances"]).reshape(1))
-    check(file, "output.mean_distance", tensors["input.distances"].mean().reshape(1))
-    total = section_loss(prediction[:, :1], target[:, :1])
-    ffl = focal_frequency_loss(prediction[:, :1], target[:, :1])
-    wanted = F.l1_loss(prediction[:, :1], target[:, :1]) + 1 - tensors["output.ssim_replicate"][0] + 100 * ffl
-    assert total.item() == pytest.approx(wanted.item(), abs=1e-5)
+    golden.check("inter.freq_sqdist", distance[0])
+    golden.check("inter.freq_weight", focal_weights(distance)[0])
+    golden.check("output.l1", F.l1_loss(prediction, target).reshape(1))
 
 
-@pytest.mark.parametrize("file", LOSSES)
-def test_scores_on_grey_levels(file):
-    _, tensors = loaded(file)
-    a, b = (tensors[f"input.u8_{which}"].double()[:, 0] for which in ("pred", "target"))
-    check(file, "output.u8_psnr", decibels((a - b).square().mean(dim=(1, 2))))
-    check(file, "output.u8_ssim_valid", structural_similarity(a / 255, b / 255, reduce=False))
+@LOSSES
+def test_the_loss_of_a_section_is_the_sum_of_its_three_parts(golden):
+    first, second = (golden.given(f"input.{name}")[:, :1] for name in ("pred", "target"))  # the SSIM is of channel 0
+    similarity = structural_similarity(edge_repeated(first), edge_repeated(second)).reshape(1)
+    golden.check("output.ssim_replicate", similarity)
+    wanted = F.l1_loss(first, second) + 1 - golden.expected("output.ssim_replicate")[0]
+    wanted += 100 * focal_frequency_loss(first, second)
+    assert section_loss(first, second).item() == pytest.approx(wanted.item(), abs=1e-5)
+
+
+@LOSSES
+def test_inequality_of_distances(golden):
+    distances = golden.given("input.distances")
+    golden.check("output.gini", gini_coefficient(distances).reshape(1))
+    golden.check("output.mean_distance", distances.mean().reshape(1))
+
+
+@LOSSES
+def test_scores_on_grey_levels(golden):
+    a, b = (golden.given(f"input.u8_{which}").double()[:, 0] for which in ("pred", "target"))
+    golden.check("output.u8_psnr", decibels((a - b).square().mean(dim=(1, 2))))
+    golden.check("output.u8_ssim_valid", structural_similarity(a / 255, b / 255, reduce=False))
 
 
 class StandIn(IRSDE):
@@ -114,35 +91,45 @@ class StandIn(IRSDE):
         return planes * (0.6 + 0.3 * row) + 0.1 * column * planes**2
 
 
-def stage2(file):
-    facts, tensors = loaded(file)
-    config = facts["config"]
-    z, y, x = config["tile_zyx"]
-    volume = tensors["input.volume"].float() / 255
-    return config, tensors, volume, volume[:z, :y, :x]
-
-
-@pytest.mark.parametrize("file", STAGE2)
-def test_both_lateral_passes_have_z_in_their_rows(file):
-    config, _, _, tile = stage2(file)
-    method = StandIn(config["factor"])
+@STAGE2
+def test_both_lateral_passes_have_z_in_their_rows(golden):
+    z, y, x = golden.fact("config", "tile_zyx")
+    tile = golden.given("input.volume")[:z, :y, :x].float() / 255
+    method = StandIn(golden.fact("config", "factor"))
     enlarged = method.interpolated(tile.movedim(1, 0)[:, None])[:, 0].movedim(0, 1)
-    check(file, "output.tile0_bicubic_xz", enlarged)
+    golden.check("output.tile0_bicubic_xz", enlarged)
     xz, yz = (method.along(direction, tile) for direction in ("xz", "yz"))
-    check(file, "output.tile0_xz_pred", xz)
-    check(file, "output.tile0_yz_pred", yz)
-    check(file, "output.tile0_mean", 0.5 * (xz + yz))
+    golden.check("output.tile0_xz_pred", xz)
+    golden.check("output.tile0_yz_pred", yz)
+    golden.check("output.tile0_mean", 0.5 * (xz + yz))
 
 
-@pytest.mark.parametrize("file", STAGE2)
-def test_pseudo_truth_is_tiled_and_stitched_as_released(file, tmp_path):
-    config, tensors, volume, _ = stage2(file)
-    shape, tile, overlap = (tuple(config[key]) for key in ("volume_shape_zyx", "tile_zyx", "overlap_zyx"))
-    tiling = Tiling(shape, config["factor"], tile, overlap)
-    assert [len(found) for found in tiling.centres] == tensors["output.counts"].tolist()
-    assert torch.equal(torch.tensor(list(itertools.product(*tiling.centres))).T, tensors["output.coords"])
-    restore_passes(volume, StandIn(config["factor"]).along, tiling, tmp_path)
-    for blended in (tiling.whole(list(tensors["input.tiles"])), joined_passes(tiling, tmp_path)):
-        check(file, "output.blended_float64", blended)
-        check(file, "output.blended_float16", blended)
-        check(file, "output.volume_uint8", (255 * blended.clamp(0, 1)).floor())
+def tiling_of(golden):
+    volume, tile, overlap = (tuple(golden.fact("config", f"{key}_zyx")) for key in ("volume_shape", "tile", "overlap"))
+    return Tiling(volume, golden.fact("config", "factor"), tile, overlap)
+
+
+@STAGE2
+def test_tiles_lie_where_the_release_puts_them(golden):
+    centres = tiling_of(golden).centres
+    golden.check("output.counts", torch.tensor([len(found) for found in centres]))
+    golden.check("output.coords", torch.tensor(list(itertools.product(*centres))).T)
+
+
+def check_blended(golden, blended):
+    golden.check("output.blended_float64", blended)
+    golden.check("output.blended_float16", blended)
+    golden.check("output.volume_uint8", (255 * blended.clamp(0, 1)).floor())
+
+
+@STAGE2
+def test_pseudo_truth_is_stitched_as_released(golden):
+    check_blended(golden, tiling_of(golden).whole(list(golden.given("input.tiles"))))
+
+
+@STAGE2
+def test_pseudo_truth_is_made_tile_by_tile_as_released(golden, tmp_path):
+    tiling = tiling_of(golden)
+    volume = golden.given("input.volume").float() / 255
+    restore_passes(volume, StandIn(golden.fact("config", "factor")).along, tiling, tmp_path)
+    check_blended(golden, joined_passes(tiling, tmp_path))

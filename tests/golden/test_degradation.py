@@ -4,135 +4,206 @@ import re
 
 import numpy as np
 import pytest
-from conftest_golden import golden_cases, load_golden
+from golden_files import cases
+from released_degradation import anisotropic_kernel, bicubic_resize, bicubic_weights, released_pipeline
 
 from vemrecon.degrade import box_weights, degrade, make_degradation
 from vemrecon.degrade.realistic import signal_dependent
-from vemrecon.degrade.released import (
-    anisotropic_kernel,
-    bicubic_resize,
-    bicubic_weights,
-    blur,
-    isotropic_kernel,
-    released_pipeline,
-)
+from vemrecon.degrade.released import blur, isotropic_kernel
 from vemrecon.methods.interpolation import interpolation_matrix
 from vemrecon.volume import SectionGrid, Volume
 
+P = r"([\d.p-]+)"  # the golden files write 2.5 as 2p5
+
 
 def number(text):
-    """The golden files write 2.5 as 2p5."""
     return float(text.replace("p", "."))
 
 
-def degraded(tensors, kind, axis, scale, **arguments):
-    volume = Volume(tensors["input.volume"], None, "golden")
-    observed = degrade(volume, make_degradation(kind, scale, arguments), axis="zyx".index(axis))
+def given(golden, name):
+    return golden.given(f"input.{name}").numpy()
+
+
+def degraded(golden, kind, axis, scale, **arguments):
+    volume = Volume(given(golden, "volume"), None, "golden")
+    observed = degrade(volume, make_degradation(kind, number(scale), arguments), axis="zyx".index(axis))
     return observed.read(observed.whole)
 
 
-def ramp(tensors, facts, kind, scale, convention):
+def averaged(golden, name, axis, _box, scale):
+    return degraded(golden, "average", axis, scale)
+
+
+def weights_of_boxes(golden, name, scale):
+    rows, columns = golden.tensors[name].shape
+    return box_weights(number(scale), 0, rows, 0, columns)
+
+
+def subsampled(golden, name, axis, scale, offset):
+    return degraded(golden, "subsample", axis, scale, offset=int(offset))
+
+
+def positions(golden, name, kind, scale):
+    return make_degradation(kind, number(scale)).positions(len(golden.tensors[name]))
+
+
+def ramp(golden, name, kind, scale, convention):
     """Degrade the ramp and interpolate it back linearly, on the grid that the convention names."""
-    volume = Volume(tensors["input.ramp"] / 255, None, "ramp")
-    observed = degrade(volume, make_degradation(kind, scale))
+    volume = Volume(given(golden, "ramp") / 255, None, "ramp")
+    observed = degrade(volume, make_degradation(kind, number(scale)))
     grid = "aligned" if convention == "endpoint" else "centred"
     sections = observed.read(observed.whole) * 255
     full = np.tensordot(
-        interpolation_matrix("linear", len(sections), SectionGrid.of_kind(grid, scale)), sections, axes=1
+        interpolation_matrix("linear", len(sections), SectionGrid.of_kind(grid, number(scale))), sections, axes=1
     )
-    return full[: (len(sections) - 1) * int(scale) + 1] if convention == "endpoint" else full
+    return full[: (len(sections) - 1) * int(number(scale)) + 1] if convention == "endpoint" else full
 
 
-def kernel_of(text):
-    """Kernel named `iso.k21_s1p0`, `aniso.k21_l1p0_3p0_t30`."""
-    if m := re.match(r"iso\.k(\d+)_s([\dp]+)", text):
-        return isotropic_kernel(int(m[1]), number(m[2]))
-    m = re.match(r"aniso\.k(\d+)_l([\dp]+)_([\dp]+)_t([\dp]+)", text)
-    return anisotropic_kernel(int(m[1]), number(m[2]), number(m[3]), number(m[4]))
+def round_kernel(golden, name, size, sigma):
+    return isotropic_kernel(int(size), number(sigma))
 
 
-def computed(name, tensors, facts):
-    """Our value for a golden tensor, from its name alone; and the key of its tolerance."""
-    part = name.removeprefix("output.")
-    image = tensors.get("input.image")
-    size = 21  # the operator's kernel size, where a name states only the standard deviation
-    if m := re.fullmatch(r"average\.(\w)\.(?:box_)?r([\dp]+)", part):
-        return degraded(tensors, "average", m[1], number(m[2])), "box" if "box" in part else "average"
-    if m := re.fullmatch(r"average\.\w\.box_r([\dp]+)\.weights", part):
-        rows, columns = tensors[name].shape
-        return box_weights(number(m[1]), 0, rows, 0, columns), "box"
-    if m := re.fullmatch(r"subsample\.(\w)\.r([\dp]+)_o(\d+)", part):
-        return degraded(tensors, "subsample", m[1], number(m[2]), offset=int(m[3])), "subsample"
-    if m := re.fullmatch(r"grid\.(\w+)\.r([\dp]+)", part):
-        return make_degradation(m[1], number(m[2])).positions(len(tensors[name])), "grid"
-    if m := re.fullmatch(r"ramp\.(\w+)\.r([\dp]+)\.(\w+)", part):
-        return ramp(tensors, facts, m[1], number(m[2]), m[3]), "ramp"
-    if part.startswith("kernel."):
-        return kernel_of(part.removeprefix("kernel.")), "kernel"
-    if m := re.fullmatch(r"blur\.s([\dp]+)", part):
-        return blur(image, isotropic_kernel(size, number(m[1]))), "blur"
-    if m := re.fullmatch(r"blur\.aniso_([\dp]+)_([\dp]+)_([\dp]+)", part):
-        return blur(image, anisotropic_kernel(size, *map(number, m.groups()))), "blur"
-    if m := re.fullmatch(r"bicubic\.(r|up)(\d+)", part):
-        factor = 1 / int(m[2]) if m[1] == "r" else float(m[2])
-        rows, columns = (round(n / factor) for n in tensors[name].shape)
-        return bicubic_resize(image[:rows, :columns], factor), "bicubic"
-    if m := re.fullmatch(r"bicubic\.r(\d+)\.row_weights", part):
-        return bicubic_weights(len(image), 1 / int(m[1])), "bicubic"
-    if part == "pipeline.released_call":
-        return released_pipeline(image, None), "pipeline"
-    if m := re.fullmatch(r"pipeline\.(bicubic|sfold|scale)(\d+)_s([\dp]+)(?:_noise(\d+))?", part):
-        noise = tensors["input.noise"] * float(m[4]) if m[4] else None
-        mode = {"sfold": "s-fold"}.get(m[1], "bicubic")
-        return released_pipeline(image, isotropic_kernel(size, number(m[3])), int(m[2]), mode, noise), "pipeline"
-    if m := re.fullmatch(r"signal_dependent\.a([\dp]+)_s([\dp]+)", part):
-        draw = tensors["input.noise_volume"]
-        return signal_dependent(tensors["input.volume"], draw, number(m[1]), number(m[2])), "average"
-    return None, ""
+def long_kernel(golden, name, size, *shape):
+    return anisotropic_kernel(int(size), *map(number, shape))
 
 
-def dense_rows(tensors, name):
+def kernel_size(golden):
+    """Of blurs whose names state only the standard deviation: that of the odd kernels of the file."""
+    found = [int(match[1]) for match in golden.matching(r"output\.kernel\..*k(\d+)_.*")]
+    found += [int(size) for key in golden.listed("noise_variance_gain") for size in re.findall(r"blur_iso_k(\d+)", key)]
+    return next((size for size in found if size % 2), 21)
+
+
+def blurred(golden, name, sigma):
+    return blur(given(golden, "image"), isotropic_kernel(kernel_size(golden), number(sigma)))
+
+
+def blurred_along(golden, name, *shape):
+    return blur(given(golden, "image"), anisotropic_kernel(kernel_size(golden), *map(number, shape)))
+
+
+def shrunk(golden, name, scale):
+    return bicubic_resize(given(golden, "image"), 1 / number(scale))
+
+
+def enlarged(golden, name, scale):
+    """Of the first rows and columns of the image."""
+    rows, columns = (round(n / number(scale)) for n in golden.tensors[name].shape)
+    return bicubic_resize(given(golden, "image")[:rows, :columns], number(scale))
+
+
+def row_weights(golden, name, scale):
+    return bicubic_weights(len(given(golden, "image")), 1 / number(scale))
+
+
+def switched_off(golden, name):
+    return released_pipeline(given(golden, "image"), None)
+
+
+def pipeline(golden, name, mode, scale, sigma, noise):
+    noise = given(golden, "noise") * number(noise) if noise else None
+    kernel = isotropic_kernel(kernel_size(golden), number(sigma))
+    mode = "s-fold" if mode == "sfold" else "bicubic"
+    return released_pipeline(given(golden, "image"), kernel, int(scale), mode, noise)
+
+
+def noisy(golden, name, alpha, sigma):
+    return signal_dependent(given(golden, "volume"), given(golden, "noise_volume"), number(alpha), number(sigma))
+
+
+# what a tensor is called, which tolerance holds for it, and how we make it
+RULES = [
+    (r"average\.(\w)\.()r" + P, "average", averaged),
+    (r"average\.(\w)\.(box_)r" + P, "box", averaged),
+    (rf"average\.\w\.box_r{P}\.weights", "box", weights_of_boxes),
+    (rf"subsample\.(\w)\.r{P}_o(\d+)", "subsample", subsampled),
+    (r"grid\.(\w+)\.r" + P, "grid", positions),
+    (rf"ramp\.(\w+)\.r{P}\.(endpoint|half_pixel|half_pixel_wrong)", "ramp", ramp),
+    (rf"kernel\.iso\.k(\d+)_s{P}(?:_even)?", "kernel", round_kernel),
+    (rf"kernel\.aniso\.k(\d+)_l{P}_{P}_t{P}(?:_even)?", "kernel", long_kernel),
+    (rf"blur\.s{P}", "blur", blurred),
+    (rf"blur\.aniso_{P}_{P}_{P}", "blur", blurred_along),
+    (r"bicubic\.r(\d+)", "bicubic", shrunk),
+    (r"bicubic\.up(\d+)", "bicubic", enlarged),
+    (r"bicubic\.r(\d+)\.row_weights", "bicubic", row_weights),
+    (r"pipeline\.released_call", "pipeline", switched_off),
+    (rf"pipeline\.(bicubic|sfold|scale)(\d+)_s{P}(?:_noise{P})?", "pipeline", pipeline),
+    (rf"signal_dependent\.a{P}_s{P}", "average", noisy),
+]
+
+
+def known(golden):
+    """Case by name: pattern and rule of every tensor that one fits."""
+    return {
+        found[0].removeprefix("output."): (found, tolerance, make)
+        for pattern, tolerance, make in RULES
+        for found in golden.matching(rf"output\.{pattern}")
+    }
+
+
+def dense_rows(golden, name):
     """Weights and 1-based indices per output row as a dense matrix."""
-    weights = tensors[name]
-    indices = tensors[name.replace("row_weights", "row_indices_1based")].astype(int) - 1
-    dense = np.zeros((len(weights), len(tensors["input.image"])))
+    weights = golden.expected(name).numpy()
+    indices = golden.expected(name.replace("row_weights", "row_indices_1based")).numpy().astype(int) - 1
+    dense = np.zeros((len(weights), len(given(golden, "image"))))
     np.add.at(dense, (np.arange(len(weights))[:, None], np.clip(indices, 0, dense.shape[1] - 1)), weights)
     return dense
 
 
-@pytest.mark.parametrize("file", golden_cases("degradation"))
-def test_every_array_of_the_degradation_file_is_reproduced(file):
-    facts, tensors = load_golden(file)
-    checked = 0
-    for name in (n for n in tensors if n.startswith("output.") and not n.endswith("indices_1based")):
-        ours, tolerance = computed(name, tensors, facts)
-        assert ours is not None, f"no rule for {name}"
-        wanted = dense_rows(tensors, name) if name.endswith("row_weights") else tensors[name].astype(np.float64)
-        error = np.abs(ours - wanted)
-        assert ours.shape == wanted.shape, name
-        if tolerance == "pipeline":  # rounded to integers: ties may differ
-            assert error.max() <= facts["tolerance"][tolerance], name
-            assert (error > 0).mean() < 0.001 or (error > 0).sum() <= 1, name
-        else:
-            slack = 1e-7 * max(1.0, np.abs(wanted).max())  # float32 storage
-            assert error.max() <= facts["tolerance"][tolerance] + (slack if tolerance != "subsample" else 0), name
-        checked += 1
-    assert checked > 0
+@cases("degradation", known)
+def test_array_is_reproduced(golden, case):
+    found, kind, make = case
+    name, tolerance = found[0], golden.fact("tolerance", kind)
+
+    ours = make(golden, name, *found.groups())
+
+    rows = name.endswith("row_weights")
+    wanted = dense_rows(golden, name) if rows else golden.expected(name).numpy().astype(np.float64)
+    assert ours.shape == wanted.shape
+    error = np.abs(ours - wanted)
+    if kind == "pipeline":  # rounded to integers: ties may differ
+        assert error.max() <= tolerance
+        assert (error > 0).mean() < 0.001 or (error > 0).sum() <= 1
+    else:
+        slack = 0 if kind == "subsample" else 1e-7 * max(1.0, np.abs(wanted).max())  # float32 storage
+        assert error.max() <= tolerance + slack
 
 
-@pytest.mark.parametrize("file", golden_cases("degradation"))
-def test_noise_gains_of_the_degradation_file_are_reproduced(file):
-    facts, _ = load_golden(file)
-    for name, wanted in facts["noise_variance_gain"].items():
-        if m := re.fullmatch(r"blur_iso_k(\d+)_s([\d.]+)", name):
-            ours = (isotropic_kernel(int(m[1]), float(m[2])) ** 2).sum()
-        elif m := re.fullmatch(r"bicubic_(\d)d_r(\d+)", name):
-            length = 64 * int(m[2])
-            middle = bicubic_weights(length, 1 / int(m[2]))[32]
-            ours = (middle**2).sum() ** int(m[1])
-        elif m := re.fullmatch(r"box_r([\d.]+)_per_sample_min_max_mean", name):
-            gains = (box_weights(float(m[1]), 0, 40, 0, 1000) ** 2).sum(axis=1)
-            ours = np.array([gains.min(), gains.max(), gains.mean()])
-        else:
-            raise AssertionError(f"no rule for {name}")
-        np.testing.assert_allclose(ours, wanted, rtol=1e-5, err_msg=name)
+def gain_of_blur(size, sigma):
+    return (isotropic_kernel(int(size), float(sigma)) ** 2).sum()
+
+
+def gain_of_bicubic(axes, scale):
+    middle = bicubic_weights(64 * int(scale), 1 / int(scale))[32]
+    return (middle**2).sum() ** int(axes)
+
+
+def gains_of_boxes(scale):
+    gains = (box_weights(float(scale), 0, 40, 0, 1000) ** 2).sum(axis=1)
+    return np.array([gains.min(), gains.max(), gains.mean()])
+
+
+GAINS = {
+    r"blur_iso_k(\d+)_s([\d.]+)": gain_of_blur,
+    r"bicubic_(\d)d_r(\d+)": gain_of_bicubic,
+    r"box_r([\d.]+)_per_sample_min_max_mean": gains_of_boxes,
+}
+
+
+def known_gains(golden):
+    names = golden.listed("noise_variance_gain")
+    fits = ((name, re.fullmatch(pattern, name), gain) for name in names for pattern, gain in GAINS.items())
+    return {name: (found, gain) for name, found, gain in fits if found}
+
+
+@cases("degradation", known_gains)
+def test_noise_gain_is_reproduced(golden, case):
+    found, gain = case
+    wanted = golden.expected_fact("noise_variance_gain", found[0])
+    np.testing.assert_allclose(gain(*found.groups()), wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("length", "scale", "wanted"), [(33, 2, 16), (47, 8, 5), (40, 8, 5), (49, 49, 1)])
+def test_the_release_truncates_a_resized_size(length, scale, wanted):
+    assert bicubic_weights(length, 1 / scale).shape == (wanted, length)
+    assert bicubic_resize(np.ones((length, length)), 1 / scale) == pytest.approx(np.ones((wanted, wanted)))

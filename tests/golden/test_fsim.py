@@ -1,12 +1,12 @@
 """FSIM against values of PIQ 0.8.0: every image of `fsim.json`, which holds the recipes."""
 
 import functools
-import json
+import re
 
 import numpy as np
 import pytest
 import torch
-from conftest_golden import golden_folder
+from golden_files import cases
 from scipy.spatial import cKDTree
 
 from vemrecon.metrics.fsim import FeatureSimilarity, feature_similarity, gradient_magnitude, pool_factor, pooled
@@ -15,24 +15,20 @@ from vemrecon.metrics.phase_congruency import filters, phase_congruency
 from vemrecon.metrics.sections import PLANES
 from vemrecon.volume.region import Region
 
-TOLERANCES = {torch.float64: 1e-8, torch.float32: 1e-5}
-NOISE = {"noise05": 0.05, "noise15": 0.15}
-
-
-@functools.cache
-def golden():
-    folder = golden_folder()
-    file = folder / "fsim.json" if folder else None
-    return json.loads(file.read_text()) if file and file.exists() else {}
+PRECISIONS = pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 
 
 def entries(part):
-    reason = "no fsim golden file: set VEMRECON_GOLDEN or VEMRECON_SHARED to check golden files"
-    found = [pytest.param(entry, id=entry["id"]) for entry in golden().get(part, [])]
-    return found or [pytest.param(None, marks=pytest.mark.skip(reason=reason), id="none")]
+    """Every entry of a list in the file, by its id, as a path in the JSON."""
+
+    def found(golden):
+        return {entry["id"]: (part, i) for i, entry in enumerate(golden.listed(part))}
+
+    return cases("fsim", found)
 
 
-precisions = pytest.mark.parametrize("dtype", TOLERANCES, ids=lambda dtype: str(dtype).removeprefix("torch."))
+def tolerance(golden, dtype):
+    return golden.numbers(rf"{str(dtype).removeprefix('torch.')}: ([\d.e-]+\d)", "tolerance")[0]
 
 
 def random(seed, *shape):
@@ -73,20 +69,22 @@ def box3(x):
 
 def changed(x, op, seed):
     """The result of an operation on an image in [0, 1]."""
-    if op in NOISE:
-        noise = sum(random(seed + k, *x.shape) for k in range(3)) - 1.5
-        return clipped(x + 2 * NOISE[op] * noise)
-    operations = {
-        "same": lambda: x,
-        "box": lambda: box3(x),
-        "box3x": lambda: box3(box3(box3(x))),
-        "contrast": lambda: clipped(0.5 + 0.6 * (x - 0.5)),
-        "brighter": lambda: clipped(x + 0.1),
-        "shift1": lambda: np.roll(x, 1, axis=1),
-        "invert": lambda: 1 - x,
-        "q16": lambda: np.floor(15 * x + 0.5) / 15,
-    }
-    return operations[op]()
+    if noise := re.fullmatch(r"noise(\d)(\d)", op):  # noise05 has a scale of 0.05
+        draws = sum(random(seed + k, *x.shape) for k in range(3)) - 1.5
+        return clipped(x + 2 * int(noise[1] + noise[2]) / 100 * draws)
+    return OPERATIONS[op](x)
+
+
+OPERATIONS = {
+    "same": lambda x: x,
+    "box": box3,
+    "box3x": lambda x: box3(box3(box3(x))),
+    "contrast": lambda x: clipped(0.5 + 0.6 * (x - 0.5)),
+    "brighter": lambda x: clipped(x + 0.1),
+    "shift1": lambda x: np.roll(x, 1, axis=1),
+    "invert": lambda x: 1 - x,
+    "q16": lambda x: np.floor(15 * x + 0.5) / 15,
+}
 
 
 @functools.lru_cache(maxsize=4)
@@ -95,38 +93,45 @@ def _images(base, seed, height, width, op, op_seed):
     return torch.from_numpy(x)[None], torch.from_numpy(levels(changed(x / 255, op, op_seed)))[None]
 
 
-def images(case):
+def images(golden, case):
     """Both images in grey levels, float64, shape (1, y, x)."""
-    x, y = _images(*(case[key] for key in ("base", "seed", "height", "width", "op", "op_seed")))
-    assert (x.sum().item(), y.sum().item()) == (case["x_sum_255"], case["y_sum_255"]), "the input is wrong"
+    names = ("base", "seed", "height", "width", "op", "op_seed")
+    recipe = [golden.fact(*case, name) for name in names]
+    if recipe[0] not in BASES or not (recipe[4] in OPERATIONS or re.fullmatch(r"noise\d\d", recipe[4])):
+        pytest.skip(f"recipe not understood: {recipe}")
+    x, y = _images(*recipe)
+    golden.agree((*case, "x_sum_255"), x.sum().item())  # or the input is wrong
+    golden.agree((*case, "y_sum_255"), y.sum().item())
+    golden.agree((*case, "x_mean"), x.mean().item() / 255, abs=1e-12)
+    golden.agree((*case, "y_mean"), y.mean().item() / 255, abs=1e-12)
     return x, y
 
 
-@precisions
-@pytest.mark.parametrize("case", entries("cases"))
-def test_every_case_agrees_both_ways(case, dtype):
-    x, y = images(case)
-    tolerance = {"abs": TOLERANCES[dtype], "rel": 0}
-    assert feature_similarity(x, y, dtype).item() == pytest.approx(case["fsim"], **tolerance)
-    assert feature_similarity(y, x, dtype).item() == pytest.approx(case["swapped"], **tolerance)
+@PRECISIONS
+@entries("cases")
+def test_every_case_agrees_both_ways(golden, case, dtype):
+    x, y = images(golden, case)
+    allowed, found = tolerance(golden, dtype), feature_similarity(x, y, dtype).item()
+    golden.agree((*case, "fsim"), found, abs=allowed)
+    golden.agree((*case, "swapped"), feature_similarity(y, x, dtype).item(), abs=allowed)
     if dtype == torch.float32:
-        assert feature_similarity(x, y, dtype).item() == pytest.approx(case["fsim_float32"], **tolerance)
+        golden.agree((*case, "fsim_float32"), found, abs=allowed)
 
 
-@pytest.mark.parametrize("case", entries("cases"))
-def test_parts_of_every_case_agree(case):
-    x, _ = images(case)
-    detail = case["x_detail"]
-    assert pool_factor(*x.shape[1:]) == detail["pool"]
+@entries("cases")
+def test_parts_of_every_case_agree(golden, case):
+    x, _ = images(golden, case)
+    detail = (*case, "x_detail")
+    golden.agree((*detail, "pool"), pool_factor(*x.shape[1:]))
     small = pooled(x)
-    assert list(small.shape[1:]) == detail["pooled_shape"]
+    golden.agree((*detail, "pooled_shape"), list(small.shape[1:]))
     gains = filters(*small.shape[1:], torch.float64, x.device).gains
-    assert gains.sum(dim=(1, 2, 3)).tolist() == pytest.approx(detail["filter_sum_per_orientation"], rel=1e-9)
-    assert gains.sum().item() == pytest.approx(detail["filter_sum"], rel=1e-9)
+    golden.agree((*detail, "filter_sum_per_orientation"), gains.sum(dim=(1, 2, 3)).tolist(), rel=1e-9)
+    golden.agree((*detail, "filter_sum"), gains.sum().item(), rel=1e-9)
     congruency = phase_congruency(small)
-    assert congruency.mean().item() == pytest.approx(detail["pc_mean"], abs=1e-9)
-    assert congruency.max().item() == pytest.approx(detail["pc_max"], abs=1e-9)
-    assert gradient_magnitude(small).mean().item() == pytest.approx(detail["grad_mean"], rel=1e-9)
+    golden.agree((*detail, "pc_mean"), congruency.mean().item(), abs=1e-9)
+    golden.agree((*detail, "pc_max"), congruency.max().item(), abs=1e-9)
+    golden.agree((*detail, "grad_mean"), gradient_magnitude(small).mean().item(), rel=1e-9)
 
 
 def constant(level, side):
@@ -142,12 +147,17 @@ DEGENERATE = {
 }
 
 
-@precisions
-@pytest.mark.parametrize("case", entries("degenerate"))
-def test_constant_images_agree(case, dtype):
-    x, y = DEGENERATE[case["id"]]()
+@PRECISIONS
+@entries("degenerate")
+def test_constant_images_agree(golden, case, dtype):
+    name = golden.fact(*case, "id")
+    if name not in DEGENERATE:
+        pytest.skip(f"image not known: {name}")
+    x, y = DEGENERATE[name]()
     for found in (feature_similarity(x, y, dtype), feature_similarity(y, x, dtype)):
-        assert found.item() == pytest.approx(case["fsim"], abs=TOLERANCES[dtype], rel=0)
+        golden.agree((*case, "fsim"), found.item(), abs=tolerance(golden, dtype))
+        if dtype == torch.float32:
+            golden.agree((*case, "fsim_float32"), found.item(), abs=tolerance(golden, dtype))
 
 
 class GreyLevels:
@@ -163,30 +173,42 @@ class GreyLevels:
         return (self.grey[region.slices] / 255).astype(np.float32)
 
 
-def check_volume(case, values, tolerance):
-    assert values.mean().item() == pytest.approx(case["fsim_mean"], abs=tolerance, rel=0)
-    expected = case.get("per_slice", case.get("first5"))
-    assert values[: len(expected)].tolist() == pytest.approx(expected, abs=tolerance, rel=0)
+def check_volume(golden, case, values, allowed):
+    golden.agree((*case, "fsim_mean"), values.mean().item(), abs=allowed)
+    for listed in (key for key in golden.listed(*case) if re.fullmatch(r"per_slice|first\d+", key)):
+        count = len(golden.facts[case[0]][case[1]][listed])
+        golden.agree((*case, listed), values[:count].tolist(), abs=allowed)
 
 
-def volumes(shape):
-    """Truth and other volume in grey levels."""
-    truth = np.stack([levels(cells(21 + k // 4, *shape[1:]) * (1 - 0.05 * (k % 4))) for k in range(shape[0])])
+def volumes(golden, case):
+    """Plane, truth and other volume in grey levels, as the recipe of the file states them."""
+    first, every, factor, period = golden.numbers(
+        r"cells\((\d+) \+ k//(\d+), \d+, \d+\) \* \(1 - ([\d.]+) \(k % (\d+)\)\)", "recipes", "volume"
+    )
+    shape, plane = golden.fact(*case, "shape"), golden.fact(*case, "id").rpartition("_")[2]
+    if plane not in PLANES:
+        pytest.skip(f"plane not known: {plane}")
+    return plane, *_volumes(tuple(shape), int(first), int(every), factor, int(period))
+
+
+@functools.cache
+def _volumes(shape, first, every, factor, period):
+    made = (cells(first + k // every, *shape[1:]) * (1 - factor * (k % period)) for k in range(shape[0]))
+    truth = np.stack([levels(section) for section in made])
     return truth, np.stack([levels(box3(section / 255)) for section in truth])
 
 
-@precisions
-@pytest.mark.parametrize("case", entries("volumes"))
-def test_sections_of_volumes_agree(case, dtype):
-    normal = PLANES[case["id"].removeprefix("volume_")]
-    truth, other = (torch.from_numpy(v).movedim(normal, 0) for v in volumes(case["shape"]))
-    check_volume(case, feature_similarity(truth, other, dtype), TOLERANCES[dtype])
+@PRECISIONS
+@entries("volumes")
+def test_sections_of_volumes_agree(golden, case, dtype):
+    plane, *both = volumes(golden, case)
+    truth, other = (torch.from_numpy(v).movedim(PLANES[plane], 0) for v in both)
+    check_volume(golden, case, feature_similarity(truth, other, dtype), tolerance(golden, dtype))
 
 
-@pytest.mark.parametrize("case", entries("volumes"))
-def test_volumes_agree_section_by_section(case):
-    shape = tuple(case["shape"])
-    truth, other = volumes(shape)
-    metric = FeatureSimilarity([Region.whole(shape)])
+@entries("volumes")
+def test_volumes_agree_section_by_section(golden, case):
+    plane, truth, other = volumes(golden, case)
+    metric = FeatureSimilarity([Region.whole(truth.shape)])
     section_pass(GreyLevels(truth), GreyLevels(other), metric, lambda voxels: None)
-    check_volume(case, metric.per_section()[0][case["id"].removeprefix("volume_")], 1e-5)
+    check_volume(golden, case, metric.per_section()[0][plane], tolerance(golden, torch.float32))

@@ -1,40 +1,47 @@
 """Renderers of 2D Gaussians against a dense float64 reference: sections, opacities and gradients. See gauss2d.json."""
 
-from functools import cache
+import re
 from importlib.util import find_spec
 
-import numpy as np
 import pytest
 import torch
-from conftest_golden import golden_cases, load_golden
+from golden_files import cases
 
 from vemrecon.methods.emgauss.dense import render_dense
 from vemrecon.methods.emgauss.gsplat_kernel import render_gsplat
 from vemrecon.methods.emgauss.splats import Splats, conics_of
 from vemrecon.methods.emgauss.tiled import render_tiled
 
-FILES = golden_cases("gauss2d")
-CASES = ("single", "small", "border", "aniso", "tiny_eps", "opaque", "signed", "rgb", "order", "crowd", "up1p5")
-CASES += ("up2_eps",)
 INPUTS = ("means", "scales", "rotations", "opacities", "colors", "background")
-THRESHOLDS = {"cut": 1 / 255, "stop": 1e-4}
-# renderer, type, cut where the mode has none, tolerance of sections and of gradients
+MODE = r"(alpha|additive)(_thresholded)?"
 RENDERERS = {
-    "dense": (render_dense, torch.float64, 0.0, 1e-6, 1e-6),
-    "tiled": (render_tiled, torch.float32, 1e-7, 2e-5, 1e-4),
-    "tiled64": (render_tiled, torch.float64, 1e-12, 1e-6, 1e-6),
+    "dense": (render_dense, torch.float64, 0),
+    "tiled": (render_tiled, torch.float32, None),
+    "tiled64": (render_tiled, torch.float64, None),
 }
+"""Renderer, type, and cut where it is not the one that the file wants of this type."""
 
 
-@cache
-def loaded(file):
-    facts, arrays = load_golden(file)
-    return facts, {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+def rule(golden, dtype):
+    """Cut, tolerance of sections and tolerance of gradients for renderers of a type, as the file says."""
+    number = r"([\d.]+e-?\d+)"
+    if dtype == torch.float64:
+        cut, tolerance = golden.numbers(rf"float64 renderer with cut-off {number} should reach {number}", "tolerance")
+        return cut, tolerance, tolerance
+    pattern = rf"cut-off at {number} .*float32 .*reach {number} for image and acc and {number} for gradients"
+    return tuple(golden.numbers(pattern, "tolerance"))
 
 
-def inputs_of(file, case, dtype, device="cpu"):
-    tensors = loaded(file)[1]
-    return {name: tensors[f"{case}/{name}"].to(device, dtype).clone().requires_grad_() for name in INPUTS}
+def thresholds(golden, mode, cut):
+    if not mode.endswith("_thresholded"):
+        return {"cut": cut}
+    pattern = r"a_i < 1/(\d+) .*transmittance to ([\d.e-]+\d)"
+    levels, stop = golden.numbers(pattern, "conventions", mode)
+    return {"cut": 1 / levels, "stop": stop}
+
+
+def inputs_of(golden, case, dtype, device="cpu"):
+    return {name: golden.given(f"{case}/{name}").to(device, dtype).clone().requires_grad_() for name in INPUTS}
 
 
 def splats_of(inputs, facts):
@@ -42,62 +49,61 @@ def splats_of(inputs, facts):
     return Splats(*parts).zoomed(facts["render_scale"])
 
 
-def check(file, case, mode, inputs, section, opacity, tolerance, gradient_tolerance):
-    tensors = {name.removeprefix(f"{case}/"): value for name, value in loaded(file)[1].items()}
-    device = section.device
-    loss = (tensors["weight_image"].to(device) * section).sum() + (tensors["weight_acc"].to(device) * opacity).sum()
+def check(golden, case, mode, inputs, section, opacity, tolerance, gradient_tolerance):
+    weights = [golden.given(f"{case}/weight_{name}").to(section.device) for name in ("image", "acc")]
+    loss = (weights[0] * section).sum() + (weights[1] * opacity).sum()
     loss.backward()
+    terms = (weights[0] * section).abs().sum() + (weights[1] * opacity).abs().sum()
+    golden.agree(("cases", case, "modes", mode, "loss"), loss.item(), abs=tolerance * terms.item())
     found = {"image": (section, tolerance), "acc": (opacity, tolerance)}
     found |= {f"grad.{name}": (inputs[name].grad, gradient_tolerance) for name in INPUTS}
     for name, (ours, allowed) in found.items():
-        wanted = tensors[f"{mode}/{name}"].double()
-        error = (ours.detach().cpu().double() - wanted).abs().max() / max(wanted.abs().max(), 1e-3)
-        assert error < allowed, (name, float(error))
+        if (whole := f"{case}/{mode}/{name}") in golden:
+            scale = max(golden.tensors[whole].abs().max().item(), 1e-3)  # the file's own rule
+            golden.check(whole, ours, atol=allowed * scale)
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_every_case_is_checked(file):
-    facts = loaded(file)[0]["cases"]
-    assert set(facts) == set(CASES)
-    assert {mode for case in facts.values() for mode in case["modes"]} == {"alpha", "alpha_thresholded", "additive"}
+def modes(golden):
+    """Case and mode of everything rendered in a way that we know."""
+    cases = ((case, mode) for case in golden.listed("cases") for mode in golden.facts["cases"][case]["modes"])
+    return [(case, mode) for case, mode in cases if re.fullmatch(MODE, mode)]
+
+
+CASES = cases("gauss2d", lambda golden: golden.listed("cases"))
 
 
 @pytest.mark.parametrize("renderer", RENDERERS)
-@pytest.mark.parametrize("mode", ["alpha", "alpha_thresholded", "additive"])
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("file", FILES)
-def test_sections_opacities_and_gradients(file, case, mode, renderer):
-    facts = loaded(file)[0]["cases"][case]
-    render, dtype, cut, tolerance, gradient_tolerance = RENDERERS[renderer]
-    inputs = inputs_of(file, case, dtype)
-    thresholds = THRESHOLDS if mode == "alpha_thresholded" else {"cut": cut}
+@cases("gauss2d", modes)
+def test_sections_opacities_and_gradients(golden, case, renderer):
+    case, mode = case
+    facts = golden.fact("cases", case)
+    render, dtype, own_cut = RENDERERS[renderer]
+    cut, *tolerances = rule(golden, dtype)
+    inputs = inputs_of(golden, case, dtype)
     section, opacity = render(
         splats_of(inputs, facts),
         inputs["background"],
         (facts["height"], facts["width"]),
         mode=mode.split("_")[0],
         eps2d=facts["eps2d"],
-        **thresholds,
+        **thresholds(golden, mode, cut if own_cut is None else own_cut),
     )
-    check(file, case, mode, inputs, section, opacity, tolerance, gradient_tolerance)
+    check(golden, case, mode, inputs, section, opacity, *tolerances)
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("file", FILES)
-def test_conics(file, case):
-    facts = loaded(file)[0]["cases"][case]
-    splats = splats_of(inputs_of(file, case, torch.float64), facts)
-    ours, wanted = conics_of(splats.covariances(facts["eps2d"])), loaded(file)[1][f"{case}/conics"].double()
-    torch.testing.assert_close(ours, wanted, rtol=1e-5, atol=1e-6)
+@CASES
+def test_conics(golden, case):
+    facts = golden.fact("cases", case)
+    splats = splats_of(inputs_of(golden, case, torch.float64), facts)
+    golden.check(f"{case}/conics", conics_of(splats.covariances(facts["eps2d"])), atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available() or find_spec("gsplat") is None, reason="needs CUDA and gsplat")
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("file", FILES)
-def test_gsplat(file, case):
-    facts = loaded(file)[0]["cases"][case]
-    inputs = inputs_of(file, case, torch.float32, "cuda")
+@CASES
+def test_gsplat(golden, case):
+    facts = golden.fact("cases", case)
+    inputs = inputs_of(golden, case, torch.float32, "cuda")
     size = facts["height"], facts["width"]
     section, opacity = render_gsplat(splats_of(inputs, facts), inputs["background"], size, eps2d=facts["eps2d"])
-    check(file, case, "alpha_thresholded", inputs, section, opacity, 1e-3, 1e-2)
+    check(golden, case, "alpha_thresholded", inputs, section, opacity, 1e-3, 1e-2)

@@ -3,10 +3,9 @@
 import re
 from functools import cache
 
-import numpy as np
 import pytest
 import torch
-from conftest_golden import golden_cases, load_golden
+from golden_files import cases, each
 
 from vemrecon.methods.interpolation import interpolation_matrix
 from vemrecon.methods.irsde.diffusion import (
@@ -25,15 +24,21 @@ from vemrecon.methods.irsde.schedule import make_schedule
 from vemrecon.methods.irsde.unet import UNet
 from vemrecon.volume import SectionGrid
 
-FILES = golden_cases("irsde")
-NAFNET = [case for case in FILES if case.id == "irsde"]
-EVERY = range(100, 0, -1)
-
-
-@cache
-def loaded(file):
-    facts, arrays = load_golden(file)
-    return facts, {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+FILES, SDE = each("irsde"), each("irsde", having="sde")
+# modules of the intermediate values, by their names in the files; numbered parts in the order of the network
+PLACES = {
+    r"time_emb": "time_mlp",
+    r"(intro|enhance|init_conv|final_res_block|mid_\w+)": r"\1",
+    r"first_block": "encoders.0.0",
+    r"encoder(\d+)": r"encoders.\1",
+    r"middle": "middle_blks",
+    r"up(\d+)": r"ups.\1",
+    r"decoder(\d+)": r"decoders.\1",
+    r"(down|up)(\d+)_block1": r"\1s.\2.0",
+    r"(down|up)(\d+)_block2": r"\1s.\2.1",
+    r"(down|up)(\d+)_attn": r"\1s.\2.2",
+    r"(down|up)(\d+)_out": r"\1s.\2.3",
+}
 
 
 def options(config):
@@ -45,38 +50,17 @@ def options(config):
 
 
 @cache
-def network(file):
-    facts, tensors = loaded(file)
-    kind, arguments = options(facts["config"])
+def network(golden):
+    kind, arguments = options(golden.fact("config"))
     net = kind(**arguments)
-    state = {name.removeprefix("state."): value for name, value in tensors.items() if name.startswith("state.")}
-    net.load_state_dict(from_released(state))
+    net.load_state_dict(from_released(golden.below("state.")))
     return net.eval()
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_arguments_of_the_network_are_read_off_its_weights(file):
-    facts, tensors = loaded(file)
-    kind, arguments = options(facts["config"])
-    state = {name.removeprefix("state."): value for name, value in tensors.items() if name.startswith("state.")}
-    found = network_options(state)
-    assert found.pop("network") == kind.__name__.lower()
-    assert found == {key: list(value) if isinstance(value, list | tuple) else value for key, value in arguments.items()}
-
-
-@cache
-def schedule(file, levels=100, kind=None):
-    sde = loaded(file)[0]["sde"]
-    return make_schedule(kind or sde["schedule"], levels, sde["max_sigma"], sde["eps"])
-
-
-def check(file, name, ours):
-    facts, tensors = loaded(file)
-    rule = facts["recommended_tolerance"]
-    atol = rule["atol_per_tensor"].get(name, rule["atol_default"])
-    wanted = tensors[name]
-    ours = torch.as_tensor(ours).detach().float().reshape(wanted.shape)
-    torch.testing.assert_close(ours, wanted, rtol=rule["rtol"], atol=atol, msg=lambda text: f"{name}: {text}")
+def check(golden, name, ours):
+    """Compare, in the shape of the file."""
+    wanted = golden.tensors.get(name)
+    golden.check(name, torch.as_tensor(ours).reshape(-1 if wanted is None else wanted.shape))
 
 
 @pytest.fixture(autouse=True)
@@ -85,157 +69,179 @@ def without_gradients():
         yield
 
 
-@pytest.mark.parametrize("name", ["cosine_T100", "linear_T100", "constant_T100", "cosine_T10"])
-@pytest.mark.parametrize("file", NAFNET)
-def test_schedules(file, name):
-    kind, levels = name.split("_T")
-    made = schedule(file, int(levels), kind)
-    assert made.delta == pytest.approx(loaded(file)[0]["sde"]["max_sigma_scaled"])
+@FILES
+def test_arguments_of_the_network_are_read_off_its_weights(golden):
+    kind, arguments = options(golden.expected_fact("config"))
+    found = network_options(golden.below("state."))
+    assert found.pop("network") == kind.__name__.lower()
+    assert found == {key: list(value) if isinstance(value, list | tuple) else value for key, value in arguments.items()}
+
+
+def schedule(golden, levels=None, kind=None):
+    sde = golden.fact("sde")
+    return make_schedule(kind or sde["schedule"], levels or sde["T"], sde["max_sigma"], sde["eps"])
+
+
+@cases("irsde", lambda golden: sorted({found[1] for found in golden.matching(r"schedule\.(\w+_T\d+)\.\w+")}))
+def test_schedules(golden, case):
+    kind, levels = case.split("_T")
+    made = schedule(golden, int(levels), kind)
+    golden.agree(("sde", "max_sigma_scaled"), made.delta, rel=1e-6)
     ours = {"thetas": made.thetas, "sigmas": made.sigmas, "thetas_cumsum": made.cumulative}
     for what, values in {**ours, "sigma_bars": made.sigma_bars, "dt": made.dt}.items():
-        check(file, f"schedule.{name}.{what}", values)
+        check(golden, f"schedule.{case}.{what}", values)
     levels = torch.arange(made.levels + 1)
     torch.testing.assert_close(made.noise_level(levels), made.sigma_bars)
 
 
-INTERMEDIATES = {
-    "irsde": {
-        "time_emb": "time_mlp",
-        "intro": "intro",
-        "enhance": "enhance",
-        "first_block": "encoders.0.0",
-        "encoder0": "encoders.0.1",
-        "encoder1": "encoders.1.0",
-        "encoder2": "encoders.2.0",
-        "middle": "middle_blks.0",
-        **{f"up{i}": f"ups.{i}" for i in range(3)},
-        **{f"decoder{i}": f"decoders.{i}.0" for i in range(3)},
-    },
-    "irsde_unet": {
-        "init_conv": "init_conv",
-        "time_emb": "time_mlp",
-        "down0_block1": "downs.0.0",
-        "down0_attn": "downs.0.2",
-        "mid_attn": "mid_attn",
-        "mid_block2": "mid_block2",
-        "up0_out": "ups.0.3",
-        "final_res_block": "final_res_block",
-    },
-}
+def place(net, name):
+    """The module of an intermediate value; of a list of modules the last."""
+    for pattern, path in PLACES.items():
+        if found := re.fullmatch(pattern, name):
+            module = net.get_submodule(found.expand(path))
+            return module[-1] if isinstance(module, torch.nn.ModuleList) else module
+    return None
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_noise_networks_and_what_is_inside(file):
-    _, tensors = loaded(file)
-    net, seen, handles = network(file), {}, []
-    for name, module in INTERMEDIATES[file.stem].items():
+@FILES
+def test_noise_networks_and_what_is_inside(golden):
+    net, seen, handles = network(golden), {}, []
+    names = [found[1] for found in golden.matching(r"inter\.(\w+)")]
+    for name, module in ((name, place(net, name)) for name in names):
 
         def keep(module, inputs, output, name=name):
             seen[name] = output
 
-        handles.append(net.get_submodule(module).register_forward_hook(keep))
-    state = tensors["input.x_t" if "input.x_t" in tensors else "output.forward_state"]
-    found = net(state, tensors["input.mu"], tensors["input.timesteps"])
+        if module is not None:
+            handles.append(module.register_forward_hook(keep))
+    state = golden.given("input.x_t" if "input.x_t" in golden else "output.forward_state")
+    mean = golden.given("input.mu")
+    found = net(state, mean, golden.given("input.timesteps"))
     for handle in handles:
         handle.remove()
 
-    check(file, "output.noise_pred", found)
-    for name in (n.removeprefix("inter.") for n in tensors if n.startswith("inter.")):
-        check(file, f"inter.{name}", seen[name])
-    (whole,) = (n for n in tensors if n.startswith("output.noise_pred_int_t"))
-    check(file, whole, net(state, tensors["input.mu"], int(re.search(r"\d+$", whole)[0])))
+    check(golden, "output.noise_pred", found)
+    for name, value in seen.items():
+        check(golden, f"inter.{name}", value)
+    for whole in golden.matching(r"output\.noise_pred_int_t(\d+)"):
+        check(golden, whole[0], net(state, mean, int(whole[1])))
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_full_networks_have_the_published_names_shapes_and_number_of_parameters(file):
-    facts, _ = loaded(file)
-    kind, arguments = options(facts["full_size_config"])
+@FILES
+def test_full_networks_have_the_published_names_shapes_and_number_of_parameters(golden):
+    kind, arguments = options(golden.fact("full_size_config"))
     with torch.device("meta"):
         net = kind(**arguments)
-    assert sum(p.numel() for p in net.parameters()) == facts["full_size_parameter_count"]
-    wanted = {our_name(name): shape for name, shape in facts["full_size_state_shapes"].items()}
+    golden.agree(("full_size_parameter_count",), sum(p.numel() for p in net.parameters()))
+    golden.agree(("state_parameter_count",), sum(p.numel() for p in network(golden).parameters()))
+    wanted = {our_name(name): shape for name, shape in golden.expected_fact("full_size_state_shapes").items()}
     assert {name: list(value.shape) for name, value in net.state_dict().items()} == wanted
-    assert sum(p.numel() for p in network(file).parameters()) == facts["state_parameter_count"]
 
 
-@pytest.mark.parametrize("file", NAFNET)
-def test_interpolation_of_the_release_is_ours_on_a_centred_grid(file):
-    facts, tensors = loaded(file)
-    observed = tensors["input.lr"]
-    weights = interpolation_matrix("cubic_a-0.75", observed.shape[2], SectionGrid.slabs(facts["row_factor_of_lr"]))
-    check(file, "input.mu", torch.from_numpy(weights).float() @ observed)
+@each("irsde", having="row_factor_of_lr")
+def test_interpolation_of_the_release_is_ours_on_a_centred_grid(golden):
+    observed = golden.given("input.lr")
+    weights = interpolation_matrix(
+        "cubic_a-0.75", observed.shape[2], SectionGrid.slabs(golden.fact("row_factor_of_lr"))
+    )
+    check(golden, "input.mu", torch.from_numpy(weights).float() @ observed)
 
 
-@pytest.mark.parametrize("file", NAFNET)
-def test_forward_states_score_and_loss(file):
-    _, tensors = loaded(file)
-    made, net = schedule(file), network(file)
-    x0, mu, level = tensors["input.x0"], tensors["input.mu"], tensors["input.timesteps"]
-    noise = tensors["input.forward_noise"]
+@SDE
+def test_forward_states_score_and_loss(golden):
+    made, net = schedule(golden), network(golden)
+    x0, mu, level = (golden.given(f"input.{name}") for name in ("x0", "mu", "timesteps"))
+    noise = golden.given("input.forward_noise")
     state = forward_state(made, x0, mu, level, noise)
-    check(file, "output.forward_mean", forward_mean(made, x0, mu, level))
-    check(file, "output.forward_state", state)
-    check(file, "output.true_noise", noise_of(made, state, x0, mu, level))
+    check(golden, "output.forward_mean", forward_mean(made, x0, mu, level))
+    check(golden, "output.forward_state", state)
+    check(golden, "output.true_noise", noise_of(made, state, x0, mu, level))
     found = net(state, mu, level)
-    check(file, "output.score", -found / made.noise_level(level).float().reshape(-1, 1, 1, 1))
-    check(file, "output.reverse_mean", reverse_mean(made, state, mu, found, level, level - 1))
-    check(file, "output.reverse_optimum", optimal_state(made, state, x0, mu, level, level - 1))
-    check(file, "output.ml_loss", matching_loss(made, net, x0, mu, level, noise))
+    check(golden, "output.score", -found / made.noise_level(level).float().reshape(-1, 1, 1, 1))
+    check(golden, "output.reverse_mean", reverse_mean(made, state, mu, found, level, level - 1))
+    check(golden, "output.reverse_optimum", optimal_state(made, state, x0, mu, level, level - 1))
+    check(golden, "output.ml_loss", matching_loss(made, net, x0, mu, level, noise))
 
 
-@pytest.mark.parametrize("file", NAFNET)
-def test_single_steps_of_every_sampler(file):
-    _, tensors = loaded(file)
-    made, net, mu = schedule(file), network(file), tensors["input.mu"]
-    start = start_state(made, mu, lambda step: {START: tensors["input.terminal_noise"]}[step])
-    check(file, "output.terminal_state", start)
-    for kind, first, state in (("hi", 100, start), ("lo", 3, tensors["output.forward_state"])):
-        for i, level in enumerate(range(first, first - 3, -1)):
-            noise = tensors[f"input.step_noise_{kind}_{i}"]
-            state = step_back(made, net, state, mu, level, level - 1, "sde", lambda step, noise=noise: noise)
-            check(file, f"output.sde_step_{'lo_' if kind == 'lo' else ''}t{level}", state)
-    for sampler in ("ode", "posterior"):
-        found = step_back(made, net, start, mu, 100, 99, sampler, lambda step: tensors["input.step_noise_hi_0"])
-        check(file, f"output.{sampler}_step_t100", found)
-    check(file, "output.posterior_std_T100", [optimal_spread(made, level, level - 1) for level in range(1, 101)])
+def terminal(golden, made):
+    return start_state(made, golden.given("input.mu"), lambda step: {START: golden.given("input.terminal_noise")}[step])
 
 
-@pytest.mark.parametrize("sampler", ["sde", "ode", "posterior"])
-@pytest.mark.parametrize("file", NAFNET)
-def test_chains_of_every_sampler(file, sampler):
-    facts, tensors = loaded(file)
-    first = facts["sde"]["chain_start"]
-    made, state = schedule(file, facts["sde"]["T_short"]), tensors["output.forward_state"]
+@SDE
+def test_the_state_that_sampling_starts_from(golden):
+    check(golden, "output.terminal_state", terminal(golden, schedule(golden)))
+
+
+@cases("irsde", lambda golden: sorted({found[1] for found in golden.matching(r"input\.step_noise_(\w+)_\d+")}))
+def test_single_steps_follow_each_other(golden, case):
+    """High ones from the start, low ones from the state of a training step; both of the default sampler."""
+    made, net, mu = schedule(golden), network(golden), golden.given("input.mu")
+    infix = "lo_" if case == "lo" else ""
+    noises = golden.matching(rf"input\.step_noise_{case}_\d+")
+    known = [int(found[1]) for found in golden.matching(rf"output\.sde_step_{infix}t(\d+)")]
+    first = made.levels if case == "hi" else max(known, default=0)
+    if case != "hi" and first - min(known, default=0) + 1 != len(noises):
+        pytest.skip(f"{golden.path.name} does not tell where the steps of '{case}' begin")
+    state = golden.given("output.forward_state") if case == "lo" else terminal(golden, made)
+    for i, level in enumerate(range(first, first - len(noises), -1)):
+        noise = golden.given(f"input.step_noise_{case}_{i}")
+        state = step_back(made, net, state, mu, level, level - 1, "sde", lambda step, noise=noise: noise)
+        check(golden, f"output.sde_step_{infix}t{level}", state)
+
+
+@cases("irsde", lambda golden: [found.groups() for found in golden.matching(r"output\.(ode|posterior)_step_t(\d+)")])
+def test_single_steps_of_the_other_samplers(golden, case):
+    sampler, level = case[0], int(case[1])
+    made, mu = schedule(golden), golden.given("input.mu")
+    noise = golden.given("input.step_noise_hi_0") if sampler == "posterior" else None
+    start = terminal(golden, made)
+    found = step_back(made, network(golden), start, mu, level, level - 1, sampler, lambda step: noise)
+    check(golden, f"output.{sampler}_step_t{level}", found)
+
+
+@cases("irsde", lambda golden: [int(found[1]) for found in golden.matching(r"output\.posterior_std_T(\d+)")])
+def test_spread_of_posterior_steps(golden, case):
+    made = schedule(golden, case)
+    found = [optimal_spread(made, level, level - 1) for level in range(1, case + 1)]
+    check(golden, f"output.posterior_std_T{case}", found)
+
+
+def sampled(golden, made, denoiser, state, mean, sampler, first, noises):
+    """All steps from a level down to 0."""
     for level in range(first, 0, -1):
-        noise = tensors["input.chain_noise"][first - level]
-        state = step_back(
-            made, network(file), state, tensors["input.mu"], level, level - 1, sampler, lambda step, noise=noise: noise
-        )
-    check(file, f"output.{sampler}_chain_T10", state)
+        noise = noises[first - level]
+        state = step_back(made, denoiser, state, mean, level, level - 1, sampler, lambda step, noise=noise: noise)
+    return state
 
 
-@pytest.mark.parametrize("sampler", ["sde", "ode", "posterior"])
-@pytest.mark.parametrize("file", NAFNET)
-def test_a_perfect_noise_network_leads_back_to_the_section(file, sampler):
-    _, tensors = loaded(file)
-    made = schedule(file)
-    x0, mu = (tensors[name][:1, :, :12, :16] for name in ("input.x0", "input.mu"))
+@cases("irsde", lambda golden: [found.groups() for found in golden.matching(r"output\.([a-z]+)_chain_T(\d+)")])
+def test_chains_of_every_sampler(golden, case):
+    sampler, levels = case[0], int(case[1])
+    made, state = schedule(golden, levels), golden.given("output.forward_state")
+    first, noises = golden.fact("sde", "chain_start"), golden.given("input.chain_noise")
+    state = sampled(golden, made, network(golden), state, golden.given("input.mu"), sampler, first, noises)
+    check(golden, f"output.{sampler}_chain_T{levels}", state)
+
+
+@cases("irsde", lambda golden: [found.groups() for found in golden.matching(r"output\.oracle_([a-z]+)_T(\d+)")])
+def test_a_perfect_noise_network_leads_back_to_the_section(golden, case):
+    sampler, levels = case[0], int(case[1])
+    made, start = schedule(golden, levels), golden.given("input.oracle_terminal_noise")
+    inside = tuple(slice(n) for n in start.shape)
+    x0, mu = (golden.given(name)[inside] for name in ("input.x0", "input.mu"))
 
     def oracle(state, mean, level):
         return noise_of(made, state, x0, mean, level)
 
-    state = start_state(made, mu, lambda step: tensors["input.oracle_terminal_noise"])
-    check(file, "output.oracle_terminal", state)
-    for level in EVERY:
-        noise = tensors["input.oracle_noise"][100 - level]
-        state = step_back(made, oracle, state, mu, level, level - 1, sampler, lambda step, noise=noise: noise)
-    check(file, f"output.oracle_{sampler}_T100", state)
+    state = start_state(made, mu, lambda step: start)
+    check(golden, "output.oracle_terminal", state)
+    state = sampled(golden, made, oracle, state, mu, sampler, levels, golden.given("input.oracle_noise"))
+    check(golden, f"output.oracle_{sampler}_T{levels}", state)
 
 
-@pytest.mark.parametrize("file", NAFNET)
-def test_optimal_states_end_at_the_section(file):
-    _, tensors = loaded(file)
-    made, state = schedule(file), tensors["output.terminal_state"]
-    for level in EVERY:
-        state = optimal_state(made, state, tensors["input.x0"], tensors["input.mu"], level, level - 1)
-    check(file, "output.optimal_full_T100", state)
+@cases("irsde", lambda golden: [int(found[1]) for found in golden.matching(r"output\.optimal_full_T(\d+)")])
+def test_optimal_states_end_at_the_section(golden, case):
+    made, state = schedule(golden, case), golden.given("output.terminal_state")
+    for level in range(case, 0, -1):
+        state = optimal_state(made, state, golden.given("input.x0"), golden.given("input.mu"), level, level - 1)
+    check(golden, f"output.optimal_full_T{case}", state)

@@ -5,11 +5,10 @@ import itertools
 import re
 from functools import cache
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest_golden import golden_cases, load_golden
+from golden_files import cases, each
 
 from vemrecon.methods.eightfold import rotate, rotate_back
 from vemrecon.methods.isovem.fusion import fuse, reconstruct_volume, tile_starts
@@ -32,61 +31,34 @@ from vemrecon.nets.losses import l1_ssim_loss, structural_similarity
 from vemrecon.nets.window_block import WindowBlock
 from vemrecon.nets.windows import WindowMask, relative_index, shift_mask, sine_code
 
+FILES = each("isovem")
 PLANES = ((0, 1, 2), (1, 0, 2), (2, 0, 1))  # slices along z, y, x first
 
 
-@cache
-def loaded(file):
-    """Facts and torch tensors of a golden file."""
-    facts, arrays = load_golden(file)
-    return facts, {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
-
-
-def state_of(facts, tensors):
-    prefix = facts["tensor_names"]["state"].split("<")[0]
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+def state_of(golden):
+    return golden.below(golden.fact("tensor_names", "state").split("<")[0])
 
 
 @cache
-def network(file, dtype=torch.float32):
-    facts, tensors = loaded(file)
-    config = {key: value for key, value in facts["model_config"].items() if key != "img_size"}
+def network(golden, dtype=torch.float32):
+    config = {key: value for key, value in golden.fact("model_config").items() if key != "img_size"}
     net = IsoVEMNet(**config)
-    net.load_state_dict(from_released(state_of(facts, tensors), net))
+    net.load_state_dict(from_released(state_of(golden), net))
     return net.to(dtype).eval()
 
 
-def tolerance(facts, name):
-    """Absolute tolerance of a unit tensor; None where the file describes it in words that a test must follow."""
-    for patterns, value in facts["unit_tolerances_absolute"].items():
+def tolerance(golden, name):
+    """Absolute tolerance of a unit tensor, or the words in which the file describes it."""
+    for patterns, value in golden.fact("unit_tolerances_absolute").items():
         if any(fnmatch.fnmatchcase(name, pattern.strip()) for pattern in patterns.split(",")):
             return {"one grey level": 1}.get(value, value)
-    return None
+    return pytest.skip(f"{golden.path.name} states no tolerance of {name}")
 
 
-def check(facts, tensors, name, ours):
-    """Compare with a unit tensor within its tolerance."""
-    wanted, ours = tensors[name].double(), torch.as_tensor(ours).detach().double()
-    assert ours.shape == wanted.shape, name
-    error, atol = (ours - wanted).abs().max().item(), tolerance(facts, name)
-    assert isinstance(atol, int | float), f"{name}: no tolerance"
-    assert error <= atol, f"{name}: {error:.2e} > {atol:.0e}"
-
-
-def pairs(expand):
-    """Parameters (file, item) for every golden file, where `expand(facts, tensors)` lists the items."""
-    found = []
-    for case in golden_cases("isovem"):
-        file = case.values[0]
-        if file is None:
-            found.append(pytest.param(None, None, marks=case.marks, id=case.id))
-        else:
-            found += [pytest.param(file, item, id=f"{case.id}-{item}") for item in expand(*loaded(file))]
-    return found
-
-
-def case_named(facts, name):
-    return next(case for case in facts["cases"] if case["name"] == name)
+def cases_named(golden, having="output"):
+    """Cases of the whole network by their names."""
+    listed = {case["name"]: i for i, case in enumerate(golden.listed("cases")) if having in case}
+    return {name: (name, ("cases", i)) for name, i in listed.items()}
 
 
 def captured(net, key, channels_last):
@@ -112,42 +84,36 @@ def official_module(name):
     return re.sub(r"\bblock(\d+)", r"blocks.\1", re.sub(r"\bgroup(\d)", r"residual_group\1", name))
 
 
-@pytest.mark.parametrize(("file", "name"), pairs(lambda facts, _: [case["name"] for case in facts["cases"]]))
-def test_network_outputs_and_intermediates_in_float32(file, name):
-    facts, tensors = loaded(file)
-    net, case = network(file), case_named(facts, name)
-    video = tensors[case["input"]]
+@cases("isovem", cases_named)
+def test_network_outputs_and_intermediates_in_float32(golden, case):
+    name, path = case
+    net, facts = network(golden), golden.fact(*path)
+    video = golden.given(facts["input"])
     hooks = {}
-    for inter in case.get("intermediates", {}):
+    for inter in facts.get("intermediates", {}):
         key = inter.removeprefix(f"inter.{name}.")
         hooks[inter] = captured(net, official_module(key), bool(re.search(r"block\d+$", key)))
     with torch.no_grad():
-        ours = net(video, case["current_scale"])
-    torch.testing.assert_close(ours, tensors[case["output"]], rtol=0, atol=case["recommended_atol_float32"])
+        ours = net(video, facts["current_scale"])
+    golden.check(facts["output"], ours, atol=facts["recommended_atol_float32"])
     for inter, (store, handle) in hooks.items():
         handle.remove()
-        wanted = tensors[inter]
         value = store[0] if store[0].dim() == 5 else store[0].unflatten(0, video.shape[:2]).transpose(1, 2)
-        atol = case["intermediates"][inter]["recommended_atol_float32"]
-        torch.testing.assert_close(value, wanted, rtol=0, atol=atol, msg=lambda text, inter=inter: f"{inter}: {text}")
+        golden.check(inter, value, atol=facts["intermediates"][inter]["recommended_atol_float32"])
 
 
-@pytest.mark.parametrize(("file", "name"), pairs(lambda facts, _: [case["name"] for case in facts["cases"]]))
-def test_network_outputs_in_float64(file, name):
-    facts, tensors = loaded(file)
-    case = case_named(facts, name)
-    if "output_float64_run" not in case:
-        pytest.skip(f"case {name} of {file.name} has no float64 run")
-    atol = float(re.search(r"atol ([\d.e-]+\d)", facts["tensor_names"]["output_f64"])[1])
+@cases("isovem", lambda golden: cases_named(golden, having="output_float64_run"))
+def test_network_outputs_in_float64(golden, case):
+    facts = golden.fact(*case[1])
+    (atol,) = golden.numbers(r"atol ([\d.e-]+\d)", "tensor_names", "output_f64")
     with torch.no_grad():
-        ours = network(file, torch.float64)(tensors[case["input"]].double(), case["current_scale"])
-    torch.testing.assert_close(ours, tensors[case["output_float64_run"]].double(), rtol=0, atol=atol)
+        ours = network(golden, torch.float64)(golden.given(facts["input"]).double(), facts["current_scale"])
+    golden.check(facts["output_float64_run"], ours, atol=atol)
 
 
-@pytest.mark.parametrize("file", golden_cases("isovem"))
-def test_released_weights_tell_their_configuration_and_round_trip(file):
-    facts, tensors = loaded(file)
-    state, config = state_of(facts, tensors), facts["model_config"]
+@FILES
+def test_released_weights_tell_their_configuration_and_round_trip(golden):
+    state, config = state_of(golden), golden.expected_fact("model_config")
     found = released_config(state)
     assert found["upscale"] == shuffle_factor(config["upscale"])
     assert list(found["window_size"]) == list(config["window_size"])
@@ -159,47 +125,39 @@ def test_released_weights_tell_their_configuration_and_round_trip(file):
         torch.testing.assert_close(again[key], value, rtol=0, atol=1e-6 if "position_bias" in key else 0)
 
 
-@pytest.mark.parametrize("file", golden_cases("isovem"))
-def test_parameter_count_equals_the_released_network(file):
-    assert sum(p.numel() for p in network(file).parameters()) == loaded(file)[0]["parameter_count"]
+@FILES
+def test_parameter_count_equals_the_released_network(golden):
+    golden.agree(("parameter_count",), sum(p.numel() for p in network(golden).parameters()))
 
 
-def facts_with(file, key):
-    facts, _ = loaded(file)
-    if key not in facts:
-        pytest.skip(f"{file.name} has no '{key}'")
-    return facts[key]
+@each("isovem", having="default_x8_state_shapes")
+def test_default_network_has_the_released_names_and_shapes(golden):
+    ours = {key: list(value.shape) for key, value in to_released(IsoVEMNet()).items()}
+    golden.agree(("default_x8_state_shapes",), ours)
 
 
-@pytest.mark.parametrize("file", golden_cases("isovem"))
-def test_default_network_has_the_released_names_and_shapes(file):
-    wanted = facts_with(file, "default_x8_state_shapes")
-    assert {key: list(value.shape) for key, value in to_released(IsoVEMNet()).items()} == wanted
-
-
-@pytest.mark.parametrize("file", golden_cases("isovem"))
-def test_stochastic_depth_rises_as_in_the_released_network(file):
-    wanted = facts_with(file, "default_stochastic_depth_per_block")
+@each("isovem", having="default_stochastic_depth_per_block")
+def test_stochastic_depth_rises_as_in_the_released_network(golden):
     net = IsoVEMNet()
     blocks = {
         released_key(f"{name}.norm1.bias", 3).removesuffix(".norm1.bias"): module.drop_path.rate
         for name, module in net.named_modules()
         if isinstance(module, WindowBlock)
     }
-    assert blocks == pytest.approx(wanted, abs=1e-6)
+    golden.agree(("default_stochastic_depth_per_block",), blocks, abs=1e-6)
 
 
-@pytest.mark.parametrize("file", golden_cases("isovem"))
-def test_row_shuffle_is_the_nearest_power_of_two(file):
-    for scale, factor in facts_with(file, "approximate_power_of_two_scale").items():
-        assert shuffle_factor(float(scale)) == factor, scale
+@each("isovem", having="approximate_power_of_two_scale")
+def test_row_shuffle_is_the_nearest_power_of_two(golden):
+    for scale in golden.listed("approximate_power_of_two_scale"):
+        golden.agree(("approximate_power_of_two_scale", scale), shuffle_factor(float(scale)))
 
 
-def unit_attn(file, facts, tensors):
-    net, unit, words = network(file), "unit.attn.", facts["units"]["unit.attn"]
+def unit_attn(golden):
+    net, unit, words = network(golden), "unit.attn.", golden.fact("units", "unit.attn")
     table = released_names(net)[f"{words['module']}.relative_position_bias_table"]
     module = net.get_submodule(table.rpartition(".")[0])
-    windows, patterns = tensors[f"{unit}windows"], tensors[f"{unit}mask"]
+    windows, patterns = golden.given(f"{unit}windows"), golden.given(f"{unit}mask")
     mask = WindowMask(patterns, torch.arange(len(patterns)))
     half = windows.shape[1] // 2
     mutual = module.mutual_attention(windows, mask)
@@ -212,22 +170,26 @@ def unit_attn(file, facts, tensors):
     window = numbers(re.search(r"window \(([^)]*)\)", words["windows"])[1])
     extent = numbers(re.search(r"extent \(([^)]*)\)", words["grid"])[1])
     ours = shift_mask(extent, window, shift, windows.device, windows.dtype).dense()
-    yield f"{unit}mask", ours[tensors[f"{unit}window_numbers"]]
+    yield f"{unit}mask", ours[golden.given(f"{unit}window_numbers")]
+
+
+def named(golden, prefix):
+    return [name for name in golden.tensors if name.startswith(prefix)]
 
 
 def numbers(text):
     return tuple(int(number) for number in re.findall(r"\d+", text))
 
 
-def unit_upsampler(file, facts, tensors):
-    upsampler = network(file).upsampler
-    features = tensors["unit.upsampler.input"]
+def unit_upsampler(golden):
+    upsampler = network(golden).upsampler
+    features = golden.given("unit.upsampler.input")
     frames = features.transpose(1, 2).flatten(0, 1)  # (b * frames, c, h, w)
 
     def back(y):
         return y.unflatten(0, (len(features), -1)).transpose(1, 2)
 
-    for name in (n for n in tensors if n.startswith("unit.upsampler.")):
+    for name in named(golden, "unit.upsampler."):
         if found := re.fullmatch(r"unit\.upsampler\.(conv_last|interpolated)_scale([\d.]+)", name):
             ours = upsampler.resized(frames, int(features.shape[3] * float(found[2])))
             yield name, back(upsampler.last(ours) if found[1] == "conv_last" else ours)
@@ -236,55 +198,67 @@ def unit_upsampler(file, facts, tensors):
             yield name, back(upsampler.enlarge(frames))
 
 
-def unit_shuffle(file, facts, tensors):
-    yield "unit.shuffle.output", shuffle_rows(tensors["unit.shuffle.input"].squeeze(2)).unsqueeze(2)
+def unit_shuffle(golden):
+    yield "unit.shuffle.output", shuffle_rows(golden.given("unit.shuffle.input").squeeze(2)).unsqueeze(2)
 
 
-def unit_sine(file, facts, tensors):
-    for name in (n for n in tensors if n.startswith("unit.sine.")):
+def unit_sine(golden):
+    for name in named(golden, "unit.sine."):
         h, w, channels = numbers(name)
         yield name, sine_code((h, w), channels)
 
 
-def unit_relindex(file, facts, tensors):
-    for name in (n for n in tensors if n.startswith("unit.relindex.")):
+def unit_relindex(golden):
+    for name in named(golden, "unit.relindex."):
         yield name, relative_index(numbers(name))
 
 
-def unit_mask(file, facts, tensors):
-    for name in (n for n in tensors if n.startswith("unit.mask.")):
+def unit_mask(golden):
+    for name in named(golden, "unit.mask."):
         extent, window, shift = (numbers(part) for part in name.split("_"))
         yield name, shift_mask(extent, window, shift, torch.device("cpu"), torch.float32).dense()
 
 
-def unit_rot8(file, facts, tensors):
-    volume = tensors["unit.rot8.input"]
+def unit_rot8(golden):
+    volume = golden.given("unit.rot8.input")
+    golden.agree(("units", "unit.rot8", "shape"), list(volume.shape))
     rotated = [rotate(volume, i) for i in range(8)]
     yield "unit.rot8.outputs", torch.stack(rotated)
     weighted = [rotate_back(r * (i + 1) / 8, i) for i, r in enumerate(rotated)]
     yield "unit.rot8.weighted_inverse_mean", torch.stack(weighted).mean(dim=0)
 
 
-def unit_degrade(file, facts, tensors):
-    for name in (n for n in tensors if n.startswith("unit.degrade.factor")):
+def unit_degrade(golden):
+    for name in named(golden, "unit.degrade.factor"):
         factor, *rows = numbers(name.removeprefix("unit.degrade."))
-        truth = tensors["unit.degrade.input"]
+        truth = golden.given("unit.degrade.input")
         yield name, average_rows(truth[..., : rows[0], :] if rows else truth, factor)
 
 
-def unit_loss(file, facts, tensors):
-    prediction, truth = tensors["unit.loss.pred"], tensors["unit.loss.target"]
-    yield "unit.loss.l1", F.l1_loss(prediction, truth).reshape(1)
-    yield "unit.loss.ssim", structural_similarity(prediction, truth).reshape(1)
-    yield "unit.loss.total", l1_ssim_loss(prediction, truth).reshape(1)
+def unit_loss(golden):
+    prediction, truth = golden.given("unit.loss.pred"), golden.given("unit.loss.target")
+    golden.agree(("units", "unit.loss", "shape"), list(truth.shape))
+    found = {
+        "l1": F.l1_loss(prediction, truth),
+        "ssim": structural_similarity(prediction, truth),
+        "total": l1_ssim_loss(prediction, truth),
+    }
+    for name, value in found.items():
+        golden.agree(("units", "unit.loss", name), value.item(), abs=tolerance(golden, f"unit.loss.{name}"))
+        yield f"unit.loss.{name}", value.reshape(1)
     strict = structural_similarity(prediction.double(), truth.double()).item()
-    atol = tolerance(facts, "unit.loss.ssim")
-    assert strict == pytest.approx(facts["units"]["unit.loss"]["ssim_float64"], abs=atol)
+    golden.agree(("units", "unit.loss", "ssim_float64"), strict, abs=tolerance(golden, "unit.loss.ssim"))
 
 
-def unit_metrics(file, facts, tensors):
-    truth = tensors["unit.metrics.target"].long()
-    prediction = (3 * truth + truth.roll(1, dims=2)) // 4  # "prediction_recipe" of the file
+def unit_metrics(golden):
+    truth = golden.given("unit.metrics.target").long()
+    own, shift, divisor = golden.numbers(
+        r"(\d+)\*target \+ target rolled by \+(\d+) along X, wrapping\) // (\d+)",
+        "units",
+        "unit.metrics",
+        "prediction_recipe",
+    )
+    prediction = (int(own) * truth + truth.roll(int(shift), dims=2)) // int(divisor)
     a, b = prediction.double(), truth.double()
 
     def four(volume_value, plane_values):
@@ -300,27 +274,33 @@ def unit_metrics(file, facts, tensors):
     def psnr(x, y):
         return decibels((x - y).square().mean(dim=(1, 2)))
 
-    yield "unit.metrics.ssim", four(ssim(a, b, dims=3), ssim)
-    yield "unit.metrics.ms_ssim", four(ms_ssim(a[None], b[None])[0], ms_ssim)
-    yield "unit.metrics.psnr", four(decibels((a - b).square().mean()), psnr)
+    found = {
+        "ssim": four(ssim(a, b, dims=3), ssim),
+        "ms_ssim": four(ms_ssim(a[None], b[None])[0], ms_ssim),
+        "psnr": four(decibels((a - b).square().mean()), psnr),
+    }
+    for name, values in found.items():
+        allowed = golden.fact("units", "unit.metrics", "tolerance")
+        golden.agree(("units", "unit.metrics", name), values.tolist(), abs=allowed)
+        yield f"unit.metrics.{name}", values
 
 
 def truncated(volume):
     return (volume.clamp(0, 1) * 255).to(torch.uint8)
 
 
-def unit_pipeline(file, facts, tensors):
-    unit = facts["units"]["unit.pipeline"]
-    volume, tile = tensors["unit.pipeline.volume"].float() / 255, tuple(unit["tile"])
+def unit_pipeline(golden):
+    unit = golden.fact("units", "unit.pipeline")
+    volume, tile = golden.given("unit.pipeline.volume").float() / 255, tuple(unit["tile"])
     scale, overlap = unit["scale"], unit["overlap"]
 
     def stand_in(video, scale, rows=None):
-        filtered = F.conv3d(video.transpose(1, 2), tensors["unit.pipeline.kernel"], padding=1)
+        filtered = F.conv3d(video.transpose(1, 2), golden.given("unit.pipeline.kernel"), padding=1)
         size = (filtered.shape[2], int(filtered.shape[3] * scale), filtered.shape[4])
         return F.interpolate(filtered, size=size, mode="trilinear", align_corners=False).transpose(1, 2)
 
     starts = [tile_starts(n, size, overlap) for n, size in zip(volume.shape, tile, strict=True)]
-    assert [len(s) for s in starts] == unit["tiles"]
+    golden.agree(("units", "unit.pipeline", "tiles"), [len(s) for s in starts])
     origins = torch.tensor(list(itertools.product(*starts)))
     yield "unit.pipeline.tile_centres", (origins + torch.tensor(tile) // 2).T
     first = volume[: tile[0], : tile[1], : tile[2]]
@@ -337,64 +317,47 @@ def unit_pipeline(file, facts, tensors):
         yield f"unit.pipeline.inpaint_slice_{section}", truncated(repaired[section])
 
 
-def unit_stitch(file, facts, tensors):
-    unit = facts["units"]["unit.stitch"]
-    tiles = list(tensors["unit.stitch.tiles"])
+def unit_stitch(golden):
+    unit = golden.fact("units", "unit.stitch")
+    tiles = list(golden.given("unit.stitch.tiles"))
     yield "unit.stitch.output", fuse(tiles, tuple(unit["grid"]), unit["whole"], unit["scale"], unit["overlap"])
 
 
 UNITS = {name.removeprefix("unit_"): rule for name, rule in list(globals().items()) if name.startswith("unit_")}
-INPUTS = (
-    r"unit\.(attn\.(windows|window_numbers)|(upsampler|shuffle|rot8|degrade)\.input|loss\.(pred|target)|metrics\.target|"
-    r"pipeline\.(kernel|volume)|stitch\.tiles)"
-)
 
 
-def topics(facts, tensors):
-    found = {name.split(".")[1] for name in tensors if name.startswith("unit.")}
-    found |= {name.removeprefix("unit.") for name in facts["units"]}
-    return sorted(found - {"grad"})  # gradients have a test of their own
+def topics(golden):
+    """Units that we know by what their tensors are called."""
+    return sorted({found[1] for found in golden.matching(r"unit\.(\w+)\..+")} & set(UNITS))
 
 
-@pytest.mark.parametrize(("file", "topic"), pairs(topics))
-def test_every_tensor_of_a_unit_is_reproduced(file, topic):
-    facts, tensors = loaded(file)
-    if topic not in UNITS:
-        pytest.skip(f"no rule for unit.{topic} of {file.name}")
-    left = {name for name in tensors if name.startswith(f"unit.{topic}.") and not re.fullmatch(INPUTS, name)}
+@cases("isovem", topics)
+def test_every_tensor_of_a_unit_is_reproduced(golden, case):
     with torch.no_grad():
-        for name, ours in UNITS[topic](file, facts, tensors):
-            check(facts, tensors, name, ours)
-            left.discard(name)
-    assert not left, f"not compared: {sorted(left)}"
-
-
-def gradients_of_the_released_loss(file, net, tensors, unit):
-    case, dtype = unit["case"], next(net.parameters()).dtype
-    scale = float(re.search(r"scale ([\d.]+)", case)[1])
-    video = tensors[re.match(r"[\w.]+", case)[0]].to(dtype)
-    net.zero_grad()
-    loss = l1_ssim_loss(net(video, scale), tensors["unit.grad.target"].to(dtype))
-    loss.backward()
-    parameters, names = dict(net.named_parameters()), released_names(net)
-    return loss.item(), {theirs: parameters[names[theirs]].grad for theirs in unit["grads"]}
+        for name, ours in UNITS[case](golden):
+            if name in golden:
+                golden.check(name, ours, atol=tolerance(golden, name))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("file", golden_cases("isovem"))
-def test_loss_and_gradients_equal_the_released_network(file, dtype):
-    facts, tensors = loaded(file)
-    if "unit.grad" not in facts["units"]:
-        pytest.skip(f"{file.name} has no gradients")
-    unit = facts["units"]["unit.grad"]
-    loss, gradients = gradients_of_the_released_loss(file, network(file, dtype), tensors, unit)
+@each("isovem", having=("units", "unit.grad"))
+def test_loss_and_gradients_equal_the_released_network(golden, dtype):
+    where = ("units", "unit.grad")
+    text, net = golden.fact(*where, "case"), network(golden, dtype)
+    (scale,) = golden.numbers(r"scale ([\d.]+)", *where, "case")
+    video = golden.given(re.match(r"[\w.]+", text)[0]).to(dtype)
+    net.zero_grad()
+    loss = l1_ssim_loss(net(video, scale), golden.given("unit.grad.target").to(dtype))
+    loss.backward()
+
     # The reference rounds its window to float32 in float64 runs too, which moves the loss by 4e-7.
-    wanted_loss = unit["loss_float64" if dtype == torch.float64 else "loss"]
-    assert loss == pytest.approx(wanted_loss, abs=tolerance(facts, "unit.loss.total"))
-    words = tolerance(facts, "unit.grad.d_any")
+    allowed = tolerance(golden, "unit.loss.total")
+    golden.agree((*where, "loss_float64" if dtype == torch.float64 else "loss"), loss.item(), abs=allowed)
+    golden.check("unit.grad.loss", loss.reshape(1), atol=allowed)
+    words = tolerance(golden, "unit.grad.d_any")
     noise, share = (float(number) for number in re.fullmatch(r"([\d.]+) x .*, or ([\d.e-]+) x .*", words).groups())
-    for name, gradient in gradients.items():
-        entry, wanted = unit["grads"][name], tensors[f"unit.grad.d_{name}"]
+    parameters, names = dict(net.named_parameters()), released_names(net)
+    for name, entry in golden.fact(*where, "grads").items():
+        gradient = parameters[names[name]].grad.reshape(golden.given(f"unit.grad.d_{name}").shape)
         atol = max(noise * entry["max_abs_diff_float32_vs_float64"], share * entry["max_abs"])
-        ours = gradient.float().reshape(wanted.shape)
-        torch.testing.assert_close(ours, wanted, rtol=0, atol=atol, msg=lambda text, name=name: f"{name}: {text}")
+        golden.check(f"unit.grad.d_{name}", gradient, atol=atol)

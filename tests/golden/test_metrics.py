@@ -1,15 +1,11 @@
-"""Golden values of the metrics: every entry of `metrics.json` and `metrics_*.json` in the golden folder.
-
-The folder is `VEMRECON_GOLDEN`, or `golden` in `VEMRECON_SHARED`. Values, shapes and tolerances come from the files.
-"""
+"""Golden values of the metrics: every entry of `metrics.json`. Values, shapes and tolerances come from the file."""
 
 from __future__ import annotations
 
 import functools
-import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +14,16 @@ import metrics_recipes as recipes
 import numpy as np
 import pytest
 import torch
+from golden_files import Golden, cases, golden_folder
 from torch import nn
-from vemrecon.metrics.names import METRICS
 
 from vemrecon.methods.base import Method, Tile
 from vemrecon.methods.eightfold import eightfold
 from vemrecon.methods.flops import Parameters, count_flops
-from vemrecon.metrics.evaluate import Evaluation, evaluate
-from vemrecon.metrics.score import Score
+from vemrecon.metrics.catalogue import metrics
+from vemrecon.metrics.evaluate import evaluate
+from vemrecon.metrics.evaluation import Evaluation
+from vemrecon.metrics.score import Limit, Score
 from vemrecon.metrics.uncertainty import uncertainty_scores
 from vemrecon.volume import SectionGrid, Volume
 from vemrecon.volume.region import Region
@@ -40,50 +38,49 @@ SSIM = {
 }
 MS_SSIM = {"torchmetrics_gaussian11": "", "pytorch_msssim_win11": "p11", "pytorch_msssim_win5": "p5"}
 FSC_CURVES = {"hann": "fsc", "none": "fsc_none"}
+FLAGS = {Limit.AT_MOST: "no_crossing", Limit.AT_LEAST: "below_at_first_shell"}
 PAIR_METRICS = ("mse", "mae", "psnr", "ssim", "ms_ssim", "fsc", "power_anisotropy_log10", "axial", "fsim_xy_subset")
 LPIPS_FORMULA = "lpips_alex_formula_backbone_xy_subset"
 
 
-def golden_folder() -> Path | None:
-    if "VEMRECON_GOLDEN" in os.environ:
-        return Path(os.environ["VEMRECON_GOLDEN"])
-    if "VEMRECON_SHARED" in os.environ:
-        return Path(os.environ["VEMRECON_SHARED"]) / "golden"
-    return None
+Entry = tuple[str, int]
+"""Section and number of an entry."""
+MADE_FROM = r"id|reference|test|recipe|shape_zyx|voxel_nm_zyx|scale|sha256_\w+|module|input_shape|sample"
 
 
-@functools.cache
-def golden_files() -> dict[str, dict[str, Any]]:
-    folder = golden_folder()
-    if folder is None or not folder.is_dir():
-        return {}
-    paths = [*folder.glob("metrics.json"), *sorted(folder.glob("metrics_*.json"))]
-    return {path.name: json.loads(path.read_text()) for path in paths}
+def metrics_of(section: str) -> Any:
+    """A test for every entry and metric of a section; the second and later baselines of a kind are slow."""
+    kinds: dict[Any, Any] = {}
+
+    def expand(golden: Golden) -> dict[str, Any]:
+        entries = enumerate(golden.listed(section))
+        return {
+            f"{entry['id']}-{metric}": (section, i, "metrics", metric)
+            for i, entry in entries
+            for metric in entry["metrics"]
+        }
+
+    def slow(golden: Golden, case: Any) -> bool:
+        kind = golden.facts[section][case[1]]["id"].split("_")[0]
+        return section == "baselines" and kinds.setdefault((golden, kind), case[1]) != case[1]
+
+    return cases("metrics", expand, slow)
 
 
-def entries(section: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, content in golden_files().items():
-        for entry in content.get(section, []):
-            yield name, entry
+def read_entry(golden: Golden, section: str, number: int) -> Any:
+    """An entry, of which everything is noted as used that its input is made from."""
+    entry = golden.facts[section][number]
+    for key in (key for key in entry if re.fullmatch(MADE_FROM, key)):
+        golden.fact(section, number, key)
+    return entry
 
 
-def cases(section: str) -> list[Any]:
-    """One parameter set per entry and metric of a section; the second and later baselines of a kind are slow."""
-    found, kinds = [], set()
-    for file, entry in entries(section):
-        kind = (file, entry["id"].split("_")[0])
-        marks = [pytest.mark.slow] if section == "baselines" and kind in kinds else []
-        kinds.add(kind)
-        for metric in entry["metrics"]:
-            name = f"{Path(file).stem}-{entry['id']}-{metric}"
-            found.append(pytest.param(file, entry, metric, id=name, marks=marks))
-    return found or [pytest.param("", {}, "", id="none", marks=pytest.mark.skip(reason=missing_reason(section)))]
-
-
-def missing_reason(section: str) -> str:
-    if golden_folder() is None:
-        return "set VEMRECON_GOLDEN to the golden folder, or VEMRECON_SHARED to the folder that holds it"
-    return f"no metrics*.json with '{section}' in {golden_folder()}"
+def understood(make: Any, *arguments: Any) -> Any:
+    """What a recipe makes; the test is skipped where it is put in other words."""
+    try:
+        return make(*arguments)
+    except recipes.RecipeError as error:
+        pytest.skip(f"recipe not understood: {error}")
 
 
 class GreyVolume:
@@ -110,24 +107,19 @@ def data_file(relative: str) -> Path:
 
 
 @functools.lru_cache(maxsize=2)
-def _scored(key: str) -> Evaluation:
-    section, file, entry_id = json.loads(key)
-    entry = next(e for name, e in entries(section) if name == file and e["id"] == entry_id)
-    return {"pairs": score_pair, "protocols": score_protocol, "baselines": score_baseline}[section](entry)
-
-
-def scored(section: str, file: str, entry: Mapping[str, Any]) -> Evaluation:
-    return _scored(json.dumps([section, file, entry["id"]]))
+def scored(golden: Golden, section: str, number: int) -> Evaluation:
+    score = {"pairs": score_pair, "protocols": score_protocol, "baselines": score_baseline}[section]
+    return score(read_entry(golden, section, number))
 
 
 def pair(entry: Mapping[str, Any]) -> tuple[recipes.Grey, recipes.Grey]:
     recipe = entry["reference"]
     if isinstance(recipe, str):
-        reference = recipes.run_recipe(recipe, {})
+        reference = understood(recipes.run_recipe, recipe, {})
     else:
         crop = recipe["crop_zyx_half_open"]
         reference = recipes.read_crop(data_file(recipe["file"]), recipe["dataset"], crop)
-    test = recipes.run_recipe(entry["test"], {"reference": reference})
+    test = understood(recipes.run_recipe, entry["test"], {"reference": reference})
     assert list(reference.shape) == entry["shape_zyx"]
     assert recipes.sha256(reference) == entry["sha256_reference"], "the input is wrong, not the metric"
     assert recipes.sha256(test) == entry["sha256_test"], "the input is wrong, not the metric"
@@ -137,15 +129,15 @@ def pair(entry: Mapping[str, Any]) -> tuple[recipes.Grey, recipes.Grey]:
 def score_pair(entry: Mapping[str, Any]) -> Evaluation:
     reference, test = pair(entry)
     voxel_size = VoxelSize(*entry["voxel_nm_zyx"])
-    wanted = [name for name in METRICS if name.split("_")[0] in ("psnr", "ssim")]
-    wanted += [name for name in METRICS if name.startswith("ms_ssim") and "ms_ssim" in entry["metrics"]]
-    wanted += [name for name in METRICS if name in FSC_CURVES.values() and "fsc" in entry["metrics"]]
+    wanted = [name for name in metrics() if name.split("_")[0] in ("psnr", "ssim")]
+    wanted += [name for name in metrics() if name.startswith("ms_ssim") and "ms_ssim" in entry["metrics"]]
+    wanted += [name for name in metrics() if name in FSC_CURVES.values() and "fsc" in entry["metrics"]]
     return evaluate(
         GreyVolume(reference, voxel_size),
         GreyVolume(test, voxel_size),
         metrics=[*wanted, "axial"],
         ranges={"all": Region.whole(reference.shape)},
-        scale=entry["scale"],
+        grid=SectionGrid.slabs(entry["scale"]),
     )
 
 
@@ -162,26 +154,28 @@ def lpips_of_sections(entry: Mapping[str, Any], sections: Sequence[int]) -> floa
 
 
 def score_protocol(entry: Mapping[str, Any]) -> Evaluation:
-    path, crop = recipes.crop_in_text(entry["recipe"])
+    path, crop = understood(recipes.crop_in_text, entry["recipe"])
     source = recipes.read_crop(data_file(path), "raw", crop)
     call = re.search(r"test=([a-z_]+\([^)]*\))", entry["recipe"])
     if call is not None:
-        reference, test = source, recipes.run_recipe(call[1], {"reference": source})
+        reference, test = source, understood(recipes.run_recipe, call[1], {"reference": source})
     elif "rounded mean of the two neighbours" in entry["recipe"]:
-        reference = source[1 : 2 * entry["metrics"]["sections"] : 2]
+        reference = source[1 : 2 * ((len(source) - 1) // 2) : 2]  # those that have a right neighbour
         test = recipes.rounded((source[:-2:2].astype(float) + source[2::2]) / 2)[: len(reference)]
     else:
         pytest.skip(f"recipe not understood: {entry['recipe']}")
     assert recipes.sha256(test) == entry["sha256_test"], "the input is wrong, not the metric"
     voxel_size = VoxelSize(1, 1, 1)  # no metric of the protocols has a length
-    wanted = [name for name in METRICS if name.split("_")[0] in ("psnr", "ssim")]
+    wanted = [name for name in metrics() if name.split("_")[0] in ("psnr", "ssim")]
     ranges = {"all": Region.whole(test.shape)}
     return evaluate(GreyVolume(reference, voxel_size), GreyVolume(test, voxel_size), metrics=wanted, ranges=ranges)
 
 
 def score_baseline(entry: Mapping[str, Any]) -> Evaluation:
-    kind, kernel, factor = entry["id"].split("_")
-    s = int(factor.removeprefix("x"))
+    named = re.search(r"(average|subsample)_(linear|cubic)_x(\d+)", entry["id"])
+    if named is None:
+        pytest.skip(f"baseline not understood: {entry['id']}")
+    kind, kernel, s = named[1], named[2], int(named[3])
     truth = recipes.read_crop(data_file(f"data/fib25/{entry['sample']}/raw.h5"), "raw", entry["crop_zyx"])
     z = np.arange(len(truth))
     average = kind == "average"
@@ -196,7 +190,7 @@ def score_baseline(entry: Mapping[str, Any]) -> Evaluation:
         metrics=("psnr", "ssim", "fsc", "axial"),
         ranges={"all": Region((start, 0, 0), (stop, *truth.shape[1:]))},
         kept_sections=() if average else range(0, len(truth), s),
-        scale=s,
+        grid=SectionGrid.slabs(s),
     )
 
 
@@ -225,6 +219,11 @@ def check_plane_statistics(score: Score, expected: Any, tolerance: float) -> Non
     return None
 
 
+def flag_of(score: Score) -> str:
+    """The word that the file has for what limits a resolution."""
+    return "no_shell" if score.value is None else FLAGS.get(score.limit, "crossing")
+
+
 def check_fsc(found: Evaluation, expected: Mapping[str, Any], tolerance: Mapping[str, float]) -> None:
     for taper, directions in expected.items():
         for direction, values in directions.items():
@@ -232,7 +231,7 @@ def check_fsc(found: Evaluation, expected: Mapping[str, Any], tolerance: Mapping
                 agree(row(found, "fsc", taper, "ratio").value, values, tolerance["power_anisotropy_log10"])
                 continue
             score = row(found, "fsc", taper, direction)
-            assert (score.note or "crossing") == values["flag"]
+            assert flag_of(score) == values["flag"]
             agree(score.value, values["resolution_nm"], tolerance["fsc_resolution_nm"])
             curve = found.curves[FSC_CURVES[taper]]["all"][direction]["value"]
             assert len(curve) == values["shells"]
@@ -259,93 +258,120 @@ def check_axial(found: Evaluation, expected: Mapping[str, Any], tolerance: float
         agree(row(found, "axial", "continuity", axis).value, ratio, tolerance)
 
 
-@pytest.mark.parametrize(("file", "entry", "metric"), cases("pairs"))
-def test_golden_pairs_agree(
-    file: str, entry: dict[str, Any], metric: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def tolerance_of(golden: Golden, name: str) -> float:
+    return float(golden.fact("absolute_tolerance", name))
+
+
+def check_named(golden: Golden, found: Evaluation, path: Any, rows: Mapping[str, Any], tolerance: float) -> None:
+    """Values by names that we know; what has another name stays unchecked."""
+    for name in (name for name in golden.listed(*path) if name in rows):
+        check_plane_statistics(row(found, *rows[name]), golden.expected_fact(*path, name), tolerance)
+
+
+@metrics_of("pairs")
+def test_golden_pairs_agree(golden: Golden, case: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    *place, _, metric = case
     if metric not in (*PAIR_METRICS, LPIPS_FORMULA):
-        pytest.skip(f"vemrecon does not implement '{metric}' yet")
-    tolerance = golden_files()[file]["absolute_tolerance"]
+        pytest.skip(f"vemrecon does not implement '{metric}'")
+    tolerance = {name: tolerance_of(golden, name) for name in golden.listed("absolute_tolerance")}
+    entry = read_entry(golden, *place)
     expected = entry["metrics"][metric]
+    if metric in ("ssim", "ms_ssim"):
+        found, variants = scored(golden, *place), SSIM if metric == "ssim" else MS_SSIM
+        for variant in (variant for variant in expected if variant in variants):
+            planes = {plane: (metric, variants[variant], ours) for plane, ours in PLANES.items()}
+            check_named(golden, found, (*case, variant), planes, tolerance[metric])
+    elif metric == "psnr":
+        planes = {plane: (metric, "", ours) for plane, ours in PLANES.items()}
+        check_named(golden, scored(golden, *place), case, planes, tolerance[metric])
+    elif metric == "fsc":
+        known = {taper: golden.expected_fact(*case, taper) for taper in expected if taper in FSC_CURVES}
+        check_fsc(scored(golden, *place), known, tolerance)
+    else:
+        golden.expected_fact(*case)
     if metric == LPIPS_FORMULA:
         stand_in.with_stand_in(monkeypatch)
         stand_in.put_weights(monkeypatch, tmp_path, "alex")
-        return agree(lpips_of_sections(entry, expected["slices"]), expected["value"], tolerance["lpips"])
-    if metric == "fsim_xy_subset":
-        return agree(fsim_of_sections(entry, expected["slices"]), expected["value"], tolerance["fsim"])
-    found = scored("pairs", file, entry)
-    if metric == "mse":
+        agree(lpips_of_sections(entry, expected["slices"]), expected["value"], tolerance["lpips"])
+    elif metric == "fsim_xy_subset":
+        agree(fsim_of_sections(entry, expected["slices"]), expected["value"], tolerance["fsim"])
+    elif metric == "mse":
         decibels = 10 * np.log10(255**2 / expected)
-        agree(row(found, "psnr", "", "volume").value, decibels, tolerance["psnr"])
+        agree(row(scored(golden, *place), "psnr", "", "volume").value, decibels, tolerance["psnr"])
     elif metric == "mae":
-        agree(row(found, "axial", "slice_mae", "z").value, expected, tolerance["axial"])
-    elif metric == "psnr":
-        for plane, values in expected.items():
-            check_plane_statistics(row(found, "psnr", "", PLANES[plane]), values, tolerance["psnr"])
-    elif metric in ("ssim", "ms_ssim"):
-        variants = SSIM if metric == "ssim" else MS_SSIM
-        for variant, planes in expected.items():
-            for plane, value in planes.items():
-                check_plane_statistics(row(found, metric, variants[variant], PLANES[plane]), value, tolerance[metric])
-    elif metric == "fsc":
-        check_fsc(found, expected, tolerance)
+        agree(row(scored(golden, *place), "axial", "slice_mae", "z").value, expected, tolerance["axial"])
     elif metric == "power_anisotropy_log10":
-        truth = row(found, "axial", "power_anisotropy_truth", "volume").value
-        difference = row(found, "axial", "power_anisotropy", "volume").value
+        truth = row(scored(golden, *place), "axial", "power_anisotropy_truth", "volume").value
+        difference = row(scored(golden, *place), "axial", "power_anisotropy", "volume").value
         agree(truth, expected["reference"], tolerance[metric])
         agree(difference, expected["difference"], tolerance[metric])
-    else:
-        check_axial(found, expected, tolerance["axial"])
-    return None
+    elif metric == "axial":
+        check_axial(scored(golden, *place), expected, tolerance["axial"])
 
 
-@pytest.mark.parametrize(("file", "entry", "metric"), cases("protocols"))
-def test_golden_protocols_agree(file: str, entry: dict[str, Any], metric: str) -> None:
-    tolerance = golden_files()[file]["absolute_tolerance"]
-    expected = entry["metrics"][metric]
-    found = scored("protocols", file, entry)
+@metrics_of("protocols")
+def test_golden_protocols_agree(golden: Golden, case: Any) -> None:
+    *place, _, metric = case
     name, _, plane = metric.partition("_")
+    if metric != "sections" and (name not in ("psnr", "ssim") or plane not in PLANES):
+        pytest.skip(f"vemrecon does not implement '{metric}'")
+    found = scored(golden, *place)
     if metric == "sections":
-        assert row(found, "psnr", "", "xy").count == expected
+        golden.agree(case, row(found, "psnr", "", "xy").count)
     elif name == "psnr":
-        check_plane_statistics(row(found, "psnr", "", PLANES[plane]), expected, tolerance["psnr"])
-    elif name == "ssim":
-        for variant, value in expected.items():
-            check_plane_statistics(row(found, "ssim", SSIM[variant], PLANES[plane]), value, tolerance["ssim"])
+        expected = golden.expected_fact(*case)
+        check_plane_statistics(row(found, "psnr", "", PLANES[plane]), expected, tolerance_of(golden, "psnr"))
     else:
-        pytest.skip(f"vemrecon does not implement '{metric}' yet")
+        variants = {variant: ("ssim", ours, PLANES[plane]) for variant, ours in SSIM.items()}
+        check_named(golden, found, case, variants, tolerance_of(golden, "ssim"))
 
 
-@pytest.mark.parametrize(("file", "entry", "metric"), cases("baselines"))
-def test_golden_baselines_agree(file: str, entry: dict[str, Any], metric: str) -> None:
-    tolerance = golden_files()[file]["absolute_tolerance"]
-    expected = entry["metrics"][metric]
-    found = scored("baselines", file, entry)
+@metrics_of("baselines")
+def test_golden_baselines_agree(golden: Golden, case: Any) -> None:
+    *place, _, metric = case
+    if metric not in ("psnr_volume", *PLANES, "fsc_hann_nm", "layer_contrast_difference"):
+        pytest.skip(f"vemrecon does not implement '{metric}'")
+    found, expected = scored(golden, *place), golden.expected_fact(*case)
     if metric == "psnr_volume":
-        agree(row(found, "psnr", "", "volume").value, expected, tolerance["psnr"])
+        agree(row(found, "psnr", "", "volume").value, expected, tolerance_of(golden, "psnr"))
     elif metric in PLANES:
         for name, variant in (("psnr", ""), ("ssim", "gaussian11")):
             score = row(found, name, variant, PLANES[metric])
-            agree(score.value, expected[f"{name}_mean"], tolerance[name])
-            agree(score.std, expected[f"{name}_std"], tolerance[name])
+            agree(score.value, expected[f"{name}_mean"], tolerance_of(golden, name))
+            agree(score.std, expected[f"{name}_std"], tolerance_of(golden, name))
             assert score.count == expected["slices"]
     elif metric == "fsc_hann_nm":
         for direction in ("z", "all"):
             score = row(found, "fsc", "hann", direction)
-            agree(score.value, expected[direction], tolerance["fsc_resolution_nm"])
-            assert (score.note or "crossing") == expected[f"{direction}_flag"]
-    elif metric == "layer_contrast_difference":
-        agree(row(found, "axial", "layer_contrast", "z").value, expected, tolerance["axial"])
+            agree(score.value, expected[direction], tolerance_of(golden, "fsc_resolution_nm"))
+            assert flag_of(score) == expected[f"{direction}_flag"]
     else:
-        pytest.skip(f"vemrecon does not implement '{metric}' yet")
+        agree(row(found, "axial", "layer_contrast", "z").value, expected, tolerance_of(golden, "axial"))
 
 
-@pytest.mark.parametrize(("file", "entry", "metric"), cases("uncertainty"))
-def test_golden_uncertainty_agrees(file: str, entry: dict[str, Any], metric: str) -> None:
-    if entry["id"] != "U1":
-        pytest.skip(f"recipe not understood: {entry['recipe']}")
-    observed = torch.from_numpy(recipes.volume(7, (6, 16, 16)).astype(np.float64))
-    mean, spread = eightfold(rippled, observed, SectionGrid.slabs(4))
+def entries_of(section: str) -> Any:
+    """A test for every entry of a section."""
+    return cases(
+        "metrics", lambda golden: {entry["id"]: (section, i) for i, entry in enumerate(golden.listed(section))}
+    )
+
+
+RIPPLED = r"v=volume\((\d+), \((\d+), (\d+), (\d+)\)\); .*np\.repeat\(float64\(q\),(\d+),axis=0\)\+(\d+)\*sin\("
+
+
+@entries_of("uncertainty")
+def test_golden_uncertainty_agrees(golden: Golden, case: Entry) -> None:
+    read_entry(golden, *case)
+    seed, *shape, scale, height = map(int, golden.numbers(RIPPLED, *case, "recipe"))
+    observed = torch.from_numpy(recipes.volume(seed, tuple(shape)).astype(np.float64))
+
+    def model(stack: torch.Tensor) -> torch.Tensor:
+        """Repeated sections and a ripple that does not turn with the volume."""
+        made = stack.repeat_interleave(scale, dim=0)
+        turn_z, turn_x = (2 * np.pi * torch.arange(1, n + 1, dtype=torch.float64) / n for n in made.shape[::2])
+        return made + height * turn_x.sin() * turn_z.cos()[:, None, None]
+
+    mean, spread = eightfold(model, observed, SectionGrid.slabs(scale))
     values = Volume((spread / 255).numpy().astype(np.float32), None, "uncertainty")
     rows = {row.variant: row.value for row in uncertainty_scores(values)}
     found = {
@@ -353,30 +379,10 @@ def test_golden_uncertainty_agrees(file: str, entry: dict[str, Any], metric: str
         "std_p99": rows["p99"],
         "std_max": spread.max().item(),
         "ensemble_mean": mean.mean().item(),
-        "ensemble_minus_plain_rms": (mean - rippled(observed)).square().mean().sqrt().item(),
+        "ensemble_minus_plain_rms": (mean - model(observed)).square().mean().sqrt().item(),
     }
-    agree(found[metric], entry["metrics"][metric], golden_files()[file]["absolute_tolerance"]["uncertainty"])
-
-
-def rippled(stack: torch.Tensor) -> torch.Tensor:
-    """The model of the recipe: repeated sections and a ripple that does not turn with the volume."""
-    made = stack.repeat_interleave(4, dim=0)
-    turn_z, turn_x = (2 * np.pi * torch.arange(1, n + 1, dtype=torch.float64) / n for n in made.shape[::2])
-    return made + 6 * turn_x.sin() * turn_z.cos()[:, None, None]
-
-
-COSTED: dict[str, Callable[[], nn.Module]] = {
-    "Conv3d(1, 8, kernel_size=(3, 3, 3), stride=(1, 1, 1), padding=(1, 1, 1))": lambda: nn.Conv3d(1, 8, 3, padding=1),
-    "ConvTranspose3d(8, 4, kernel_size=(4, 1, 1), stride=(4, 1, 1))": lambda: nn.ConvTranspose3d(
-        8, 4, (4, 1, 1), stride=(4, 1, 1)
-    ),
-    "Sequential( (0): Conv2d(1, 16, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1)) (1): ReLU() "
-    "(2): Conv2d(16, 1, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1)) )": lambda: nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 1, 3, padding=1)
-    ),
-    "Linear(in_features=96, out_features=64, bias=True)": lambda: nn.Linear(96, 64),
-}
-"""Modules of the cost entries, by what they print."""
+    for name, value in found.items():
+        golden.agree((*case, "metrics", name), value, abs=tolerance_of(golden, "uncertainty"))
 
 
 class OneModule(Method):
@@ -390,20 +396,13 @@ class OneModule(Method):
         return self.module(tile.observed)
 
 
-def cost_cases() -> list[Any]:
-    found = [pytest.param(entry, id=f"{Path(file).stem}-{entry['id']}") for file, entry in entries("cost")]
-    return found or [pytest.param({}, id="none", marks=pytest.mark.skip(reason=missing_reason("cost")))]
-
-
-@pytest.mark.parametrize("entry", cost_cases())
 @pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_golden_costs_agree(entry: dict[str, Any], device: str) -> None:
-    text = " ".join(entry["module"].split())
-    if text not in COSTED:
-        pytest.skip(f"module not understood: {text}")
-    module = COSTED[text]()
-    assert " ".join(str(module).split()) == text
+@entries_of("cost")
+def test_golden_costs_agree(golden: Golden, case: Entry, device: str) -> None:
+    entry = read_entry(golden, *case)
+    module = understood(recipes.make_module, entry["module"])
+    assert " ".join(str(module).split()) == " ".join(entry["module"].split())
     method = OneModule(module).to(device)
     flops = count_flops(method, Tile(torch.zeros(entry["input_shape"], device=device), SectionGrid.slabs(1)))
-    assert flops.total == entry["flops"]
-    assert Parameters.of(method).total == entry["parameters"]
+    golden.agree((*case, "flops"), flops.total, abs=tolerance_of(golden, "flops"))
+    golden.agree((*case, "parameters"), Parameters.of(method).total, abs=tolerance_of(golden, "parameters"))

@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import re
 from typing import Any
 
+import metrics_recipes as recipes
 import numpy as np
 import pytest
-from test_metrics import data_file, entries, missing_reason
+from golden_files import Golden
+from test_metrics import Entry, data_file, entries_of, read_entry, tolerance_of, understood
 
 from vemrecon.data.labels import NeuronLabels
 from vemrecon.metrics.segmentation import breaks, overlap, partition, parts
 from vemrecon.volume import Region
 
 
-def found() -> list[Any]:
-    known = [pytest.param(entry, id=entry["id"]) for _, entry in entries("segmentation")]
-    return known or [pytest.param({}, id="none", marks=pytest.mark.skip(reason=missing_reason("segmentation")))]
+def labels_of(entry: Any) -> tuple[np.ndarray, np.ndarray]:
+    """True and tested labels by the recipe of an entry."""
+    recipe, names = entry["recipe"], {}
+    if drawn := re.match(r"z,y,x=indices of shape (\([\d,]+\)); ", recipe):
+        names = dict(zip("zyx", np.indices(ast.literal_eval(drawn[1])), strict=True))
+        recipe = recipe[drawn.end() :]
+    elif re.match(r"true=bodies in ", recipe):
+        path, crop = understood(recipes.crop_in_text, recipe)
+        corners = tuple(zip(*crop, strict=True))
+        names["true"] = NeuronLabels(data_file(path)).read(Region(*corners))
+        names["x"] = np.indices(names["true"].shape)[2]
+        recipe = recipe.partition("x=column index inside the crop; ")[2]
+    names = understood(recipes.run_statements, recipe, names)
+    return names["true"].astype(np.int64), names["test"].astype(np.int64)
 
 
-def formula_labels() -> tuple[np.ndarray, np.ndarray]:
-    z, y, x = np.indices((24, 40, 40))
-    true = 1 + (z // 12) * 100 + (y // 10) * 10 + x // 10
-    true[(y % 10 == 0) | (x % 10 == 0)] = 0
-    test = true.copy()
-    test[(true > 0) & (true % 3 == 0) & (z % 12 >= 6)] += 1000
-    test[(true > 0) & (test % 7 == 0)] = 7
-    return true.astype(np.int64), test.astype(np.int64)
-
-
-def neuron_labels() -> tuple[np.ndarray, np.ndarray]:
-    labels = NeuronLabels(data_file("data/fib25/training_sample2/groundtruth.h5"))
-    true = labels.read(Region((0, 0, 0), (60, 100, 100)))
-    test, x = true.copy(), np.indices(true.shape)[2]
-    test[(true % 2 == 0) & (true > 0) & (x >= 50)] += 1000000
-    test[(true > 0) & (true % 5 == 0)] = 5
-    return true, test
+def true_labels(golden: Golden, name: str) -> np.ndarray:
+    """True labels of the entry that another one mentions."""
+    entries = {entry["id"]: entry for entry in golden.listed("segmentation")}
+    if name not in entries:
+        pytest.skip(f"{golden.path.name} has no entry {name!r}")
+    return labels_of(entries[name])[0]
 
 
 def forward_boundaries(labels: np.ndarray) -> np.ndarray:
@@ -46,39 +50,64 @@ def forward_boundaries(labels: np.ndarray) -> np.ndarray:
     return mask
 
 
+def masks_of(golden: Golden, entry: Any) -> tuple[np.ndarray, np.ndarray]:
+    """True and tested mask by the recipe of an entry."""
+    recipe = entry["recipe"]
+    if found := re.search(r"boundaries of (\w+) true .*test=np\.roll\(mask,(\d+),axis=(\d)\)", recipe):
+        true = forward_boundaries(true_labels(golden, found[1]))
+        return true, np.roll(true, int(found[2]), axis=int(found[3]))
+    if found := re.search(r"object=\((\w+) true==(\d+)\).*slices z%(\d+)==0 set to False", recipe):
+        true = true_labels(golden, found[1]) == int(found[2])
+        test = true.copy()
+        test[:: int(found[3])] = False
+        return true, test
+    return pytest.skip(f"recipe not understood: {recipe}")
+
+
 def digest(array: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
-@pytest.mark.parametrize("entry", found())
-def test_segmentation_agrees_with_the_golden_file(entry: dict[str, Any]) -> None:
-    wanted = entry["metrics"]
-    close = {"abs": 2e-6}  # the values have six decimals
-    if entry["id"] in ("L1", "L2"):
-        true, test = formula_labels() if entry["id"] == "L1" else neuron_labels()
-        assert (digest(true), digest(test)) == (entry["sha256_true_int64"], entry["sha256_test_int64"])
-        labelled, everything = partition(true, test), partition(true, test, unlabelled=False)
-        assert labelled.are == pytest.approx(wanted["are_ignore0"], **close)
-        assert everything.are == pytest.approx(wanted["are_all"], **close)
-        assert everything.voi_split == pytest.approx(wanted["voi"]["split"], **close)
-        assert everything.voi_merge == pytest.approx(wanted["voi"]["merge"], **close)
-        assert everything.voi == pytest.approx(wanted["voi"]["total"], **close)
-        assert labelled.voi_split == pytest.approx(wanted["voi_ignore0_in_true"]["first"], **close)
-        assert labelled.voi_merge == pytest.approx(wanted["voi_ignore0_in_true"]["second"], **close)
+def check(golden: Golden, case: Entry, found: dict[str, Any]) -> None:
+    """Compare with the metrics of the entry that have these names; `voi.split` is a value in a table."""
+    tolerance = 2 * tolerance_of(golden, "segmentation")  # the values have six decimals
+    for name, value in found.items():
+        golden.agree((*case, "metrics", *name.split(".")), value, abs=tolerance)
+
+
+@entries_of("segmentation")
+def test_segmentation_agrees_with_the_golden_file(golden: Golden, case: Entry) -> None:
+    entry = read_entry(golden, *case)
+    if "sha256_true_int64" not in entry:
+        check_masks(golden, case, *masks_of(golden, entry))
         return
-    neurons, _ = neuron_labels()
-    if entry["id"] == "B1":
-        true = forward_boundaries(neurons)
-        assert np.count_nonzero(true) == entry["true_voxels"]
-        test = np.roll(true, 1, axis=2)
-    else:
-        assert entry["id"] == "K1"
-        true = neurons == 2150
-        test = true.copy()
-        test[::16] = False
-        assert (parts(true, 1), parts(test, 1)) == (wanted["components_true"], wanted["components_test"])
-        assert (parts(true), parts(test)) == (wanted["components_true_min100"], wanted["components_test_min100"])
-        assert breaks(true, test) == wanted["breaks_min100"]
+    true, test = labels_of(entry)
+    assert (digest(true), digest(test)) == (entry["sha256_true_int64"], entry["sha256_test_int64"])
+    golden.agree((*case, "labels_true"), len(np.unique(true)))
+    labelled, everything = partition(true, test), partition(true, test, unlabelled=False)
+    found = {
+        "are_ignore0": labelled.are,
+        "are_all": everything.are,
+        "voi.split": everything.voi_split,
+        "voi.merge": everything.voi_merge,
+        "voi.total": everything.voi,
+        "voi_ignore0_in_true.first": labelled.voi_split,
+        "voi_ignore0_in_true.second": labelled.voi_merge,
+        "voi_ignore0_in_true.total": labelled.voi,
+    }
+    check(golden, case, found)
+    precision, recall = (golden.expected_fact(*case, "metrics", name) for name in ("precision", "recall"))
+    harmonic = 2 * precision * recall / (precision + recall)
+    assert labelled.are == pytest.approx(1 - harmonic, abs=2 * tolerance_of(golden, "segmentation"))
+
+
+def check_masks(golden: Golden, case: Entry, true: np.ndarray, test: np.ndarray) -> None:
     both = overlap(true, test)
-    assert both.iou == pytest.approx(wanted["iou"], **close)
-    assert both.dice == pytest.approx(wanted["dice"], **close)
+    found = {"iou": both.iou, "dice": both.dice}
+    for name in golden.listed(*case, "metrics"):
+        if counted := re.fullmatch(r"(components_true|components_test|breaks)(?:_min(\d+))?", name):
+            smallest = int(counted[2] or 1)
+            mask = test if counted[1].endswith("test") else true
+            found[name] = breaks(true, test, smallest) if counted[1] == "breaks" else parts(mask, smallest)
+    check(golden, case, found)
+    golden.agree((*case, "true_voxels"), np.count_nonzero(true))

@@ -3,24 +3,17 @@
 import re
 from functools import cache
 
-import numpy as np
-import pytest
 import torch
-from conftest_golden import golden_cases, load_golden
+from golden_files import cases, each
 
 from vemrecon.methods.srunet.loss import weighted_error
 from vemrecon.methods.srunet.network import SRUNetwork
 
-FILES = golden_cases("srunet")
+FILES = each("srunet")
+SCALES = cases("srunet", lambda golden: golden.listed("config", "up_scales"))
 PARTS = {  # blocks of three convolutions by their first official name
     "conv1_1": "down1", "conv2_1": "down2", "conv3_1": "down3", "conv2_4": "up2", "conv1_4": "up1",
 }  # fmt: skip
-
-
-@cache
-def loaded(file):
-    facts, arrays = load_golden(file)
-    return facts, {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
 
 
 def our_name(key):
@@ -33,52 +26,42 @@ def our_name(key):
 
 
 @cache
-def network(file):
-    facts, tensors = loaded(file)
-    net = SRUNetwork(facts["config"]["widths"])
-    net.load_state_dict({our_name(key): tensors[f"state.{key}"] for key in facts["state"]})
+def network(golden):
+    net = SRUNetwork(golden.fact("config", "widths"))
+    net.load_state_dict({our_name(key): value for key, value in golden.below("state.").items()})
     return net.eval()
 
 
-def check(file, name, ours):
-    facts, tensors = loaded(file)
-    rule = facts["recommended_tolerance"]
-    atol = rule["atol_per_tensor"].get(name, rule["atol_default"])
-    torch.testing.assert_close(ours, tensors[name], rtol=rule["rtol"], atol=atol)
+@SCALES
+def test_network_and_its_enlarged_features_at_every_scale(golden, case):
+    net, kept = network(golden), {}
 
+    def keep(module, _input, features):
+        kept[module] = features
 
-@pytest.mark.parametrize("file", FILES)
-def test_network_and_its_enlarged_features_at_every_scale(file):
-    facts, tensors = loaded(file)
-    net = network(file)
     enlarging = [net.enlarge1, net.enlarge2, net.enlarge3, net.enlarge4]
-    for scale in facts["config"]["up_scales"]:
-        kept = {}
-
-        def keep(module, _input, features, kept=kept):
-            kept[module] = features
-
-        hooks = [part.register_forward_hook(keep) for part in enlarging]
-        with torch.no_grad():
-            check(file, f"output.y_r{scale}", net(tensors[f"input.x_r{scale}"], scale))
-        for hook in hooks:
-            hook.remove()
-        for number, part in enumerate(enlarging, start=1):
-            if f"inter.frac{number}_r{scale}" in tensors:
-                check(file, f"inter.frac{number}_r{scale}", kept[part])
+    hooks = [part.register_forward_hook(keep) for part in enlarging]
+    with torch.no_grad():
+        golden.check(f"output.y_r{case}", net(golden.given(f"input.x_r{case}"), case))
+    for hook in hooks:
+        hook.remove()
+    for number, part in enumerate(enlarging, start=1):
+        golden.check(f"inter.frac{number}_r{case}", kept[part])
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_weighted_loss_equals_the_released_one(file):
-    _, tensors = loaded(file)
-    loss = weighted_error(tensors["input.loss_upsampled"], tensors["output.y_r8"], tensors["input.loss_target"])
-    check(file, "output.weighted_loss", loss.reshape(1))
+@FILES
+def test_weighted_loss_equals_the_released_one(golden):
+    upsampled, target = golden.given("input.loss_upsampled"), golden.given("input.loss_target")
+    # of the first result of the network, which has the target's shape
+    results = [found[0] for found in golden.matching(r"output\.y_r\d+")]
+    of_its_shape = [name for name in results if golden.tensors[name].shape == target.shape]
+    loss = weighted_error(upsampled, golden.given(of_its_shape[0] if of_its_shape else "output.y_r*"), target)
+    golden.check("output.weighted_loss", loss.reshape(1))
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_published_widths_have_the_released_names_and_shapes(file):
-    facts, _ = loaded(file)
-    wanted = {our_name(key): tuple(shape) for key, shape in facts["full_size_state_shapes"].items()}
-    net = SRUNetwork()
+@FILES
+def test_published_widths_have_the_released_names_and_shapes(golden):
+    net = SRUNetwork(golden.fact("full_size_config", "widths"))
+    wanted = {our_name(key): tuple(shape) for key, shape in golden.expected_fact("full_size_state_shapes").items()}
     assert {name: tuple(value.shape) for name, value in net.state_dict().items()} == wanted
-    assert sum(p.numel() for p in net.parameters()) == facts["full_size_parameter_count"] == 2_408_257
+    golden.agree(("full_size_parameter_count",), sum(p.numel() for p in net.parameters()))

@@ -1,16 +1,19 @@
 """VEMamba's networks and losses against tensors of the original parts. Everything checked comes from the files."""
 
-import numpy as np
-import pytest
+import re
+
 import torch
 import torch.nn.functional as F
+from golden_files import cases
 from vemamba_golden import (
-    CHECKED,
     DOUBLE_AND_SINGLE,
     assert_close,
+    check,
     contrast_of,
+    expected,
     first_number,
-    read,
+    given,
+    names_of,
     record,
     sections,
     suggested,
@@ -19,78 +22,85 @@ from vemamba_golden import (
 
 from vemrecon.methods.vemamba.losses import contrast_loss, reconstruction_loss, warmup_cosine
 from vemrecon.methods.vemamba.released import export_state, import_network, network_options
+from vemrecon.metrics.psnr import decibels
 from vemrecon.nets.losses import structural_similarity
 
 
-@sections(rf"(?!({CHECKED})$).*")
-def test_a_section_without_a_counterpart_here(file, section):
-    pytest.skip(f"no rule for section {section!r} of {file.name if file else 'no file'}")
-
-
-@DOUBLE_AND_SINGLE
-@sections(r"model_\w+")
-def test_network_reproduces_output_and_intermediates(file, section, dtype, monkeypatch):
-    facts, model, tensors = read(file, section)
-    values = under(tensors, model["prefix"], dtype)
-    state = under(values, "state.")
-    options, config = network_options(state), model["config"]
-    net = import_network(state).to(dtype).eval()
+@cases("vemamba", lambda golden: names_of(golden, "model") + names_of(golden, "inference"))
+def test_arguments_of_the_network_are_read_off_its_weights(golden, case):
+    state = under(golden, golden.facts[case]["prefix"] + "state.")
+    key = "config" if "config" in golden.facts[case] else "model_config"
+    options, config = network_options(state), golden.expected_fact(case, key)
     assert [options["width"], list(options["depths"]), options["state"], options["scale"]] == [
         config[name] for name in ("dim", "depths", "d_state", "upscales")
     ]
     assert [options["expansion"], options["feed_forward_expansion"]] == [config["ssm_ratio"], config["mlp_ratio"]]
-    assert options["feed_forward"] == ("conv" if model["feed_forward"].startswith("Conv") else "linear")
-    assert sum(x.numel() for x in net.state_dict().values()) == model["parameters"]
-    seen = record(net, monkeypatch)
-
-    y = net(values["input.x"], values.get("input.cdp"))
-
-    tolerance = suggested(facts, "model outputs")
-    assert_close(y, values["output.y"], tolerance, "output.y")
-    mids = under(values, "mid.")
-    assert mids
-    for name, wanted in mids.items():
-        assert_close(seen[name].reshape(wanted.shape), wanted, tolerance, name)
+    assert options["feed_forward"] == ("conv" if golden.fact(case, "feed_forward").startswith("Conv") else "linear")
+    golden.agree((case, "parameters"), sum(x.numel() for x in import_network(state).state_dict().values()))
 
 
 @DOUBLE_AND_SINGLE
-@sections(r"model_\w+")
-def test_network_reproduces_gradients(file, section, dtype):
-    facts, model, tensors = read(file, section)
-    values = under(tensors, model["prefix"], dtype)
-    wanted = under(values, "grad.")
-    if not wanted:
-        pytest.skip(f"the file stores no gradients for {section}")
-    net = import_network(under(values, "state.")).to(dtype)
-    inputs = {name: values[name].requires_grad_() for name in ("input.x", "input.cdp") if name in values}
+@sections("model")
+def test_network_reproduces_output_and_intermediates(golden, case, dtype, monkeypatch):
+    prefix = golden.facts[case]["prefix"]
+    net = import_network(under(golden, prefix + "state.", dtype)).to(dtype).eval()
+    seen = record(net, monkeypatch)
+    x = given(golden, f"{prefix}input.x", dtype)
+    for name, axis in (("batch", 0), ("F", 2), ("h", 3), ("W", 4)):
+        golden.agree((case, name), x.shape[axis])
+    embedding = f"{prefix}input.cdp"
 
-    (net(*inputs.values()) * values["input.grad_weight"]).sum().backward()
+    y = net(x, given(golden, embedding, dtype) if embedding in golden else None)
+
+    tolerance = suggested(golden, "model outputs")
+    check(golden, f"{prefix}output.y", y, tolerance)
+    for name in (found[1] for found in golden.matching(rf"{prefix}mid\.(.+)") if found[1] in seen):
+        check(golden, f"{prefix}mid.{name}", seen[name], tolerance)
+
+
+def with_gradients(golden):
+    names = names_of(golden, "model")
+    return [name for name in names if golden.matching(re.escape(golden.facts[name]["prefix"]) + r"grad\..+")]
+
+
+@DOUBLE_AND_SINGLE
+@cases("vemamba", with_gradients)
+def test_network_reproduces_gradients(golden, case, dtype):
+    prefix = golden.facts[case]["prefix"]
+    weight = given(golden, f"{prefix}input.grad_weight", dtype)
+    net = import_network(under(golden, prefix + "state.", dtype)).to(dtype)
+    names = [name for name in ("input.x", "input.cdp") if prefix + name in golden]
+    inputs = {name: given(golden, prefix + name, dtype).clone().requires_grad_() for name in names}
+
+    (net(*inputs.values()) * weight).sum().backward()
 
     for parameter in net.parameters():
         parameter.data = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
     ours = export_state(net) | {name: value.grad for name, value in inputs.items()}
-    for name, gradient in wanted.items():
-        assert_close(ours[name], gradient, suggested(facts, "gradients"), name)
+    for name, gradient in expected(golden, prefix + "grad.", dtype).items():
+        assert_close(ours[name], gradient, suggested(golden, "gradients"), name)
 
 
-@sections(r"model_\w+")
-def test_state_dict_survives_import_and_export(file, section):
-    _, model, tensors = read(file, section)
-    state = under(tensors, model["prefix"] + "state.")
+@sections("model")
+def test_state_dict_survives_import_and_export(golden, case):
+    prefix = golden.facts[case]["prefix"] + "state."
+    state = under(golden, prefix)
 
     back = export_state(import_network(state))
 
     assert set(back) == set(state)
-    assert all(torch.equal(back[name], value) for name, value in state.items())
+    for name in state:
+        golden.check(prefix + name, back[name], atol=0)
 
 
 @DOUBLE_AND_SINGLE
 @sections("moco")
-def test_encoder_and_contrastive_step(file, section, dtype):
-    facts, moco, tensors = read(file, section)
-    contrast = contrast_of(moco, tensors, dtype).eval()
-    values = under(tensors, moco["prefix"], dtype)
-    query, key = values["input.im_q"], values["input.im_k"]
+def test_encoder_and_contrastive_step(golden, case, dtype):
+    prefix = golden.facts[case]["prefix"]
+    contrast = contrast_of(golden, case, dtype).eval()
+    query, key = (given(golden, f"{prefix}input.im_{name}", dtype) for name in "qk")
+    golden.agree((case, "batch"), len(query))
+    golden.agree((case, "plane"), list(query.shape[2:]))
     ours = {"eval_embedding": contrast(query)}
     ours["eval_projection"] = contrast.query.head(ours["eval_embedding"])
 
@@ -104,44 +114,56 @@ def test_encoder_and_contrastive_step(file, section, dtype):
     ours["train_labels"] = torch.zeros(len(query), dtype=torch.long)
     state = export_state(contrast)
     ours |= {"queue_after": state["queue"], "queue_ptr_after": state["queue_ptr"]}
-    ours |= {f"query_after.{name}": value for name, value in under(state, "encoder_q.").items()}
-    ours |= {f"key_after.{name}": value for name, value in under(state, "encoder_k.").items()}
+    ours |= {f"query_after.{name[10:]}": value for name, value in state.items() if name.startswith("encoder_q.")}
+    ours |= {f"key_after.{name[10:]}": value for name, value in state.items() if name.startswith("encoder_k.")}
     for parameter in contrast.query.parameters():
         parameter.data = parameter.grad
     ours |= {f"grad.{name}": value for name, value in export_state(contrast).items() if name.startswith("encoder_q.")}
-    for name, wanted in under(values, "output.").items():
+    for name in (found[1] for found in golden.matching(rf"{prefix}output\.(.+)") if found[1] in ours):
         loose = name.startswith("grad.") or name in ("train_logits", "train_loss")
-        tolerance = suggested(facts, "gradients" if loose else "model outputs")
-        assert_close(ours[name], wanted, tolerance, name)
+        check(
+            golden, f"{prefix}output.{name}", ours[name], suggested(golden, "gradients" if loose else "model outputs")
+        )
+
+
+def volumes(golden, case):
+    prefix = golden.facts[case]["prefix"]
+    return tuple(given(golden, f"{prefix}input.{name}", torch.float64) for name in ("hr", "out"))
 
 
 @sections("metrics")
-def test_losses(file, section):
-    _, part, tensors = read(file, section)
-    values = under(tensors, part["prefix"], torch.float64)
-    truth, result = values["input.hr"], values["input.out"].requires_grad_()
-    tolerance = first_number(part["tolerance"])
+def test_losses(golden, case):
+    truth, result = volumes(golden, case)
+    result.requires_grad_()
+    tolerance = first_number(golden, case, "tolerance")
+    golden.agree((case, "shape"), list(truth.shape[2:]))
 
     loss = reconstruction_loss(result, truth)
     loss.backward()
 
-    assert abs(loss.item() - part["loss_total"]) <= tolerance
-    assert abs(F.l1_loss(result, truth).item() - part["loss_l1"]) <= tolerance
-    assert_close(result.grad, values["output.loss_grad_out"], 1e-4, "gradient of the loss")
-    similarity = [structural_similarity(result, truth, dims=3)]
-    similarity += [structural_similarity(result.movedim(i, 2), truth.movedim(i, 2)) for i in (2, 3, 4)]
-    assert abs(1 - similarity[0].item() - part["loss_ssim"]) <= tolerance
-    np.testing.assert_allclose([value.item() for value in similarity], part["ssim"], rtol=0, atol=tolerance)
+    golden.agree((case, "loss_total"), loss.item(), abs=tolerance)
+    golden.agree((case, "loss_l1"), F.l1_loss(result, truth).item(), abs=tolerance)
+    golden.agree((case, "loss_ssim"), 1 - structural_similarity(result, truth, dims=3).item(), abs=tolerance)
+    check(golden, golden.facts[case]["prefix"] + "output.loss_grad_out", result.grad, 1e-4)
 
 
 @sections("metrics")
-def test_signal_to_noise_ratio(file, section):
-    pytest.skip("PSNR is no part of the method; the metrics room has its own golden file")
+def test_similarity_and_signal_to_noise_ratio_of_the_volume_and_of_its_planes(golden, case):
+    truth, result = volumes(golden, case)
+    similarity = [structural_similarity(result, truth, dims=3)]
+    similarity += [structural_similarity(result.movedim(i, 2), truth.movedim(i, 2)) for i in (2, 3, 4)]
+    golden.agree((case, "ssim"), [value.item() for value in similarity], abs=first_number(golden, case, "tolerance"))
+    error = (result - truth)[0, 0].square()
+    ratios = [decibels(error.mean() * 255**2)]
+    ratios += [decibels(error.movedim(i, 0).mean(dim=(1, 2)) * 255**2).mean() for i in range(3)]
+    (tolerance,) = golden.numbers(r"([\d.e-]+) dB", case, "tolerance")
+    golden.agree((case, "psnr"), [value.item() for value in ratios], abs=tolerance)
 
 
 @sections("lr_multiplier")
-def test_learning_rate_multiplier(file, section):
-    _, part, _ = read(file, section)
-    for step, wanted in part["samples"].items():
-        ours = warmup_cosine(int(step), part["warmup_steps"], part["total_steps"])
-        assert abs(ours - wanted) <= 1e-12 + 1e-9 * wanted, step
+def test_learning_rate_multiplier(golden, case):
+    warmup, total = golden.fact(case, "warmup_steps"), golden.fact(case, "total_steps")
+    for step in golden.listed(case, "samples"):
+        wanted = golden.facts[case]["samples"][step]
+        ours = warmup_cosine(int(step), warmup, total)
+        golden.agree((case, "samples", step), ours, abs=1e-12 + 1e-9 * wanted)

@@ -1,54 +1,66 @@
 """Reading the golden files of VEMamba: sections, tensors and tolerances by the names that the files give them."""
 
-import json
-import re
-
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest_golden import golden_cases, load_golden
+from golden_files import cases
 
 from vemrecon.methods.vemamba import alcssm
 from vemrecon.methods.vemamba.released import import_encoder
 from vemrecon.nets.selective_scan import selective_scan
 
 DOUBLE_AND_SINGLE = pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
-CHECKED = r"about|model_\w+|moco|selective_scan|scan_orders|degradation|inference|metrics|lr_multiplier|tensors"
+KINDS = {  # of sections, whatever they are called, by a key that they have
+    "moco": "key_encoder",
+    "selective_scan": "cases",
+    "scan_orders": "rows",
+    "degradation": "kernel_iso",
+    "inference": "stitch_alone",
+    "metrics": "loss_total",
+    "lr_multiplier": "warmup_steps",
+    "model": "feed_forward",
+}
 
 
-def sections(pattern):
-    """One case for every golden file and every section of it whose name matches."""
-    found = []
-    for case in golden_cases("vemamba"):
-        (file,) = case.values
-        if file is None:
-            found.append(pytest.param(None, None, marks=case.marks, id=case.id))
-            continue
-        names = [name for name in json.loads(file.read_text()) if re.fullmatch(pattern, name)]
-        found += [pytest.param(file, name, id=f"{file.stem}-{name}") for name in names]
-    return pytest.mark.parametrize(("file", "section"), found)
+def names_of(golden, kind):
+    """Sections of a kind."""
+    found = {}
+    for name, part in golden.facts.items():
+        if isinstance(part, dict):
+            found.setdefault(next((kind for kind, key in KINDS.items() if key in part), None), []).append(name)
+    return found.get(kind, [])
 
 
-def read(file, section):
-    """The whole file's facts, those of the section, and all tensors as torch tensors."""
-    facts, tensors = load_golden(file)
-    return facts, facts[section], {name: torch.from_numpy(np.asarray(value)) for name, value in tensors.items()}
+def sections(kind):
+    """One case for every golden file and every section of a kind in it."""
+    return cases("vemamba", lambda golden: names_of(golden, kind))
 
 
-def under(tensors, prefix, dtype=None):
-    """Tensors whose names begin with a prefix, without it."""
-    found = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-    return {name: value.to(dtype) if dtype and value.is_floating_point() else value for name, value in found.items()}
+def under(golden, prefix, dtype=None):
+    """Tensors to start from whose names begin with a prefix, without it."""
+    return {
+        name: value.to(dtype) if dtype and value.is_floating_point() else value
+        for name, value in golden.below(prefix).items()
+    }
 
 
-def suggested(facts, what):
+def expected(golden, prefix, dtype=None):
+    """Tensors to compare with whose names begin with a prefix, without it; there may be none."""
+    names = [name for name in golden.tensors if name.startswith(prefix)]
+    return {name.removeprefix(prefix): golden.expected(name).to(dtype or golden.tensors[name].dtype) for name in names}
+
+
+def given(golden, name, dtype):
+    return golden.given(name).to(dtype)
+
+
+def suggested(golden, what):
     """Relative tolerance that the file suggests for model outputs, the scan outputs or gradients."""
-    return float(re.search(rf"([\d.e+-]+) for {what}", facts["about"]["suggested_tolerance"])[1])
+    return golden.numbers(rf"([\d.e+-]+) for {what}", "about", "suggested_tolerance")[0]
 
 
-def first_number(text):
-    return float(re.search(r"\d[\d.]*(e[+-]?\d+)?", text)[0])
+def first_number(golden, *path):
+    return golden.numbers(r"(\d[\d.]*(?:e[+-]?\d+)?)", *path)[0]
 
 
 def assert_close(ours, wanted, tolerance, what):
@@ -59,14 +71,23 @@ def assert_close(ours, wanted, tolerance, what):
     assert error <= tolerance * max(wanted.abs().max().item(), 1e-12), (what, error)
 
 
-def contrast_of(moco, tensors, dtype):
+def check(golden, name, ours, tolerance):
+    """Compare with a tensor of the file, if it is there, relative to its largest value and in its shape."""
+    if name in golden:
+        wanted = golden.expected(name)
+        assert_close(ours.reshape(wanted.shape), wanted, tolerance, name)
+    else:
+        golden.missing.append(name)
+
+
+def contrast_of(golden, section, dtype):
     """The golden contrastive model; its key encoder is a multiple of the query encoder."""
-    state = under(tensors, moco["prefix"] + "state.")
-    factor = first_number(moco["key_encoder"])
-    for name, value in list(under(state, "encoder_q.").items()):
+    prefix, config = golden.facts[section]["prefix"], golden.fact(section, "config")
+    state = under(golden, prefix + "state.")
+    factor = first_number(golden, section, "key_encoder")
+    for name, value in under(golden, prefix + "state.encoder_q.").items():
         buffer = name.endswith(("running_mean", "running_var", "num_batches_tracked"))
         state[f"encoder_k.{name}"] = value if buffer else value * torch.tensor(factor, dtype=value.dtype)
-    config = moco["config"]
     return import_encoder(state, momentum=config["m"], temperature=config["T"]).to(dtype)
 
 
