@@ -11,8 +11,9 @@ import torch.nn.functional as F
 import zarr
 from small_volumes import textured
 
-from vemrecon.bench.plan import make_plan
-from vemrecon.bench.request import Place, Request, TaskRequest
+from vemrecon.bench.plan import plan
+from vemrecon.bench.request import Request, Setup
+from vemrecon.bench.resolve import resolve
 from vemrecon.errors import ConfigError
 from vemrecon.infer.reconstruct import reconstruct_volume
 from vemrecon.methods.base import Tile, reconstruct_tile
@@ -630,9 +631,9 @@ def test_gsplat_without_its_package_or_cuda_is_refused():
 
 
 def test_runs_need_no_training_split_and_are_named_transductive(tmp_path):
-    tasks = (TaskRequest("phantom", scales=(4,), degradations=("average",)),)
-    plan = make_plan(Request(tasks, methods=("linear", "emgauss"), seeds=(0, 1)), Place(tmp_path), fetch=False)
-    found = [(run.folder.spec.method["name"], run.folder.spec.seed, run.folder.spec.training) for run in plan]
+    request = Request(("phantom",), scale=(4,), methods=("linear", "emgauss"), seeds=(0, 1))
+    runs = plan(resolve([request], Setup(tmp_path), fetch=False))
+    found = [(run.folder.spec.method["name"], run.folder.spec.seed, run.folder.spec.training) for run in runs]
     learned = {"mode": "transductive"}
     assert found == [("linear", 0, None), ("emgauss", 0, learned), ("emgauss", 1, learned)]
 

@@ -22,7 +22,7 @@ Progress = Callable[[str, float], None]
 GRIDS: dict[str, Grid] = {"centred": "centred", "aligned": "aligned"}
 
 
-def scale_of(volume: Volume, scale: str | None) -> float:
+def scale_of(volume: Volume, scale: float | None) -> float:
     """The scale that makes a volume isotropic, unless another one is asked for.
 
     Raises:

@@ -11,6 +11,9 @@ from typing import Any
 from vemrecon.errors import DataError
 from vemrecon.files import digest_of, read_json
 
+AXES = {"reference": "z", "lateral": "y", "native": "z"}
+"""The axis that is reconstructed, by kind of task."""
+
 
 @dataclass(frozen=True)
 class Task:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
+from vemrecon.arguments import argument_names
 from vemrecon.errors import ConfigError, unknown
 from vemrecon.methods.base import Method
 from vemrecon.seeding import derive_seed
@@ -22,7 +22,7 @@ def build_method(
     Raises:
         ConfigError: If an argument is unknown or not accepted.
     """
-    known = [name for name in inspect.signature(kind.__init__).parameters if name != "self"]
+    known = argument_names(kind)
     for argument in arguments:
         if argument not in known:
             raise unknown(f"argument of {name}", argument, known)
