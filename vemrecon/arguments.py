@@ -9,13 +9,14 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from vemrecon.errors import ConfigError, unknown
 
+NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 TASK_ARGUMENTS = ("scale", "grid")
 """Those of the task, which a class gets if its constructor has arguments of these names."""
 
 
 def argument_names(kind: type[Any]) -> list[str]:
     """Names of the arguments of a constructor."""
-    return list(inspect.signature(kind).parameters)
+    return [name for name, one in inspect.signature(kind).parameters.items() if one.kind in NAMED]
 
 
 def check_arguments(
@@ -37,12 +38,12 @@ def check_arguments(
         if name not in names:
             raise unknown(f"argument of {owner}", name, names)
         if not fits(kind, name, value):
-            hint = get_type_hints(kind.__init__).get(name)
+            hint = _hint(kind, name)
             if get_origin(hint) is Literal:
                 raise unknown(f"{name} of {owner}", str(value), map(str, get_args(hint)))
             raise ConfigError(f"argument of {owner}: {name}={value} does not fit, it must be {type_text(hint)}")
-    for name, one in inspect.signature(kind).parameters.items():
-        required = one.default is one.empty and one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+    for name in names:
+        required = inspect.signature(kind).parameters[name].default is inspect.Parameter.empty
         if required and name not in arguments and name not in given:
             raise ConfigError(f"{owner}: the argument '{name}' is missing")
 
@@ -59,6 +60,13 @@ def fits(kind: type[Any], name: str, value: Any) -> bool:
     except ArgumentError:
         return False
     return True
+
+
+def _hint(kind: type[Any], name: str) -> Any:
+    try:
+        return get_type_hints(kind.__init__)[name]
+    except NameError:  # of a name that is imported for type checkers only
+        return inspect.signature(kind).parameters[name].annotation
 
 
 def type_text(hint: Any) -> str:

@@ -10,7 +10,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from vemrecon.errors import ConfigError, unknown
 
@@ -91,7 +91,7 @@ class Options:
 def field_type(kind: type[Any], name: str) -> tuple[Any, bool]:
     """Type of an option, and whether it may be left out (None)."""
     hint = _hints(kind)[name]  # type: ignore[arg-type]  # classes of any kind can be hashed
-    if get_origin(hint) is UnionType:
+    if get_origin(hint) in (Union, UnionType):
         inner = [part for part in get_args(hint) if part is not NoneType]
         return inner[0], True
     return hint, False

@@ -16,7 +16,7 @@ from vemrecon.bench.runner import to_do
 from vemrecon.bench.spec import RunSpec, Task
 from vemrecon.bench.store import RunFolder
 from vemrecon.cli import main
-from vemrecon.data import Split, require_apart
+from vemrecon.data import Locator, Split, require_apart
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.volume import Region
 
@@ -67,6 +67,48 @@ def test_seeds_matter_only_to_methods_that_learn_and_nothing_is_planned_twice(tm
     names = [(run.folder.spec.method["name"], run.folder.spec.seed) for run in runs]
     assert names == [("linear", 0), ("lateral-cnn", 0), ("lateral-cnn", 1)] * 2
     assert [run.learns for run in runs] == [False, True, True] * 2
+
+
+SAME_IDS = [
+    ({}, "299cab24855d f9d7a1280bc2"),
+    (
+        {"scale": (8,), "degradation": ("subsample",), "methods": ("bicubic", "bspline3", "lanczos3")},
+        "bfbdff430e98 80a08dea4afc 1329e8d80c3b",
+    ),
+    (
+        {"methods": ("lateral-cnn", "isovem", "vemamba"), "preset": "smoke", "seeds": (0, 1)},
+        "6bad4b62351b 175f0407afdb e227a73c6208 a13e76f432f9 da166e0a7793 05399976116c",
+    ),
+    ({"methods": ("emdiffuse-i", "sup-dgean"), "metrics": ("psnr",)}, "0441f492f9c9 96f52786edfa"),
+    (
+        {"scale": (2.5,), "split": "smoke", "methods": ("lateral-cnn", "emgauss"), "mode": "transductive"},
+        "213c56ff4bf3 3c20add6293a",
+    ),
+    (
+        {
+            "scale": (4,),
+            "methods": ("lateral-cnn", "d2r-aenet"),
+            "set": {"lateral-cnn": {"width": 4, "learning_rate": 0.001}, "d2r-aenet": {"diffusion.budget": 500}},
+        },
+        "97f8efc0c4cd ab67c4f5eab1",
+    ),
+]
+"""Requests for the phantom, and the ids of their runs; written down once, a change would orphan runs."""
+
+
+@pytest.mark.parametrize(("asked", "ids"), SAME_IDS)
+def test_the_same_request_has_the_same_run_ids_for_ever(tmp_path, asked, ids):
+    whole = {"dataset": "phantom", "scale": (8,), "methods": ("linear", "nearest"), **asked}
+    assert [run.folder.spec.run_id for run in runs_of(Request(**whole), tmp_path)] == ids.split()
+
+
+def test_a_plan_is_made_without_a_look_at_data(tmp_path, monkeypatch):
+    resolved = resolve([request()], Setup(tmp_path), fetch=False)
+    for name in ("volume", "labels", "fetch_all"):
+        monkeypatch.delattr(Locator, name)
+    monkeypatch.setattr("pathlib.Path.open", None)
+    assert len(plan(resolved)) == 6
+    assert plan(resolved) == plan(resolved)
 
 
 def test_changed_arguments_make_a_variant_with_its_own_name(tmp_path):

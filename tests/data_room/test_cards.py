@@ -221,3 +221,12 @@ def test_a_card_of_ones_own_cannot_take_a_built_in_name(tmp_path):
     (tmp_path / "bad.yaml").write_text("title: nothing else")
     with pytest.raises(ConfigError, match="bad"):
         dataset_card(str(tmp_path / "bad.yaml"))
+
+
+def test_a_default_split_among_the_splits_is_refused_in_one_line(tmp_path, capsys):
+    from vemrecon.cli import main
+
+    (tmp_path / "pair.yaml").write_text(CARD + "  default_split: test\n")
+    assert main(["plan", "--dataset", str(tmp_path / "pair.yaml"), "--methods", "linear"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "'default_split' stands beside `splits:`, not in it" in error

@@ -52,7 +52,10 @@ def _chosen(asked: str, request: Request) -> ChosenMethod:
     preset, arguments = choose_preset(entry.name, request.preset, presets)
     arguments = with_settings(arguments, changed)
     if kind is not None:
+        from vemrecon.methods.build import check_inner  # brings torch, as the class does
+
         check_arguments(kind, entry.name, arguments)
+        check_inner(kind, entry.name, arguments, changed)
     label = ",".join(f"{key}={value}" for key, value in sorted(changed.items()))
     facts = {
         "name": f"{entry.name}[{label}]" if label else entry.name,

@@ -108,14 +108,16 @@ class Request(Options):
     )
 
     def __post_init__(self) -> None:
+        names, settings = methods_of(self.methods)
+        object.__setattr__(self, "methods", names)
         super().__post_init__()
         if not self.dataset:
             raise ConfigError("no dataset is named; give --dataset, or a suite that names one")
         if not self.methods:
             raise ConfigError("no method is named; give --methods, or a suite that names some")
         owners = (*self.methods, *self.degradation)
-        settings = self.set if isinstance(self.set, Mapping) else parse_settings(self.set, owners)
-        object.__setattr__(self, "set", checked_settings(settings, owners))
+        given = self.set if isinstance(self.set, Mapping) else parse_settings(self.set, owners)
+        object.__setattr__(self, "set", checked_settings({**settings, **given}, owners))
 
 
 TASK_OPTIONS = ("dataset", "split", "task", "scale", "degradation")
@@ -152,6 +154,29 @@ class Setup(FileOptions, RootOptions):
         """Devices one by one."""
         found = ([f"cuda:{n}" for n in range(int(word))] if word.isdigit() else [word] for word in self.devices)
         return tuple(device for devices in found for device in devices)
+
+
+def methods_of(value: Any) -> tuple[list[Any], dict[str, Any]]:
+    """Methods by name, and the arguments of those that stand as `{class_path: ..., init_args: {...}}`.
+
+    Raises:
+        ConfigError: If one stands otherwise.
+    """
+    names: list[Any] = []
+    settings: dict[str, Any] = {}
+    for one in value if isinstance(value, list | tuple) else [value]:
+        if not isinstance(one, Mapping):
+            names.append(one)
+            continue
+        for key in one:
+            if key not in ("class_path", "init_args"):
+                raise unknown("key of a method", str(key), ("class_path", "init_args"))
+        if not isinstance(one.get("class_path"), str):
+            raise ConfigError(f"methods: {dict(one)} must name its class_path")
+        names.append(one["class_path"])
+        if one.get("init_args"):
+            settings[one["class_path"]] = one["init_args"]
+    return names, settings
 
 
 def parse_settings(words: Sequence[Any], owners: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -16,7 +16,7 @@ from vemrecon.bench.volume_at import VolumeAt
 from vemrecon.data import DatasetCard, Located, Locator, Split, dataset_card, task_volume
 from vemrecon.data.inspect import check_card, inspection_of
 from vemrecon.data.overlap import require_no_copy
-from vemrecon.degrade import make_degradation, trimmed
+from vemrecon.degrade import Degradation, make_degradation, trimmed
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.files import digest_of
 from vemrecon.metrics.names import SAM2, SEGMENTATION
@@ -113,10 +113,7 @@ def chosen_splits(request: Request, methods: Sequence[ChosenMethod], locator: Lo
     """
     for name in request.degradation:
         for scale in request.scale:
-            arguments = request.set.get(name, {})
-            if arguments:
-                check_arguments(type(make_degradation(name, scale)), name, arguments)
-            make_degradation(name, scale, arguments)  # refuses what cannot be used
+            checked_degradation(name, scale, request.set.get(name, {}))
     for dataset in request.dataset:
         card = dataset_card(dataset, locator.voxel_size)
         kind = task_kind(card, request.task)
@@ -129,6 +126,17 @@ def chosen_splits(request: Request, methods: Sequence[ChosenMethod], locator: Lo
             for method in learners:
                 check_regime(method.facts["name"], method.card.regime, request.mode, card.name, kind, learning)
             yield ChosenSplit(card, kind, split, learning)
+
+
+def checked_degradation(name: str, scale: float, arguments: Mapping[str, Any]) -> Degradation:
+    """A degradation whose arguments have the types that it states.
+
+    Raises:
+        ConfigError: If it cannot be used with them, or at this scale.
+    """
+    if arguments:
+        check_arguments(type(make_degradation(name, scale)), name, arguments, given=("scale",))
+    return make_degradation(name, scale, arguments)
 
 
 def task_kind(card: DatasetCard, wanted: str | None) -> str:

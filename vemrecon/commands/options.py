@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import SUPPRESS
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING
 from functools import partial
 from pathlib import Path
@@ -42,11 +42,12 @@ def words_of(value: Any) -> str:
 
 
 def add_options(parser: ArgumentParser, kind: type[Any]) -> None:
-    """Give a parser the options of a dataclass: positional ones, then those with a name, in their order.
+    """Give a parser the options of a dataclass: positional ones, those with a name, and inherited ones, in their order.
 
     Words are taken as they come: the dataclass reads them, as it reads the values of files.
     """
-    found = sorted(options_of(kind).items(), key=lambda one: not one[1].positional)
+    own = vars(kind).get("__annotations__", {})
+    found = sorted(options_of(kind).items(), key=lambda one: (not one[1].positional, one[0] not in own))
     for name, facts in found:
         hint, _ = field_type(kind, name)
         action = (_add_positional if facts.positional else _add_flag)(parser, name, facts, hint, default_of(kind, name))
@@ -66,11 +67,13 @@ def _add_flag(parser: ArgumentParser, name: str, facts: Option, hint: Any, defau
         action = ActionYesNo(no_prefix="no-") if default else "store_true"
         return parser.add_argument(*names, action=action, default=default, help=facts.help)
     element = get_args(hint)[0] if get_origin(hint) is tuple else hint
+    adds = get_origin(hint) is Mapping  # --set may stand more than once
     return parser.add_argument(
         *names,
+        action="extend" if adds else "store",
         nargs=_count(hint),
         metavar=facts.metavar or _METAVARS.get(element),
-        default=None if default is MISSING else default,
+        default=None if default is MISSING or adds else default,
         required=default is MISSING,
         help=facts.help,
     )
@@ -86,10 +89,12 @@ def _count(hint: Any) -> Any:
     return "+" if get_args(hint)[1:] == (...,) else len(get_args(hint))
 
 
-def settings(words: Sequence[str]) -> dict[str, Any]:
+def settings(words: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
     """`NAME=VALUE` as named values; values are read as YAML."""
     from vemrecon.protocol import value_of
 
+    if isinstance(words, Mapping):
+        return dict(words)
     found = {}
     for text in words:
         name, equals, value = text.partition("=")

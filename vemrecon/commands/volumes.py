@@ -166,13 +166,13 @@ def degrade(options: DegradeOptions) -> int:
     """Write an anisotropic volume."""
     import numpy as np
 
+    from vemrecon.bench.resolve import checked_degradation
     from vemrecon.degrade import degrade as degraded
-    from vemrecon.degrade import make_degradation
     from vemrecon.volume import open_volume, output_format, require_content
     from vemrecon.volume.ome_zarr import copy_to_zarr
     from vemrecon.volume.tiff import write_tiff
 
-    degradation = make_degradation(options.degradation, options.scale, options.set)
+    degradation = checked_degradation(options.degradation, options.scale, options.set)
     size, span = options.voxels, options.intensity_range
     volume = open_volume(options.input, options.dataset, voxel_size=size, intensity_range=span)
     kind = output_format(options.output)

@@ -35,6 +35,26 @@ def build_method(
     return method
 
 
+def check_inner(kind: type[Method], name: str, arguments: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Refuse arguments of arguments that a method cannot be made with, by making it.
+
+    Args:
+        kind: Its class.
+        name: For the message.
+        arguments: All that it is made with, apart from the task's.
+        settings: Those of them that were changed; nothing is made unless one has a dot.
+
+    Raises:
+        ConfigError: If it does not accept them.
+    """
+    if not any("." in setting for setting in settings):
+        return
+    try:
+        build_method(kind, name, arguments, scale=8.0, grid="aligned", seed=0)
+    except ConfigError as error:
+        raise ConfigError(f"method '{name}' does not accept {dict(settings)}: {error.__cause__ or error}") from error
+
+
 def initialise(build: Callable[[], Method], seed: int) -> Method:
     """Build with weights that depend on the seed alone, leaving the global random state as it was."""
     with torch.random.fork_rng():
