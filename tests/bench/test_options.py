@@ -302,3 +302,21 @@ def test_a_request_checks_itself_however_it_is_made():
     for wrong in ({"preset": "papr"}, {"scale": 1}, {"metrics": "psnrr"}, {"methods": ()}, {"dataset": ()}):
         with pytest.raises(ConfigError):
             Request(**{"dataset": "phantom", "methods": "linear", **wrong})
+
+
+def test_settings_for_all_tasks_reach_those_that_they_belong_to(tmp_path, capsys):
+    tasks = [{"dataset": "phantom", "degradation": ["average", "subsample"]}, {"dataset": "cremi", "scale": 10}]
+    suite = {"tasks": tasks, "methods": "linear", "set": ["subsample.offset=2", "linear.kernel=linear"]}
+    (tmp_path / "suite.yaml").write_text(yaml.safe_dump(suite))
+    first, second = asked("--suite", tmp_path / "suite.yaml").requests
+    assert first.set == {"subsample": {"offset": 2}, "linear": {"kernel": "linear"}}
+    assert second.set == {"linear": {"kernel": "linear"}}
+    (tmp_path / "suite.yaml").write_text(yaml.safe_dump({**suite, "set": ["realistic.offset=2"]}))
+    assert "in --set 'realistic'" in refused(capsys, "plan", "--suite", tmp_path / "suite.yaml")
+
+
+def test_the_suite_of_the_readme_can_be_planned(tmp_path, capsys):
+    text = (Path(vemrecon.__file__).parents[1] / "README.md").read_text()
+    (tmp_path / "suite.yaml").write_text(re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)[0])
+    assert main(["plan", "--suite", str(tmp_path / "suite.yaml"), "--runs", str(tmp_path)]) == 0
+    assert "21 runs" in capsys.readouterr().out

@@ -115,9 +115,13 @@ class Request(Options):
             raise ConfigError("no dataset is named; give --dataset, or a suite that names one")
         if not self.methods:
             raise ConfigError("no method is named; give --methods, or a suite that names some")
-        owners = (*self.methods, *self.degradation)
-        given = self.set if isinstance(self.set, Mapping) else parse_settings(self.set, owners)
-        object.__setattr__(self, "set", checked_settings({**settings, **given}, owners))
+        settings = {**checked_settings(settings, self.owners), **checked_settings(self.set, self.owners)}
+        object.__setattr__(self, "set", settings)
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """What has arguments that can be set."""
+        return *self.methods, *self.degradation
 
 
 TASK_OPTIONS = ("dataset", "split", "task", "scale", "degradation")
@@ -199,20 +203,21 @@ def parse_settings(words: Sequence[Any], owners: Sequence[str]) -> dict[str, dic
     return result
 
 
-def checked_settings(settings: Mapping[str, Any], owners: Sequence[str]) -> dict[str, dict[str, Any]]:
+def checked_settings(given: Mapping[str, Any] | Sequence[Any], owners: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Settings by the names of what they belong to; words of YAML 1.1 that are numbers, such as 1e-3, as numbers.
 
     Raises:
         ConfigError: If a name is not among `owners`, or has no named arguments.
     """
+    settings = given if isinstance(given, Mapping) else parse_settings(given, owners)
     for owner, arguments in settings.items():
         if owner not in owners:
             raise unknown("method or degradation in --set", str(owner), owners)
         if not isinstance(arguments, Mapping):
             raise ConfigError(f"--set {owner}: must hold named arguments, not {arguments}")
     return {
-        owner: {str(key): protocol.number_if_one(value) for key, value in given.items()}
-        for owner, given in settings.items()
+        owner: {str(key): protocol.number_if_one(value) for key, value in arguments.items()}
+        for owner, arguments in settings.items()
     }
 
 

@@ -11,12 +11,12 @@ A file holds options by name. Where it asks for several things, `tasks` is a lis
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from vemrecon import protocol
-from vemrecon.bench.request import TASK_OPTIONS, Request, Setup
+from vemrecon.bench.request import TASK_OPTIONS, Request, Setup, checked_settings
 from vemrecon.errors import ConfigError, unknown
 from vemrecon.options import options_of
 
@@ -85,8 +85,14 @@ def requests_and_setup(entries: Sequence[Given]) -> tuple[tuple[Request, ...], S
     Raises:
         ConfigError: If an option cannot be used.
     """
-    requests = tuple(Request(**_part(entry, Request)) for entry in entries)
-    return requests, Setup(**_part(entries[0], Setup))
+    plain = [Request(**{**_part(entry, Request), "set": {}}) for entry in entries]
+    owners = [owner for request in plain for owner in request.owners]
+    requests = []
+    for entry, request in zip(entries, plain, strict=True):
+        settings = checked_settings(entry.get("set", {}), owners)  # a file has them for all of its tasks
+        own = {owner: arguments for owner, arguments in settings.items() if owner in request.owners}
+        requests.append(replace(request, set={**request.set, **own}))
+    return tuple(requests), Setup(**_part(entries[0], Setup))
 
 
 def _part(entry: Given, kind: type[Any]) -> dict[str, Any]:
