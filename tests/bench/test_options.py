@@ -142,6 +142,7 @@ BAD_FILES = {
     "tasks: [{dataset: phantom, scales: [4]}]": "did you mean 'scale'",
     "set: {bicubik: {kernel: linear}}": "did you mean 'bicubic'",
     "set: {bicubic: linear}": "must hold named arguments",
+    "set: 3": "must read METHOD.ARGUMENT=VALUE",
     "- linear": "must hold named settings",
 }
 

@@ -183,7 +183,7 @@ def methods_of(value: Any) -> tuple[list[Any], dict[str, Any]]:
     return names, settings
 
 
-def parse_settings(words: Sequence[Any], owners: Sequence[str]) -> dict[str, dict[str, Any]]:
+def parse_settings(words: Any, owners: Sequence[str]) -> dict[str, dict[str, Any]]:
     """`NAME.ARGUMENT=VALUE` as settings of methods and degradations; an argument of an argument follows another dot.
 
     >>> parse_settings(["bicubic.kernel=cubic_a-0.5"], ["bicubic"])
@@ -193,7 +193,7 @@ def parse_settings(words: Sequence[Any], owners: Sequence[str]) -> dict[str, dic
         ConfigError: If a word reads otherwise.
     """
     result: dict[str, dict[str, Any]] = {}
-    for word in [words] if isinstance(words, str) else words:
+    for word in words if isinstance(words, list | tuple) else [words]:
         path, equals, value = str(word).partition("=")
         if not (equals and "." in path.strip(".")):
             raise ConfigError(f"--set {word}: must read METHOD.ARGUMENT=VALUE, such as bicubic.kernel=linear")
@@ -203,8 +203,8 @@ def parse_settings(words: Sequence[Any], owners: Sequence[str]) -> dict[str, dic
     return result
 
 
-def checked_settings(given: Mapping[str, Any] | Sequence[Any], owners: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Settings by the names of what they belong to; words of YAML 1.1 that are numbers, such as 1e-3, as numbers.
+def checked_settings(given: Any, owners: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Settings by the names of what they belong to, from words or a mapping; 1e-3, a word to YAML 1.1, is a number.
 
     Raises:
         ConfigError: If a name is not among `owners`, or has no named arguments.

@@ -58,7 +58,8 @@ def _add_positional(parser: ArgumentParser, name: str, facts: Option, hint: Any,
     several = get_origin(hint) is tuple
     needed = default is MISSING
     nargs = ("+" if needed else "*") if several else (None if needed else "?")
-    return parser.add_argument(name, nargs=nargs, help=facts.help)
+    more: dict[str, Any] = {} if needed else {"default": None}  # without one, argparse takes it for required
+    return parser.add_argument(name, nargs=nargs, help=facts.help, **more)
 
 
 def _add_flag(parser: ArgumentParser, name: str, facts: Option, hint: Any, default: Any) -> Any:

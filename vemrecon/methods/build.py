@@ -42,12 +42,12 @@ def check_inner(kind: type[Method], name: str, arguments: Mapping[str, Any], set
         kind: Its class.
         name: For the message.
         arguments: All that it is made with, apart from the task's.
-        settings: Those of them that were changed; nothing is made unless one has a dot.
+        settings: Those of them that were changed; nothing is made unless one leads into a mapping, or is one.
 
     Raises:
         ConfigError: If it does not accept them.
     """
-    if not any("." in setting for setting in settings):
+    if not any("." in setting or isinstance(value, Mapping) for setting, value in settings.items()):
         return
     try:
         build_method(kind, name, arguments, scale=8.0, grid="aligned", seed=0)
