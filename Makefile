@@ -1,5 +1,5 @@
-# make bench [DATASET=...] [SPLIT=...] [TASK=...] [MODE=...] [SCALE=...] [DEGRADATION=...] [METHODS=...] [SEEDS=...]
-#            [PRESET=...] [METRICS=...] [DATA_ROOT=...] [DEVICES=...] [JOBS=...]
+# make bench [DATASET=...] [SCALE="4 8"] [METHODS="linear bicubic"] [DRY_RUN=1] [ARGS="--any --option"] ...
+#   takes every option of `vemrecon bench` as a variable of that name: see OPTIONS and SWITCHES below; so does make plan
 # make test, make test-all, make lint, make plan, make report; the first call installs into .venv
 
 PYTHON ?= python3
@@ -8,18 +8,18 @@ BIN := $(VENV)/bin
 RUNS ?= runs
 INSTALLED := $(VENV)/.installed
 
-
-options = $(if $(DATASET),--dataset $(DATASET)) $(if $(SPLIT),--split $(SPLIT)) $(if $(SCALE),--scale $(SCALE)) \
-  $(if $(TASK),--task $(TASK)) $(if $(MODE),--mode $(MODE)) \
-  $(if $(DEGRADATION),--degradation $(DEGRADATION)) $(if $(METHODS),--methods $(METHODS)) \
-  $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PRESET),--preset $(PRESET)) $(if $(METRICS),--metrics $(METRICS)) \
-  $(if $(DATA_ROOT),--data-root $(DATA_ROOT)) --runs $(RUNS)
+OPTIONS := CONFIG SUITE DATASET SPLIT TASK SCALE DEGRADATION METHODS SEEDS PRESET MODE METRICS SET \
+  DATA_ROOT VOXEL_SIZE INTENSITY_RANGE RUNS DEVICES JOBS PROCESSES LOG RETRY
+SWITCHES := DRY_RUN PRINT_CONFIG
+flag = --$(shell echo $(1) | tr A-Z_ a-z-)
+options = $(strip $(foreach name,$(OPTIONS),$(if $($(name)),$(call flag,$(name)) $($(name)))) \
+  $(foreach name,$(SWITCHES),$(if $(filter-out 0 no false,$($(name))),$(call flag,$(name)))) $(ARGS))
 
 .PHONY: bench plan report test test-all lint format install perf clean
 
 bench: install  ## run the benchmark; finished runs are kept
-	@echo "vemrecon bench $(strip $(options))   ->  $(RUNS)/report/index.html"
-	@$(BIN)/vemrecon bench $(options) $(if $(DEVICES),--devices $(DEVICES)) $(if $(JOBS),--jobs $(JOBS))
+	$(info vemrecon bench $(options)   ->  $(RUNS)/report/index.html)
+	@$(BIN)/vemrecon bench $(options)
 
 plan: install  ## show what bench would do
 	@$(BIN)/vemrecon plan $(options)

@@ -7,6 +7,7 @@ import vemrecon
 
 ROOT = Path(vemrecon.__file__).parent
 BASE = {"volume", "files", "seeding", "errors", "version", "protocol", "processes", "perceptual"}
+BASE |= {"options", "file_options", "arguments"}
 DOORS = {
     "volume": BASE,
     "degrade": BASE,

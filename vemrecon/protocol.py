@@ -54,7 +54,16 @@ def value_of(text: str) -> Any:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{text}: not a value ({' '.join(str(error).split())})") from error
-    if isinstance(value, str) and value[:1] in "+-.0123456789":
+    return number_if_one(value)
+
+
+def number_if_one(value: Any) -> Any:
+    """A word that is a number to YAML 1.2 but not to 1.1, as that number; anything else as it is.
+
+    >>> number_if_one("1e-3"), number_if_one("cubic_a-0.5"), number_if_one(3)
+    (0.001, 'cubic_a-0.5', 3)
+    """
+    if isinstance(value, str) and value[:1] in tuple("+-.0123456789"):
         with suppress(ValueError):
             return float(value)
     return value

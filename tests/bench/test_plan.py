@@ -8,16 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vemrecon import perceptual
-from vemrecon.bench.plan import make_plan
-from vemrecon.bench.request import Place, Request, TaskRequest
+from vemrecon.bench.plan import plan
+from vemrecon.bench.request import Request, Setup
+from vemrecon.bench.resolve import resolve
 from vemrecon.bench.result import RunResult
 from vemrecon.bench.runner import to_do
 from vemrecon.bench.spec import RunSpec, Task
 from vemrecon.bench.store import RunFolder
 from vemrecon.cli import main
-from vemrecon.data import Split, require_apart
+from vemrecon.data import Locator, Split, require_apart
 from vemrecon.errors import ConfigError, DataError
-from vemrecon.volume import Region, VoxelSize
+from vemrecon.volume import Region
 
 TASK = Task("d", "test", 8.0, {"name": "average", "arguments": {}}, "0" * 64, "1" * 12)
 METHOD = {"name": "m", "entry": "m", "class_path": "p.M", "version": "1", "arguments": {"a": 1}}
@@ -52,49 +53,96 @@ def test_a_specification_survives_its_file(tmp_path):
 
 
 def request(**more):
-    tasks = (TaskRequest("phantom", scales=(4, 8), degradations=("average",)),)
-    return Request(**{"tasks": tasks, "methods": ("linear", "lateral-cnn"), "seeds": (0, 1), **more})
+    methods = ("linear", "lateral-cnn")
+    return Request(**{"dataset": "phantom", "scale": (4, 8), "methods": methods, "seeds": (0, 1), **more})
+
+
+def runs_of(request, runs, **more):
+    """Planned runs, without looking at data."""
+    return plan(resolve([request], Setup(runs, **more), fetch=False))
 
 
 def test_seeds_matter_only_to_methods_that_learn_and_nothing_is_planned_twice(tmp_path):
-    plan = make_plan(request(methods=("linear", "lateral-cnn", "linear")), Place(tmp_path), fetch=False)
-    names = [(run.folder.spec.method.name, run.folder.spec.seed) for run in plan]
+    runs = runs_of(request(methods=("linear", "lateral-cnn", "linear")), tmp_path)
+    names = [(run.folder.spec.method.name, run.folder.spec.seed) for run in runs]
     assert names == [("linear", 0), ("lateral-cnn", 0), ("lateral-cnn", 1)] * 2
-    assert [run.learns for run in plan] == [False, True, True] * 2
+    assert [run.learns for run in runs] == [False, True, True] * 2
+
+
+SAME_IDS = [
+    ({}, "299cab24855d f9d7a1280bc2"),
+    (
+        {"scale": (8,), "degradation": ("subsample",), "methods": ("bicubic", "bspline3", "lanczos3")},
+        "bfbdff430e98 80a08dea4afc 1329e8d80c3b",
+    ),
+    (
+        {"methods": ("lateral-cnn", "isovem", "vemamba"), "preset": "smoke", "seeds": (0, 1)},
+        "6bad4b62351b 175f0407afdb e227a73c6208 a13e76f432f9 da166e0a7793 05399976116c",
+    ),
+    ({"methods": ("emdiffuse-i", "sup-dgean"), "metrics": ("psnr",)}, "0441f492f9c9 96f52786edfa"),
+    (
+        {"scale": (2.5,), "split": "smoke", "methods": ("lateral-cnn", "emgauss"), "mode": "transductive"},
+        "213c56ff4bf3 3c20add6293a",
+    ),
+    (
+        {
+            "scale": (4,),
+            "methods": ("lateral-cnn", "d2r-aenet"),
+            "set": {"lateral-cnn": {"width": 4, "learning_rate": 0.001}, "d2r-aenet": {"diffusion.budget": 500}},
+        },
+        "97f8efc0c4cd ab67c4f5eab1",
+    ),
+]
+"""Requests for the phantom, and the ids of their runs; written down once, a change would orphan runs."""
+
+
+@pytest.mark.parametrize(("asked", "ids"), SAME_IDS)
+def test_the_same_request_has_the_same_run_ids_for_ever(tmp_path, asked, ids):
+    whole = {"dataset": "phantom", "scale": (8,), "methods": ("linear", "nearest"), **asked}
+    assert [run.folder.spec.run_id for run in runs_of(Request(**whole), tmp_path)] == ids.split()
+
+
+def test_a_plan_is_made_without_a_look_at_data(tmp_path, monkeypatch):
+    resolved = resolve([request()], Setup(tmp_path), fetch=False)
+    for name in ("volume", "labels", "fetch_all"):
+        monkeypatch.delattr(Locator, name)
+    monkeypatch.setattr("pathlib.Path.open", None)
+    assert len(plan(resolved)) == 6
+    assert plan(resolved) == plan(resolved)
 
 
 def test_changed_arguments_make_a_variant_with_its_own_name(tmp_path):
-    plan = make_plan(request(overrides={"lateral-cnn": {"width": 8}}), Place(tmp_path), fetch=False)
-    names = {run.folder.spec.method.name for run in plan}
+    runs = runs_of(request(set={"lateral-cnn": {"width": 8}}), tmp_path)
+    names = {run.folder.spec.method.name for run in runs}
     assert names == {"linear", "lateral-cnn[width=8]"}
-    plain = make_plan(request(), Place(tmp_path), fetch=False)
-    assert {run.folder.spec.run_id for run in plan if run.learns}.isdisjoint(r.folder.spec.run_id for r in plain)
+    plain = runs_of(request(), tmp_path)
+    assert {run.folder.spec.run_id for run in runs if run.learns}.isdisjoint(r.folder.spec.run_id for r in plain)
 
 
 def test_states_decide_what_is_done(tmp_path):
-    plan = make_plan(request(seeds=(0,)), Place(tmp_path), fetch=False)
-    for run, status in zip(plan, ("done", "failed", "interrupted", "declined"), strict=True):
+    runs = runs_of(request(seeds=(0,)), tmp_path)
+    for run, status in zip(runs, ("done", "failed", "interrupted", "declined"), strict=True):
         run.folder.create()
         run.folder.write_result(status, reason="" if status == "done" else "why")
-    assert [run.folder.state() for run in plan] == ["done", "failed", "interrupted", "declined"]
-    assert to_do(plan, retry_failed=False) == [plan[2]]
-    assert to_do(plan, retry_failed=True) == [plan[1], plan[2]]
-    more = make_plan(request(seeds=(0,), metrics=("psnr", "fsc_none")), Place(tmp_path), fetch=False)
+    assert [run.folder.state() for run in runs] == ["done", "failed", "interrupted", "declined"]
+    assert to_do(runs, retry_failed=False) == [runs[2]]
+    assert to_do(runs, retry_failed=True) == [runs[1], runs[2]]
+    more = runs_of(request(seeds=(0,), metrics=("psnr", "fsc_none")), tmp_path)
     assert more[0] in to_do(more, retry_failed=False), "a metric that is not there yet is scored anew"
 
 
 def test_a_finished_run_is_scored_again_when_what_lpips_needs_has_arrived(tmp_path, monkeypatch):
-    plan = make_plan(request(seeds=(0,), metrics=("psnr", "lpips")), Place(tmp_path), fetch=False)[:1]
+    runs = runs_of(request(seeds=(0,), metrics=("psnr", "lpips")), tmp_path)[:1]
     row = {"metric": "lpips", "variant": "vgg", "value": None, "note": f"{perceptual.UNAVAILABLE}: no weights"}
-    plan[0].folder.create()
-    plan[0].folder.write_result("done", scores=(row,))
+    runs[0].folder.create()
+    runs[0].folder.write_result("done", scores=(row,))
     monkeypatch.setattr(perceptual, "obstacle", lambda network: "no weights")
-    assert to_do(plan, retry_failed=False) == []
+    assert to_do(runs, retry_failed=False) == []
     monkeypatch.setattr(perceptual, "obstacle", lambda network: "")
-    assert to_do(plan, retry_failed=False) == plan
+    assert to_do(runs, retry_failed=False) == runs
     for known in ({**row, "note": "not defined: a side is shorter than 16"}, {**row, "value": 0.3, "note": ""}):
-        plan[0].folder.write_result("done", scores=(known,))
-        assert to_do(plan, retry_failed=False) == []
+        runs[0].folder.write_result("done", scores=(known,))
+        assert to_do(runs, retry_failed=False) == []
 
 
 def test_a_result_that_cannot_be_read_counts_as_not_done(tmp_path):
@@ -138,14 +186,14 @@ def test_what_is_said_about_a_file_is_part_of_the_run_id(tmp_path):
     from small_volumes import textured
 
     np.save(tmp_path / "v.npy", textured((16, 32, 32)))
-    asked = Request((TaskRequest(f"local:{tmp_path / 'v.npy'}"),), ("linear",))
+    asked = Request((f"local:{tmp_path / 'v.npy'}",), methods=("linear",))
     said = [
         {},
-        {"voxel_size": VoxelSize(8, 8, 8)},
-        {"voxel_size": VoxelSize(4, 4, 4)},
+        {"voxel_size": (8, 8, 8)},
+        {"voxel_size": (4, 4, 4)},
         {"intensity_range": (0.0, 99.0)},
     ]
-    ids = {make_plan(asked, Place(tmp_path, **more), fetch=False)[0].folder.spec.run_id for more in said}
+    ids = {runs_of(asked, tmp_path, **more)[0].folder.spec.run_id for more in said}
     assert len(ids) == len(said)
 
 

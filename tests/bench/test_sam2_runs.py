@@ -12,8 +12,9 @@ import sam2_stand_in as stand_in
 from small_volumes import textured
 
 from vemrecon.bench.labelled import SegmentationAt
-from vemrecon.bench.plan import make_plan
-from vemrecon.bench.request import Place, Request, TaskRequest
+from vemrecon.bench.plan import plan
+from vemrecon.bench.request import Request, Setup
+from vemrecon.bench.resolve import resolve
 from vemrecon.bench.runner import to_do
 from vemrecon.bench.tracking import NO_OBJECT, thing, tracked_thing
 from vemrecon.bench.worker import recorded
@@ -61,21 +62,21 @@ def columns(tmp_path, monkeypatch):
     (tmp_path / "columns.yaml").write_text(CARD)
     monkeypatch.chdir(tmp_path)
 
-    def plan(*methods, split=None, kind=None):
-        task = TaskRequest("columns.yaml", split=split, scales=(4,), kind=kind)
-        request = Request((task,), methods or ("linear",), metrics=("psnr", "sam2"))
-        return make_plan(request, Place(tmp_path / "runs"), fetch=True)
+    def planned_runs(*methods, split=None, task=None):
+        methods = methods or ("linear",)
+        request = Request(("columns.yaml",), split, task, (4,), methods=methods, metrics=("psnr", "sam2"))
+        return plan(resolve([request], Setup(tmp_path / "runs"), fetch=True))
 
     def run(*methods, **options):
         done = {}
-        for planned in plan(*methods, **options):
+        for planned in planned_runs(*methods, **options):
             planned.folder.create()
             planned.job.write(planned.folder.path / "job.json")
             assert recorded(planned.folder, lambda phase, share: None) == 0
             done[planned.folder.spec.method.name] = planned.folder
         return done
 
-    run.plan = plan
+    run.plan = planned_runs
     return run
 
 
@@ -151,7 +152,7 @@ def test_references_are_tracked_once_for_all_runs_of_a_task(columns, videos, tmp
 
 
 def test_lateral_tasks_follow_the_same_sections(columns, videos):
-    folder = columns("linear", kind="lateral")["linear"]
+    folder = columns("linear", task="lateral")["linear"]
     assert list(tracks(folder)) == ["neurons, labels", "neurons, truth"]
     assert {np.stack(video["frames"]).shape for video in videos} == {(23, 72, 64)}
 

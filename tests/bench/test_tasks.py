@@ -10,8 +10,9 @@ import torch
 from native_evidence import native_scores
 from small_volumes import textured
 
-from vemrecon.bench.plan import make_plan, metrics_of
-from vemrecon.bench.request import Place, Request, TaskRequest
+from vemrecon.bench.plan import plan as planned
+from vemrecon.bench.request import Request, Setup, metrics_of
+from vemrecon.bench.resolve import resolve
 from vemrecon.bench.scene import Scene, trimmed_along
 from vemrecon.bench.scoring import gathered
 from vemrecon.bench.worker import out_of_scope
@@ -36,8 +37,8 @@ def anisotropic(shape=(6, 48, 40), seed=0):
 
 
 def plan(tmp_path, methods=("linear",), **task):
-    wanted = TaskRequest(**{"dataset": "cremi", "scales": (10,), **task})
-    return make_plan(Request((wanted,), tuple(methods)), Place(tmp_path), fetch=False)
+    request = Request(**{"dataset": "cremi", "scale": 10, "methods": methods, **task})
+    return planned(resolve([request], Setup(tmp_path), fetch=False))
 
 
 def test_an_anisotropic_dataset_is_degraded_along_y_by_default_in_every_sample(tmp_path):
@@ -46,7 +47,7 @@ def test_an_anisotropic_dataset_is_degraded_along_y_by_default_in_every_sample(t
 
 
 def test_a_native_task_takes_the_axial_split(tmp_path):
-    runs = plan(tmp_path, dataset="vnc", kind="native", methods=("linear", "lateral-cnn"))
+    runs = plan(tmp_path, dataset="vnc", task="native", methods=("linear", "lateral-cnn"))
     tasks = {(run.folder.spec.task.kind, run.folder.spec.task.axis, run.folder.spec.task.split) for run in runs}
     assert tasks == {("native", "z", "axial")}
     assert runs[1].folder.spec.training["mode"] == "transductive"  # its training rows reach into the axial region
@@ -61,15 +62,15 @@ def test_every_kind_has_metrics_of_its_own(tmp_path):
 
 def test_a_task_that_the_voxels_do_not_allow_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="allow --task reference, not lateral"):
-        plan(tmp_path, dataset="fib25s", kind="lateral")
+        plan(tmp_path, dataset="fib25s", task="lateral")
     with pytest.raises(ConfigError, match="allow --task lateral or native, not reference"):
-        plan(tmp_path, kind="reference")
+        plan(tmp_path, task="reference")
 
 
 def test_a_lateral_task_has_no_transductive_mode(tmp_path):
-    request = Request((TaskRequest("vnc", scales=(4,)),), ("lateral-cnn",), mode="transductive")
+    request = Request(("vnc",), scale=(4,), methods=("lateral-cnn",), mode="transductive")
     with pytest.raises(ConfigError, match="no transductive mode"):
-        make_plan(request, Place(tmp_path), fetch=False)
+        resolve([request], Setup(tmp_path), fetch=False)
 
 
 def test_methods_that_need_truth_decline_anisotropic_datasets():
@@ -246,7 +247,7 @@ def test_both_kinds_run_on_a_file_of_ones_own(tmp_path, stack, monkeypatch):
 
 def test_a_job_survives_its_file(tmp_path):
     from vemrecon.bench.job import Job
-    from vemrecon.bench.place import VolumeAt
+    from vemrecon.bench.volume_at import VolumeAt
 
     job = Job(VolumeAt("a.tif", None, "0" * 64, (40, 4, 4), None, "test", None), defects=(3, 5))
     job.write(tmp_path / "job.json")
@@ -271,10 +272,10 @@ def test_a_training_file_that_is_a_copy_of_the_scored_one_is_refused(tmp_path, m
         {"test": Split("test", "a"), "train": Split("train", "b")},
         VoxelSize(8, 8, 8),
     )
-    monkeypatch.setattr("vemrecon.bench.tasks.dataset_card", lambda name, size: card)
-    request = Request((TaskRequest("twice", scales=(4,)),), ("lateral-cnn",), preset="smoke")
+    monkeypatch.setattr("vemrecon.bench.resolve.dataset_card", lambda name, size: card)
+    request = Request(("twice",), scale=(4,), methods=("lateral-cnn",), preset="smoke")
     with pytest.raises(DataError, match="holds voxels of the training split"):
-        make_plan(request, Place(tmp_path / "runs", tmp_path), fetch=True)
+        resolve([request], Setup(tmp_path / "runs", data_root=tmp_path), fetch=True)
 
 
 def test_everything_that_is_missing_is_said_at_once(tmp_path, monkeypatch, capsys):

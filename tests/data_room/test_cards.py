@@ -199,15 +199,16 @@ splits:
 
 
 def test_a_card_of_ones_own_names_volumes_relative_to_itself(tmp_path):
-    from vemrecon.bench.plan import make_plan
-    from vemrecon.bench.request import Place, Request, TaskRequest
+    from vemrecon.bench.plan import plan
+    from vemrecon.bench.request import Request, Setup
+    from vemrecon.bench.resolve import resolve
 
     (tmp_path / "data").mkdir()
     for seed, name in enumerate(("left", "right")):
         np.save(tmp_path / "data" / f"{name}.npy", textured((8, 64, 64), seed))
     (tmp_path / "pair.yaml").write_text(CARD)
-    request = Request((TaskRequest(str(tmp_path / "pair.yaml"), scales=(4,)),), ("lateral-cnn",), preset="smoke")
-    (run,) = make_plan(request, Place(tmp_path / "runs"), fetch=True)
+    request = Request((str(tmp_path / "pair.yaml"),), scale=(4,), methods=("lateral-cnn",), preset="smoke")
+    (run,) = plan(resolve([request], Setup(tmp_path / "runs"), fetch=True))
     assert (run.folder.spec.task.dataset, run.folder.spec.task.kind) == ("pair", "lateral")
     assert run.job.defects == (3,)
     assert run.job.training.path == str(tmp_path / "data" / "left.npy")
@@ -220,3 +221,12 @@ def test_a_card_of_ones_own_cannot_take_a_built_in_name(tmp_path):
     (tmp_path / "bad.yaml").write_text("title: nothing else")
     with pytest.raises(ConfigError, match="bad"):
         dataset_card(str(tmp_path / "bad.yaml"))
+
+
+def test_a_default_split_among_the_splits_is_refused_in_one_line(tmp_path, capsys):
+    from vemrecon.cli import main
+
+    (tmp_path / "pair.yaml").write_text(CARD + "  default_split: test\n")
+    assert main(["plan", "--dataset", str(tmp_path / "pair.yaml"), "--methods", "linear"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "'default_split' stands beside `splits:`, not in it" in error

@@ -13,7 +13,7 @@ import tifffile
 from data_room.faulty_server import digest, noise
 from small_volumes import textured
 
-from vemrecon.data import dataset_card, fetch_needed, locate
+from vemrecon.data import Locator, dataset_card
 from vemrecon.data.card import DatasetCard, DatasetFile, LabelFile, Precomputed
 from vemrecon.data.remote.connection import Patience
 from vemrecon.data.remote.fetch import fetch_file, fetch_files, files_of, spoken
@@ -200,22 +200,25 @@ def test_locate_downloads_verifies_and_plans_with_what_is_known(server, file, tm
     unknown = replace(file, sha256="")
     card, said = card_of(unknown), []
     there = {"data_root": tmp_path / "data", "scratch": tmp_path / "scratch"}
-    assert locate(card, file.path, fetch=False, **there).digest == ""
-    located = locate(card, file.path, say=said.append, **there)
+    assert Locator(**there, fetch=False).volume(card, file.path).digest == ""
+    located = Locator(**there, say=said.append).volume(card, file.path)
     assert located.digest == digest(BODY) and located.path.read_bytes() == BODY
     assert "fetching raw.h5: 0 bytes of 50.0 kB" in said
     located.path.unlink()
-    assert locate(card, file.path, fetch=False, **there).digest == digest(BODY), "as recorded at the first download"
+    assert Locator(**there, fetch=False).volume(card, file.path).digest == digest(BODY), (
+        "as recorded at the first download"
+    )
 
 
 def test_what_several_locates_need_is_fetched_first_and_missed_in_one_error(server, file, tmp_path):
     gone = replace(file, path="brain/gone.h5", url=server.url("gone.h5"))
     dead = replace(file, path="brain/nowhere.h5", url="")
     card = card_of(file, gone, dead)
+    locator = Locator(tmp_path / "scratch", tmp_path)
     with pytest.raises(MissingFilesError, match="2 files are missing"):
-        fetch_needed([(card, key) for key in (gone.path, file.path, dead.path, gone.path)], data_root=tmp_path)
+        locator.fetch_all((card, key) for key in (gone.path, file.path, dead.path, gone.path))
     asked = len(server.seen)
-    fetch_needed([(card, file.path), (dataset_card("phantom"), "test")], data_root=tmp_path)
+    locator.fetch_all([(card, file.path), (dataset_card("phantom"), "test")])
     assert len(server.seen) == asked == 2
 
 
@@ -237,13 +240,12 @@ def test_the_same_voxels_packed_in_another_way_are_recognised_and_stand_for_the_
     file = DatasetFile("brain/raw.tif", sha256=sha256, voxels_sha256=hashlib.sha256(voxels.tobytes()).hexdigest())
     card = card_of(file)
     digests = [
-        locate(card, file.path, data_root=root, scratch=tmp_path / root.name / "scratch").digest
-        for root in (ours, theirs)
+        Locator(tmp_path / root.name / "scratch", root).volume(card, file.path).digest for root in (ours, theirs)
     ]
     assert digests == [sha256, sha256]
     tifffile.imwrite(theirs / "brain/raw.tif", voxels[::-1], photometric="minisblack")
     with pytest.raises(DataError, match="damaged or another release"):
-        locate(card, file.path, data_root=theirs, scratch=tmp_path / "scratch")
+        Locator(tmp_path / "scratch", theirs).volume(card, file.path)
     (theirs / "brain/raw.tif").write_bytes(b"no volume")
     with pytest.raises(DataError, match="damaged or another release"):
-        locate(card, file.path, data_root=theirs, scratch=tmp_path / "scratch")
+        Locator(tmp_path / "scratch", theirs).volume(card, file.path)

@@ -16,7 +16,7 @@ from filelock import FileLock
 from small_volumes import textured
 
 from vemrecon import cli
-from vemrecon.data import locate
+from vemrecon.data import Locator
 from vemrecon.data.card import DatasetCard, DatasetFile
 from vemrecon.data.inspect import inspect_volume
 from vemrecon.data.prepare import layout_of, prepare
@@ -314,10 +314,10 @@ def dataset(tmp_path, monkeypatch):
 
 def test_a_prepared_file_is_used_and_keeps_the_identity_of_the_raw_one(dataset, tmp_path, capsys):
     root, card, voxels = dataset
-    raw = locate(card, "a", data_root=root, scratch=tmp_path)
+    raw = Locator(tmp_path, root).volume(card, "a")
     assert raw.path == root / "mine" / "a.h5"
     assert cli.main(["prepare", "mine", "--data-root", str(root)]) == 0
-    ready = locate(card, "a", data_root=root, scratch=tmp_path)
+    ready = Locator(tmp_path, root).volume(card, "a")
     assert ready.path == prepared_path(root, "mine", "a", raw.digest) and ready.dataset is None
     assert (ready.digest, ready.voxel_size) == (raw.digest, raw.voxel_size)
     np.testing.assert_array_equal(ready.open().read_raw(ready.open().whole), voxels)
@@ -330,25 +330,25 @@ def test_the_prepared_volume_alone_is_enough(dataset, tmp_path, recorded):
     root, card, _ = dataset
     if recorded:  # no sha256 in the card: that of the first use is recorded beside the file
         card.files["a"] = DatasetFile(path="mine/a.h5", dataset="volumes/raw")
-    raw = locate(card, "a", data_root=root, scratch=tmp_path)
+    raw = Locator(tmp_path, root).volume(card, "a")
     assert cli.main(["prepare", "mine", "a", "--data-root", str(root)]) == 0
     (root / "mine" / "a.h5").unlink()
     for fetch in (True, False):
-        ready = locate(card, "a", data_root=root, scratch=tmp_path, fetch=fetch)
+        ready = Locator(tmp_path, root, fetch=fetch).volume(card, "a")
         assert ready.digest == raw.digest and ready.open().shape == (70, 40, 50)
     assert cli.main(["prepare", "mine", "--data-root", str(root)]) == 0
 
 
 def test_an_unfinished_volume_is_not_used(dataset, tmp_path):
     root, card, _ = dataset
-    raw = locate(card, "a", data_root=root, scratch=tmp_path)
+    raw = Locator(tmp_path, root).volume(card, "a")
     assert cli.main(["prepare", "mine", "--data-root", str(root)]) == 0
     path = prepared_path(root, "mine", "a", raw.digest)
     group = zarr.open_group(path, mode="r+")
     group.attrs["vemrecon"] = {"grid": "centred"}
-    assert locate(card, "a", data_root=root, scratch=tmp_path).path == raw.path
+    assert Locator(tmp_path, root).volume(card, "a").path == raw.path
     shutil.rmtree(path)
-    assert locate(card, "a", data_root=root, scratch=tmp_path).path == raw.path
+    assert Locator(tmp_path, root).volume(card, "a").path == raw.path
 
 
 def test_a_file_that_contradicts_its_card_is_not_prepared(dataset, capsys):

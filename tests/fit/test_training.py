@@ -293,12 +293,13 @@ def test_loggers_get_every_number_of_the_log(tmp_path, monkeypatch):
 
 def test_transductive_learning_sees_the_observed_test_volume_and_nothing_else(tmp_path):
     from vemrecon.bench import scene
-    from vemrecon.bench.plan import make_plan
-    from vemrecon.bench.request import Place, Request, TaskRequest
+    from vemrecon.bench.plan import plan
+    from vemrecon.bench.request import Request, Setup
+    from vemrecon.bench.resolve import resolve
 
-    tasks = (TaskRequest("phantom", "smoke", (4,), ("realistic",)),)
-    request = Request(tasks, ("lateral-cnn",), preset="smoke", mode="transductive")
-    (run,) = make_plan(request, Place(tmp_path), fetch=True)
+    task = {"dataset": "phantom", "split": "smoke", "scale": 4, "degradation": "realistic"}
+    request = Request(**task, methods=("lateral-cnn",), preset="smoke", mode="transductive")
+    (run,) = plan(resolve([request], Setup(tmp_path), fetch=True))
     run.folder.create()
     observed = scene.observe(run.folder, run.job).observed
     made = scene.learning_source(run.folder, run.job, "self")

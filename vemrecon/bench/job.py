@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vemrecon.bench.labelled import SegmentationAt
-from vemrecon.bench.place import VolumeAt
+from vemrecon.bench.volume_at import VolumeAt
 from vemrecon.errors import DataError
 from vemrecon.files import read_json, write_json
 

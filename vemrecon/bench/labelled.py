@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vemrecon.bench.place import VolumeAt
-from vemrecon.bench.request import Place
-from vemrecon.data import DatasetCard, Split, locate, locate_labels
+from vemrecon.bench.volume_at import VolumeAt
+from vemrecon.data import DatasetCard, LocatedLabels, Locator, Split
 from vemrecon.data.card import Target
 from vemrecon.data.labels import open_labels
-from vemrecon.data.locate import LocatedLabels
 from vemrecon.errors import DataError
 from vemrecon.files import digest_of
 from vemrecon.volume import Region
 
-Say = Callable[[str], None]
 NO_LABELS = "the dataset has no labels to segment by"
 
 
@@ -92,28 +89,23 @@ class SegmentationAt:
         return cls(**{**data, "training": parts, "scored": scored})
 
 
-def planned_segmentations(
-    card: DatasetCard, split: Split, preset: str, place: Place, fetch: bool, say: Say
-) -> tuple[SegmentationAt, ...]:
+def located_segmentations(card: DatasetCard, split: Split, preset: str, locator: Locator) -> tuple[SegmentationAt, ...]:
     """What can be segmented in reconstructions of a split, and why the rest cannot; no missing label stops a run."""
     found = []
     for what, target in card.segmentation.items():
         try:
-            found.append(_planned(card, split, what, target, preset, place, fetch, say))
+            found.append(_located(card, split, what, target, preset, locator))
         except DataError as error:
             found.append(SegmentationAt(card.name, what, target.labels, reason=str(error).splitlines()[0]))
     return tuple(found) or (SegmentationAt(card.name, "", "", reason=NO_LABELS),)
 
 
-def _planned(
-    card: DatasetCard, split: Split, what: str, target: Target, preset: str, place: Place, fetch: bool, say: Say
+def _located(
+    card: DatasetCard, split: Split, what: str, target: Target, preset: str, locator: Locator
 ) -> SegmentationAt:
     def labelled(key: str, region: Region) -> LabelledAt:
-        options: dict[str, Any] = {
-            "data_root": place.data_root, "scratch": place.scratch, "fetch": fetch, "say": say
-        }  # fmt: skip
-        volume = VolumeAt.of(locate(card, key, **options), Split(what, key, region))
-        return LabelledAt(volume, LabelsAt.of(locate_labels(card, key, target.labels, **options)))
+        volume = VolumeAt.of(locator.volume(card, key), Split(what, key, region))
+        return LabelledAt(volume, LabelsAt.of(locator.labels(card, key, target.labels)))
 
     inside = target.score.get(split.file)
     region = inside and (inside.intersection(split.region) if split.region else inside)

@@ -1,115 +1,224 @@
-"""`Request`: what is asked of a benchmark, from a suite and the command line, and where data and runs are."""
+"""`Request`: what is asked of a benchmark. `Setup`: where data and runs are, and what does the work."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from vemrecon import protocol
 from vemrecon.errors import ConfigError, unknown
-from vemrecon.metrics.catalogue import chosen
-from vemrecon.volume import VoxelSize
+from vemrecon.file_options import FileOptions, RootOptions
+from vemrecon.options import Options, option
+
+Mode = Literal["inductive", "transductive"]
+
+
+def known_kinds() -> Iterable[str]:
+    """Kinds of task."""
+    from vemrecon.data.card import KINDS
+
+    return KINDS
+
+
+def known_degradations() -> Iterable[str]:
+    """Names of degradations."""
+    from vemrecon.degrade.by_name import KINDS
+
+    return KINDS
+
+
+def known_presets() -> Iterable[str]:
+    """Names of presets."""
+    from vemrecon.methods.registry import PRESETS
+
+    return (*PRESETS, "default")
+
+
+def known_metrics() -> Iterable[str]:
+    """Names of metrics."""
+    from vemrecon.metrics.catalogue import metrics
+
+    return metrics()
+
+
+def known_loggers() -> Iterable[str]:
+    """Names of loggers of training."""
+    from vemrecon.fit.loggers import PACKAGES
+
+    return PACKAGES
+
+
+def read_scale(word: Any) -> float:
+    """A scale that can be used."""
+    from vemrecon.degrade import check_scale
+
+    return check_scale(word)
+
+
+def read_device(word: Any) -> str:
+    """A torch device, or a number of GPUs."""
+    text = str(word)
+    if text in ("cpu", "cuda") or (text.isdigit() and int(text) > 0):
+        return text
+    if not (text.startswith("cuda:") and text[5:].isdigit()):
+        raise ConfigError(f"--devices {text}: must be cpu, cuda, cuda:N or a number of GPUs")
+    return text
 
 
 @dataclass(frozen=True)
-class TaskRequest:
-    """Tasks that a suite or the command line asks for: one dataset and split at several scales and degradations."""
+class Request(Options):
+    """What is compared: datasets, each at several scales and degradations, and methods. A suite is a stored one."""
 
-    dataset: str
-    split: str | None = None
-    scales: tuple[float, ...] = (8,)
-    degradations: tuple[str, ...] = ("average",)
-    arguments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Arguments of a degradation, by its name."""
-    kind: str | None = None
-    """reference, lateral or native; None for the first kind of the dataset's card."""
+    dataset: tuple[str, ...] = option(
+        "dataset, CARD.yaml, or local:PATH[:DATASET] for a file of your own", (), unset="those of the suite"
+    )
+    split: str | None = option(
+        "named region of the dataset", None, unset="that of its card; 'whole' for local files that are short"
+    )
+    task: str | None = option(
+        "restore z of isotropic data, y of anisotropic data, or the real z without a truth",
+        None,
+        choices=known_kinds,
+        noun="task",
+        unset="what suits the dataset",
+    )
+    scale: tuple[float, ...] = option("anisotropy factors, such as 4 8 10", (8.0,), read=read_scale)
+    degradation: tuple[str, ...] = option(
+        "how resolution is removed", ("average",), choices=known_degradations, noun="degradation"
+    )
+    methods: tuple[str, ...] = option("names (see `vemrecon methods`) or class paths", (), unset="those of the suite")
+    seeds: tuple[int, ...] = option("seeds for methods that learn; training-free ones run once", (0,))
+    preset: str = option(
+        "size of methods that learn: seconds, minutes, 10 minutes of a GPU, as published",
+        "cpu",
+        choices=known_presets,
+        noun="preset",
+    )
+    mode: Mode = option("learn on the training split, or on the observed test volume", "inductive", noun="mode")
+    metrics: tuple[str, ...] = option(
+        "metrics to score", (), choices=known_metrics, noun="metric", unset="those of the protocol"
+    )
+    set: Mapping[str, Mapping[str, Any]] = option(
+        "METHOD.ARGUMENT=VALUE makes a variant with its own row; DEGRADATION.ARGUMENT=VALUE another task",
+        factory=dict,
+        metavar="NAME.ARGUMENT=VALUE",
+        read=lambda value: value,  # by its owners, when these are known
+    )
+
+    def __post_init__(self) -> None:
+        names, settings = methods_of(self.methods)
+        object.__setattr__(self, "methods", names)
+        super().__post_init__()
+        if not self.dataset:
+            raise ConfigError("no dataset is named; give --dataset, or a suite that names one")
+        if not self.methods:
+            raise ConfigError("no method is named; give --methods, or a suite that names some")
+        settings = {**checked_settings(settings, self.owners), **checked_settings(self.set, self.owners)}
+        object.__setattr__(self, "set", settings)
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """What has arguments that can be set."""
+        return *self.methods, *self.degradation
+
+
+TASK_OPTIONS = ("dataset", "split", "task", "scale", "degradation")
+"""What belongs to a dataset: where another one is named, these of the suite do not hold."""
 
 
 @dataclass(frozen=True)
-class Request:
-    """A whole benchmark as it was asked for."""
+class Setup(FileOptions, RootOptions):
+    """Where data are and runs go, and what does the work; decides no number, but for what files do not say."""
 
-    tasks: tuple[TaskRequest, ...]
-    methods: tuple[str, ...]
-    seeds: tuple[int, ...] = (0,)
-    preset: str = "cpu"
-    metrics: tuple[str, ...] = ()
-    mode: str = "inductive"
-    """What methods learn from: the training split (inductive), or the observed test volume itself (transductive)."""
-    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Arguments of a method that replace those of its preset, by method name."""
+    runs: Path = option("folder of runs and the report", Path("runs"))
+    devices: tuple[str, ...] = option("cpu, cuda, cuda:1, ... or a number of GPUs", ("cpu",), read=read_device)
+    jobs: int | None = option(
+        "runs at once", None, least=1, unset="one per GPU; on a CPU one per core, but trainings one by one"
+    )
+    processes: int = option("processes (GPUs) that share the training of one run", 1, least=1)
+    log: tuple[str, ...] = option(
+        "logs of training beside loss.csv (WANDB_MODE=offline works)", (), choices=known_loggers, noun="logger"
+    )
+    retry: Literal["failed"] | None = option("repeat runs that failed before", None)
 
-
-@dataclass(frozen=True)
-class Place:
-    """Where data are and where runs go; no part of any run's identity."""
-
-    runs: Path
-    data_root: Path | None = None
-    voxel_size: VoxelSize | None = None
-    intensity_range: tuple[float, float] | None = None
-    devices: tuple[str, ...] = ("cpu",)
-    processes: int = 1
-    loggers: tuple[str, ...] = ()
+    @property
+    def folder(self) -> Path:
+        """The folder of runs, wherever a worker is started."""
+        return self.runs.absolute()
 
     @property
     def scratch(self) -> Path:
         """Generated volumes and remembered checksums."""
-        return self.runs / "data"
+        return self.folder / "data"
+
+    @property
+    def torch_devices(self) -> tuple[str, ...]:
+        """Devices one by one."""
+        found = ([f"cuda:{n}" for n in range(int(word))] if word.isdigit() else [word] for word in self.devices)
+        return tuple(device for devices in found for device in devices)
 
 
-def read_suite(name: str) -> dict[str, Any]:
-    """A suite by name or from a YAML file.
-
-    Raises:
-        ConfigError: If it is missing or has unknown keys.
-    """
-    path = Path(name)
-    suite = protocol.load_yaml(path) if path.suffix in (".yaml", ".yml") else protocol.load("suites", name)
-    known = {"tasks", "methods", "seeds", "preset", "metrics"}
-    for key in suite:
-        if key not in known:
-            raise unknown(f"key of suite {name}", str(key), known)
-    return suite
-
-
-def task_requests(entries: Sequence[Mapping[str, Any]]) -> tuple[TaskRequest, ...]:
-    """The tasks of a suite.
+def methods_of(value: Any) -> tuple[list[Any], dict[str, Any]]:
+    """Methods by name, and the arguments of those that stand as `{class_path: ..., init_args: {...}}`.
 
     Raises:
-        ConfigError: If a key is unknown.
+        ConfigError: If one stands otherwise.
     """
-    known = set(TaskRequest.__dataclass_fields__)
-    requests = []
-    for entry in entries:
-        for key in entry:
-            if key not in known:
-                raise unknown("key of a task", str(key), known)
-        lists = {key: tuple(entry[key]) for key in ("scales", "degradations") if key in entry}
-        requests.append(TaskRequest(**{**entry, **lists}))
-    return tuple(requests)
+    names: list[Any] = []
+    settings: dict[str, Any] = {}
+    for one in value if isinstance(value, list | tuple) else [value]:
+        if not isinstance(one, Mapping):
+            names.append(one)
+            continue
+        for key in one:
+            if key not in ("class_path", "init_args"):
+                raise unknown("key of a method", str(key), ("class_path", "init_args"))
+        if not isinstance(one.get("class_path"), str):
+            raise ConfigError(f"methods: {dict(one)} must name its class_path")
+        names.append(one["class_path"])
+        if one.get("init_args"):
+            settings[one["class_path"]] = one["init_args"]
+    return names, settings
 
 
-def parse_overrides(texts: Sequence[str], methods: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """`METHOD.ARGUMENT=VALUE` as settings of methods; an argument of an argument follows another dot.
+def parse_settings(words: Any, owners: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """`NAME.ARGUMENT=VALUE` as settings of methods and degradations; an argument of an argument follows another dot.
 
-    >>> parse_overrides(["bicubic.kernel=cubic_a-0.5"], ["bicubic"])
+    >>> parse_settings(["bicubic.kernel=cubic_a-0.5"], ["bicubic"])
     {'bicubic': {'kernel': 'cubic_a-0.5'}}
 
     Raises:
-        ConfigError: If a text reads otherwise.
+        ConfigError: If a word reads otherwise.
     """
     result: dict[str, dict[str, Any]] = {}
-    for text in texts:
-        path, equals, value = text.partition("=")
+    for word in words if isinstance(words, list | tuple) else [words]:
+        path, equals, value = str(word).partition("=")
         if not (equals and "." in path.strip(".")):
-            raise ConfigError(f"--set {text}: must read METHOD.ARGUMENT=VALUE, such as bicubic.kernel=linear")
-        owners = [method for method in methods if path.startswith(f"{method}.")]
-        method = max(owners, key=len, default=path.rpartition(".")[0])
-        result.setdefault(method, {})[path[len(method) + 1 :]] = protocol.value_of(value)
+            raise ConfigError(f"--set {word}: must read METHOD.ARGUMENT=VALUE, such as bicubic.kernel=linear")
+        known = [owner for owner in owners if path.startswith(f"{owner}.")]
+        owner = max(known, key=len, default=path.rpartition(".")[0])  # class paths have dots of their own
+        result.setdefault(owner, {})[path[len(owner) + 1 :]] = protocol.value_of(value)
     return result
+
+
+def checked_settings(given: Any, owners: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Settings by the names of what they belong to, from words or a mapping; 1e-3, a word to YAML 1.1, is a number.
+
+    Raises:
+        ConfigError: If a name is not among `owners`, or has no named arguments.
+    """
+    settings = given if isinstance(given, Mapping) else parse_settings(given, owners)
+    for owner, arguments in settings.items():
+        if owner not in owners:
+            raise unknown("method or degradation in --set", str(owner), owners)
+        if not isinstance(arguments, Mapping):
+            raise ConfigError(f"--set {owner}: must hold named arguments, not {arguments}")
+    return {
+        owner: {str(key): protocol.number_if_one(value) for key, value in arguments.items()}
+        for owner, arguments in settings.items()
+    }
 
 
 def metrics_of(kind: str, asked: tuple[str, ...]) -> tuple[str, ...]:
@@ -118,6 +227,6 @@ def metrics_of(kind: str, asked: tuple[str, ...]) -> tuple[str, ...]:
     Raises:
         ConfigError: If it can be scored by none of them.
     """
-    if not asked:
-        return tuple(protocol.protocol()["metrics"][kind])
-    return chosen(kind, asked)
+    from vemrecon.metrics.catalogue import chosen
+
+    return chosen(kind, asked) if asked else tuple(protocol.protocol()["metrics"][kind])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from vemrecon.bench.job import Job
-from vemrecon.bench.place import VolumeAt
 from vemrecon.bench.store import RunFolder, exclusive
+from vemrecon.bench.volume_at import VolumeAt
 from vemrecon.data.source import Source
 from vemrecon.degrade import Degradation, degrade, make_degradation, trimmed
 from vemrecon.seeding import derive_seed

@@ -15,7 +15,6 @@ from vemrecon.files import digest_of, make_folder
 from vemrecon.methods.base import Method
 from vemrecon.methods.registry import check_preset, choose_preset, method_entry, with_settings
 from vemrecon.volume import SectionGrid, Volume, VoxelSize, open_volume, require_content
-from vemrecon.volume.grid import KINDS
 from vemrecon.volume.ome_zarr import copy_to_zarr
 from vemrecon.volume.tiff import write_tiff
 
@@ -29,10 +28,6 @@ def grid_of(volume: Volume, kind: str | None, scale: float | None) -> SectionGri
         ConfigError: If neither the file nor the user says how many sections to make of one, or they say otherwise.
     """
     if kind is not None:
-        if kind not in KINDS:
-            raise ConfigError(
-                f"--grid {kind}: must be centred (thick sections) or aligned (kept sections of thin ones)"
-            )
         return SectionGrid.of_kind(kind, scale or (volume.grid.scale if volume.grid else _anisotropy(volume)))
     if volume.grid is None:
         return SectionGrid.slabs(scale or _anisotropy(volume))
@@ -181,7 +176,7 @@ def open_anisotropic(
     dataset: str | None = None,
     *,
     grid: str | None = None,
-    scale: str | None = None,
+    scale: float | None = None,
     voxel_size: VoxelSize | None = None,
     intensity_range: tuple[float, float] | None = None,
 ) -> Volume:
@@ -199,12 +194,11 @@ def open_anisotropic(
         ConfigError: If the scale is not known, or not that of the file.
         DataError: If it cannot be used.
     """
-    asked = None if scale is None else check_scale(scale)
-    volume = open_volume(path, dataset, voxel_size=voxel_size, intensity_range=intensity_range, scale=asked)
+    volume = open_volume(path, dataset, voxel_size=voxel_size, intensity_range=intensity_range, scale=scale)
     require_content(volume)
     if volume.shape[0] < 2:
         raise DataError(f"{volume.name}: a single section cannot be reconstructed")
-    return replace(volume, grid=grid_of(volume, grid, asked))
+    return replace(volume, grid=grid_of(volume, grid, scale))
 
 
 def work_folder(out: Path, request: Mapping[str, Any]) -> Path:

@@ -36,6 +36,10 @@ class MethodVariant:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
+KIND_AXES = {"reference": "z", "lateral": "y", "native": "z"}
+"""The axis that is reconstructed, by kind of task."""
+
+
 @dataclass(frozen=True)
 class Task:
     """What is asked of every method: one split of a dataset, degraded in one way at one scale.

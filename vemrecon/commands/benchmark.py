@@ -2,41 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vemrecon.commands.options import devices, integer, intensity_range, positive, require_runs, voxel_size, words
-from vemrecon.errors import ConfigError, unknown
+from vemrecon.bench.request import Request, Setup
+from vemrecon.bench.suite import as_file, layered, read_file, read_suite, requests_and_setup
+from vemrecon.commands.options import require_devices, require_runs
+from vemrecon.errors import ConfigError
+from vemrecon.options import Options, option, options_of
 
 if TYPE_CHECKING:
     from vemrecon.bench.plan import PlannedRun
-    from vemrecon.bench.request import Place, Request
 
 
-def bench(options: Any) -> int:
+@dataclass(frozen=True, kw_only=True)
+class _CallOptions(Options):
+    """Options of `bench` and `plan` that are about where the others stand, and about this call."""
+
+    config: Path | None = option("YAML file with any of these options, before those of the suite", None)
+    suite: str = option("named suite or YAML file that fills in what is not given here", "default")
+    dry_run: bool = option("show the plan and stop", False)
+    print_config: bool = option(
+        "print all options as a file for --config or --suite, and stop", False, also=("--print_config",)
+    )
+
+
+STORED_ALSO = ("suite", "dry_run")
+"""What a file for --config may hold besides requests and setup."""
+
+
+@dataclass(frozen=True)
+class BenchOptions(Options):
+    """What `bench` and `plan` are asked for: everything, wherever it stood."""
+
+    requests: tuple[Request, ...]
+    setup: Setup
+    dry_run: bool = False
+    print_config: bool = False
+
+    @classmethod
+    def parts(cls) -> tuple[type[Any], ...]:
+        """Dataclasses whose fields are the options."""
+        return _CallOptions, Request, Setup
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> BenchOptions:
+        """From the options that were given: those of the suite hold where neither the file nor the words say else."""
+        call = {name: value for name, value in given.items() if name in options_of(_CallOptions)}
+        words = {name: value for name, value in given.items() if name not in call}
+        file = read_file(Path(call["config"]), STORED_ALSO) if "config" in call else [{}]
+        call = {name: file[0][name] for name in STORED_ALSO if name in file[0]} | call
+        asked = _CallOptions(**call)
+        requests, setup = requests_and_setup(layered(read_suite(asked.suite), file, [words]))
+        return cls(requests, setup, asked.dry_run, asked.print_config)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusOptions(Options):
+    """Options of `status`."""
+
+    runs: Path = option("folder of runs", Path("runs"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions(StatusOptions):
+    """Options of `report`."""
+
+    out: Path | None = option("folder of the report", None, unset="RUNS/report")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(Options):
+    """Options of `run`."""
+
+    folder: Path = option("run folder, as `vemrecon status` lists it", positional=True)
+
+
+def bench(options: BenchOptions) -> int:
     """Plan, execute, report."""
     from rich.console import Console
 
-    from vemrecon.bench.plan import make_plan
     from vemrecon.bench.runner import execute, to_do
+    from vemrecon.fit.loggers import check_loggers
     from vemrecon.progress import Bars
     from vemrecon.report import print_table, write_report
 
-    if options.dry_run:
+    if options.dry_run or options.print_config:
         return plan(options)
-    console = Console(highlight=False)
-    request, place = _request(options), _place(options)
-    runs = make_plan(request, place, fetch=True, say=lambda text: console.print(text, style="dim"))
-    jobs = _jobs(options.jobs, runs, place.devices)
-    todo = to_do(runs, retry_failed=options.retry == "failed")
-    console.print(f"{len(runs)} runs, {len(runs) - len(todo)} of them finished before; folder {place.runs}")
+    setup, console = options.setup, Console(highlight=False)
+    require_devices(setup.torch_devices)
+    check_loggers(setup.log)
+    runs = _planned(options, fetch=True, say=lambda text: console.print(text, style="dim"))
+    todo = to_do(runs, retry_failed=setup.retry == "failed")
+    console.print(f"{len(runs)} runs, {len(runs) - len(todo)} of them finished before; folder {setup.folder}")
     with Bars(console, total=len(todo)) as bars:
-        execute(todo, place.runs, bars, jobs=jobs, devices=place.devices)
+        execute(todo, setup.folder, bars, jobs=_jobs(setup, runs), devices=setup.torch_devices)
     states = [run.folder.state() for run in runs]
-    report = write_report(place.runs, place.runs / "report", results=_results(runs))
+    report = write_report(setup.folder, setup.folder / "report", results=_results(runs))
     print_table(report, console)
-    console.print(f"report: {place.runs / 'report' / 'index.html'} (and README.md, leaderboard.csv, leaderboard.json)")
+    console.print(
+        f"report: {setup.folder / 'report' / 'index.html'} (and README.md, leaderboard.csv, leaderboard.json)"
+    )
     bad = sum(state not in ("done", "declined") for state in states)
     if bad:
         console.print(
@@ -45,15 +114,17 @@ def bench(options: Any) -> int:
     return 1 if bad else 0
 
 
-def plan(options: Any) -> int:
-    """Show runs and states."""
+def plan(options: BenchOptions) -> int:
+    """Show runs and states, or the options as a file."""
+    if options.print_config:
+        return _print_config(options)
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    from vemrecon.bench.plan import make_plan
+    from vemrecon.bench.runner import to_do
 
-    runs = make_plan(_request(options), _place(options), fetch=False)
+    runs = _planned(options, fetch=False)
     console = Console(highlight=False, soft_wrap=True)
     for task in dict.fromkeys(run.folder.spec.task.slug for run in runs):
         console.print(f"[bold]{task}[/bold]")
@@ -63,14 +134,14 @@ def plan(options: Any) -> int:
             table.add_row(escape(spec.method.name), spec.preset, str(spec.seed), spec.run_id, folder.state())
         console.print(table)
     disk = sum(run.job.truth.voxels or 0 for run in runs) / 1e9
-    todo = sum(run.folder.state() in ("planned", "interrupted") for run in runs)
+    todo = to_do(runs, retry_failed=options.setup.retry == "failed")
     console.print(
-        f"{len(runs)} runs, {todo} to do; at most {disk:.2g} GB of reconstructions at 8 bit before compression"
+        f"{len(runs)} runs, {len(todo)} to do; at most {disk:.2g} GB of reconstructions at 8 bit before compression"
     )
     return 0
 
 
-def run(options: Any) -> int:
+def run(options: RunOptions) -> int:
     """One run in this process."""
     from vemrecon.bench.store import RunFolder, exclusive
     from vemrecon.bench.worker import recorded
@@ -86,7 +157,7 @@ def run(options: Any) -> int:
     return code
 
 
-def status(options: Any) -> int:
+def status(options: StatusOptions) -> int:
     """Every run of a folder."""
     from vemrecon.bench.store import run_folders
 
@@ -101,7 +172,7 @@ def status(options: Any) -> int:
     return 0
 
 
-def report(options: Any) -> int:
+def report(options: ReportOptions) -> int:
     """Rebuild the report of a folder of runs."""
     from rich.console import Console
 
@@ -115,69 +186,33 @@ def report(options: Any) -> int:
     return 0
 
 
-def _request(options: Any) -> Request:
-    """What was asked: the suite, with every option given on the command line in its place."""
-    from vemrecon.bench.request import Request, TaskRequest, parse_overrides, read_suite, task_requests
-    from vemrecon.data.card import KINDS
-    from vemrecon.degrade import check_scale
+def _print_config(options: BenchOptions) -> int:
+    import yaml
 
-    suite = read_suite(options.suite)
-    tasks = task_requests(suite.get("tasks", []))
-    if options.dataset:
-        tasks = tuple(TaskRequest(name) for name in words(options.dataset))
-    changes: dict[str, Any] = {}
-    if options.split:
-        changes["split"] = options.split
-    if options.task:
-        if options.task not in KINDS:
-            raise unknown("task", options.task, KINDS)
-        changes["kind"] = options.task
-    if options.scale:
-        changes["scales"] = tuple(check_scale(text) for text in words(options.scale))
-    if options.degradation:
-        changes["degradations"] = words(options.degradation)
-    tasks = tuple(replace(task, **changes) for task in tasks)
-    if not tasks:
-        raise ConfigError(f"suite {options.suite} has no tasks; give --dataset")
-    methods = words(options.methods) or tuple(suite.get("methods", []))
-    return Request(
-        tasks=tasks,
-        methods=methods,
-        seeds=tuple(integer("--seeds", s) for s in words(options.seeds)) or tuple(suite.get("seeds", [0])),
-        preset=options.preset or suite.get("preset", "cpu"),
-        metrics=words(options.metrics) or tuple(suite.get("metrics", [])),
-        mode=options.mode or suite.get("mode", "inductive"),
-        overrides=parse_overrides(options.set, methods),
-    )
+    yaml.safe_dump(as_file(options.requests, options.setup), sys.stdout, sort_keys=False, allow_unicode=True)
+    return 0
 
 
-def _place(options: Any) -> Place:
-    from vemrecon.bench.request import Place
-    from vemrecon.fit.loggers import check_loggers
+def _planned(options: BenchOptions, *, fetch: bool, say: Callable[[str], None] = lambda text: None) -> list[PlannedRun]:
+    from vemrecon.bench.plan import plan as planned
+    from vemrecon.bench.resolve import resolve
 
-    if options.runs.exists() and not options.runs.is_dir():
-        raise ConfigError(f"--runs {options.runs}: is a file, not a folder")
-    return Place(
-        runs=options.runs.absolute() if not options.runs.is_absolute() else options.runs,
-        data_root=options.data_root,
-        voxel_size=voxel_size(options.voxel_size),
-        intensity_range=intensity_range(options.intensity_range),
-        devices=devices(getattr(options, "devices", ["cpu"])),
-        processes=positive("--processes", getattr(options, "processes", "1")),
-        loggers=check_loggers(words(getattr(options, "log", None))),
-    )
+    runs = options.setup.runs
+    if runs.exists() and not runs.is_dir():
+        raise ConfigError(f"--runs {runs}: is a file, not a folder")
+    return planned(resolve(options.requests, options.setup, fetch=fetch, say=say))
 
 
 def _results(runs: Sequence[PlannedRun]) -> list[Any]:
     return [(run.folder.path, result) for run in runs if (result := run.folder.result()) is not None]
 
 
-def _jobs(text: str | None, runs: Sequence[PlannedRun], devices: Sequence[str]) -> int:
+def _jobs(setup: Setup, runs: Sequence[PlannedRun]) -> int:
     """Runs at once: as told, or one per GPU, or one per core while nothing learns; trainings on a CPU go one by one."""
     from vemrecon.bench.environment import cores
 
-    if text is not None:
-        return positive("--jobs", text)
-    if devices[0] != "cpu":
-        return len(devices)
+    if setup.jobs is not None:
+        return setup.jobs
+    if setup.torch_devices[0] != "cpu":
+        return len(setup.torch_devices)
     return 1 if any(run.learns for run in runs) else cores()

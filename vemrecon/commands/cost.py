@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from vemrecon.commands.options import numbers
+from vemrecon.bench.request import known_presets
 from vemrecon.errors import ConfigError, VemreconError
+from vemrecon.options import Options, option
 
 if TYPE_CHECKING:
     from vemrecon.methods.registry import MethodEntry
@@ -22,15 +24,27 @@ operations, norms, Fourier transforms, resampling by indices and noise are not c
 no stated input and cannot be compared with these."""
 
 
-def costs(options: Any) -> int:
+@dataclass(frozen=True, kw_only=True)
+class MethodsOptions(Options):
+    """Options of `methods`."""
+
+    name: str | None = option("show everything about this one", None, positional=True)
+    cost: bool = option("show parameters and floating point operations instead", False)
+    preset: str = option("with --cost: size of methods that learn", "paper", choices=known_presets, noun="preset")
+    scale: float = option("with --cost: anisotropy factor", 8.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.scale >= 1:
+            raise ConfigError(f"--scale {self.scale:g}: must be at least 1")
+
+
+def costs(options: MethodsOptions) -> int:
     """Print one line for each method."""
     from vemrecon.methods.flops import reference_shape
-    from vemrecon.methods.registry import built_in_methods, check_preset, method_entry, plugin_methods
+    from vemrecon.methods.registry import built_in_methods, method_entry, plugin_methods
 
-    (scale,) = numbers("--scale", [options.scale])
-    if not scale >= 1:
-        raise ConfigError(f"--scale {options.scale}: must be at least 1")
-    preset = check_preset(options.preset)
+    preset, scale = options.preset, options.scale
     entries = [method_entry(options.name)] if options.name else [*built_in_methods().values(), *plugin_methods()]
     heads = ("method", "preset", "trained M", "total M", "GFLOP/tile", "GFLOP/Mvoxel")
     print(f"{heads[0]:18} {heads[1]:8} {heads[2]:>10} {heads[3]:>8} {heads[4]:>12} {heads[5]:>13}  note")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vemrecon.errors import ConfigError
+from vemrecon.file_options import RootOptions
+from vemrecon.options import option
 
 LPIPS, SAM2 = "lpips", "sam2"
 INSTALL = (
@@ -22,7 +25,18 @@ if TYPE_CHECKING:
     from vemrecon.data.remote.fetch import Fetched
 
 
-def fetch(options: Any) -> int:
+@dataclass(frozen=True, kw_only=True)
+class FetchOptions(RootOptions):
+    """Options of `fetch`."""
+
+    name: str = option(
+        "dataset, as `vemrecon datasets` lists it; or lpips or sam2, for the weights of a metric", positional=True
+    )
+    files: tuple[str, ...] = option("some of its files (default: all)", (), positional=True, whole=True)
+    labels: bool = option("label files too", True)
+
+
+def fetch(options: FetchOptions) -> int:
     """Download the files of a dataset that are not here, and verify all of them."""
     from vemrecon.data import dataset_card, default_data_root
     from vemrecon.data.catalogue import LOCAL

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
+from vemrecon.commands.figure_options import FigureOptions
 from vemrecon.commands.figure_volumes import Subject, from_files, from_runs
-from vemrecon.commands.options import integer, numbers, positive, require_runs, words
-from vemrecon.errors import ConfigError, unknown
+from vemrecon.commands.options import require_runs
+from vemrecon.errors import ConfigError
 from vemrecon.report.cuts import Place, place
 from vemrecon.report.figure import check_figure_name, require_matplotlib, write_figure
-from vemrecon.report.layout import COLUMNS, Style, bar_length
+from vemrecon.report.layout import Style, bar_length
 from vemrecon.report.pictures import PLANES, length_text
 from vemrecon.report.plate import Plate, make_plate
 
 
-def figure(options: Any) -> int:
+def figure(options: FigureOptions) -> int:
     """Write the same place of truth, observed volume and reconstructions."""
     check_figure_name(options.output)
     style = _style(options)
@@ -25,10 +25,7 @@ def figure(options: Any) -> int:
     subject = _subject(options)
     if options.labels:
         subject = _labelled(subject, options.labels)
-    planes = words(options.planes) or subject.planes
-    for plane in planes:
-        if plane not in PLANES:
-            raise unknown("plane", plane, PLANES)
+    planes = options.planes or subject.planes
     if options.errors and subject.truth is None:
         raise ConfigError("--errors: there is no truth that the reconstructions could be compared with")
     where = _place(options, subject)
@@ -39,28 +36,19 @@ def figure(options: Any) -> int:
     )
     narrowest = min(plate.size_nm(n)[0] for n in range(len(planes)))
     if bar_length(plate, style) > 0.9 * narrowest:
-        raise ConfigError(f"--scale-bar {options.scale_bar}: too long for the {length_text(narrowest)} that are shown")
+        raise ConfigError(
+            f"--scale-bar {options.scale_bar:g}: too long for the {length_text(narrowest)} that are shown"
+        )
     write_figure(options.output, plate, style)
     print(f"{options.output}: {_told(subject, plate, where)}")
     return 0
 
 
-def _style(options: Any) -> Style:
-    if options.columns not in COLUMNS:
-        raise unknown("kind of --columns", options.columns, COLUMNS)
-    bar = None if options.scale_bar is None else _length("--scale-bar", options.scale_bar)
-    width = None if options.width is None else _length("--width", options.width)
-    return Style(width, positive("--dpi", options.dpi), options.columns, bar)
+def _style(options: FigureOptions) -> Style:
+    return Style(options.width, options.dpi, options.columns, options.scale_bar)
 
 
-def _length(option: str, text: str) -> float:
-    (value,) = numbers(option, [text])
-    if not 0 < value < float("inf"):
-        raise ConfigError(f"{option} {text}: must be above 0")
-    return value
-
-
-def _check_source(options: Any) -> None:
+def _check_source(options: FigureOptions) -> None:
     """Refuse options that belong to runs beside those that belong to files."""
     of_runs = [name for name in ("task", "methods", "segmentation") if getattr(options, name)]
     of_files = ("truth", "observed", "grid", "voxel_size", "intensity_range")
@@ -71,11 +59,11 @@ def _check_source(options: Any) -> None:
         raise ConfigError(f"--{of_files_given[0].replace('_', '-')} belongs to files; name them with --volumes")
 
 
-def _subject(options: Any) -> Subject:
+def _subject(options: FigureOptions) -> Subject:
     if options.volumes:
         return from_files(options)
     require_runs(options.runs)
-    return from_runs(options.runs, options.task, words(options.methods), options.segmentation)
+    return from_runs(options.runs, options.task, options.methods, options.segmentation)
 
 
 def _labelled(subject: Subject, labels: Sequence[str]) -> Subject:
@@ -87,10 +75,9 @@ def _labelled(subject: Subject, labels: Sequence[str]) -> Subject:
     return replace(subject, entries=tuple(replace(entry, label=label) for entry, label in pairs))
 
 
-def _place(options: Any, subject: Subject) -> Place:
-    at = [integer("--at", text) for text in options.at] if options.at else subject.outlined
-    side = positive("--size", options.size) if options.size is not None else None
-    return place(subject.shape, subject.voxel_size, subject.observed, at, side)
+def _place(options: FigureOptions, subject: Subject) -> Place:
+    at = options.at or subject.outlined
+    return place(subject.shape, subject.voxel_size, subject.observed, at, options.size)
 
 
 def _check_outlined(where: Place, planes: Sequence[str], kept: tuple[int, int, int]) -> None:

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from vemrecon.commands.options import intensity_range, voxel_size
+from vemrecon.commands.figure_options import FigureOptions
 from vemrecon.errors import ConfigError, DataError, unknown
 from vemrecon.report.cuts import Observed
 from vemrecon.report.outlines import Outline, outlines_of
@@ -16,7 +16,6 @@ from vemrecon.report.overlay import Masks, file_of, load_masks
 from vemrecon.report.pictures import PLANES
 from vemrecon.report.plate import Entry
 from vemrecon.volume import Region, SectionGrid, Volume, VoxelSize, open_volume
-from vemrecon.volume.grid import KINDS
 
 if TYPE_CHECKING:
     from vemrecon.report.leaderboard import Table
@@ -146,13 +145,13 @@ def _rows(table: Table, methods: Sequence[str] | None) -> list[Row]:
     return found
 
 
-def from_files(options: Any) -> Subject:
+def from_files(options: FigureOptions) -> Subject:
     """Volumes that were made anywhere: --volumes, and if they are there --truth and --observed.
 
     Raises:
         DataError: If a file cannot be read, or the volumes do not cover the same voxels.
     """
-    size, span = voxel_size(options.voxel_size), intensity_range(options.intensity_range)
+    size, span = options.voxels, options.intensity_range
     made = [replace(open_volume(path, intensity_range=span), name=str(path)) for path in options.volumes]
     truth = observed = None
     known = size or next((volume.voxel_size for volume in made if volume.voxel_size), None)
@@ -160,8 +159,6 @@ def from_files(options: Any) -> Subject:
         truth = open_volume(options.truth, voxel_size=size, intensity_range=span)
         known = truth.voxel_size or known
     if options.observed is not None:
-        if options.grid is not None and options.grid not in KINDS:
-            raise unknown("grid", options.grid, KINDS)
         observed = _observed(options.observed, options.grid, span, made[0].shape)
     if truth is not None:
         truth = _cut_to(replace(truth, name=str(options.truth)), made[0].shape, observed)

@@ -3,15 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from vemrecon.commands.cost import MethodsOptions
+from vemrecon.file_options import RootOptions
+from vemrecon.options import Options, option
 
 if TYPE_CHECKING:
     from vemrecon.data import DatasetCard
     from vemrecon.data.card import RemoteFile
 
 
-def methods(options: Any) -> int:
+__all__ = [
+    "CiteOptions",
+    "DatasetsOptions",
+    "MethodsOptions",
+    "PublishedOptions",
+    "cite",
+    "datasets",
+    "methods",
+    "published",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetsOptions(RootOptions):
+    """Options of `datasets`."""
+
+    name: str | None = option("show everything about this one", None, positional=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedOptions(Options):
+    """Options of `published`."""
+
+    dataset: str | None = option("epfl, fib25, cremi or a name that papers use", None)
+    scale: str | None = option("anisotropy factor, such as 8", None)
+    metric: str | None = option("such as psnr, ssim, fsc, iou", None)
+    method: str | None = option("such as isovem; brings its variants", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CiteOptions(Options):
+    """Options of `cite`."""
+
+    names: tuple[str, ...] = option("datasets and methods", positional=True)
+
+
+def methods(options: MethodsOptions) -> int:
     """Names, regimes and titles, or all about one method, or what they cost."""
     if options.cost:
         from vemrecon.commands.cost import costs
@@ -42,7 +83,7 @@ def methods(options: Any) -> int:
     return 0
 
 
-def datasets(options: Any) -> int:
+def datasets(options: DatasetsOptions) -> int:
     """Names, splits and titles, or all about one dataset."""
     from rich.console import Console
     from rich.table import Table
@@ -61,7 +102,7 @@ def datasets(options: Any) -> int:
     return 0
 
 
-def published(options: Any) -> int:
+def published(options: PublishedOptions) -> int:
     """Numbers that papers have published, one per line, and the papers."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -96,7 +137,7 @@ def published(options: Any) -> int:
     return 0
 
 
-def cite(options: Any) -> int:
+def cite(options: CiteOptions) -> int:
     """Citation and licence of datasets and methods."""
     for number, facts in enumerate([_citation(name) for name in options.names]):
         if number:

@@ -1,28 +1,103 @@
-"""What options mean: words from a shell or from make to checked values, or a ConfigError of one line."""
+"""Parsers of commands, made from dataclasses of options; what several commands need to check about them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from argparse import SUPPRESS
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, get_args, get_origin
+
+from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 
 from vemrecon.errors import ConfigError, DataError
-
-if TYPE_CHECKING:
-    from vemrecon.volume import VoxelSize
+from vemrecon.options import Option, choices_of, default_of, field_type, flag, options_of
 
 
-def words(texts: Sequence[str] | None) -> tuple[str, ...]:
-    """Words separated by spaces or commas, as they come from a shell or from make."""
-    return tuple(word for text in texts or [] for word in text.replace(",", " ").split())
+class HelpFormatter(DefaultHelpFormatter):
+    """Help that ends with the choices and the default of an option, where it has them."""
+
+    def _get_help_string(self, action: Any) -> str:
+        facts: Option | None = getattr(action, "facts", None)
+        known = action.known() if facts else ()
+        unset = facts.unset if facts else ""
+        parts = [f"one of: {', '.join(known)}"] if known else []
+        if action.required and action.option_strings:
+            parts.append("required")
+        elif unset or action.default not in (None, [], (), {}, False, SUPPRESS):
+            parts.append(f"default: {unset or words_of(action.default)}")
+        return " ".join(filter(None, [action.help, f"({'; '.join(parts)})" if parts else ""]))
 
 
-def settings(texts: Sequence[str]) -> dict[str, Any]:
+def words_of(value: Any) -> str:
+    """A value as one would write it on the command line.
+
+    >>> words_of((8.0, 2.5))
+    '8 2.5'
+    """
+    if isinstance(value, tuple):
+        return " ".join(map(words_of, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def add_options(parser: ArgumentParser, kind: type[Any]) -> None:
+    """Give a parser the options of a dataclass: positional ones, those with a name, and inherited ones, in their order.
+
+    Words are taken as they come: the dataclass reads them, as it reads the values of files.
+    """
+    own = vars(kind).get("__annotations__", {})
+    found = sorted(options_of(kind).items(), key=lambda one: (not one[1].positional, one[0] not in own))
+    for name, facts in found:
+        hint, _ = field_type(kind, name)
+        action = (_add_positional if facts.positional else _add_flag)(parser, name, facts, hint, default_of(kind, name))
+        action.facts, action.known = facts, partial(choices_of, kind, name)  # only looked up when help is shown
+
+
+def _add_positional(parser: ArgumentParser, name: str, facts: Option, hint: Any, default: Any) -> Any:
+    several = get_origin(hint) is tuple
+    needed = default is MISSING
+    nargs = ("+" if needed else "*") if several else (None if needed else "?")
+    more: dict[str, Any] = {} if needed else {"default": None}  # without one, argparse takes it for required
+    return parser.add_argument(name, nargs=nargs, help=facts.help, **more)
+
+
+def _add_flag(parser: ArgumentParser, name: str, facts: Option, hint: Any, default: Any) -> Any:
+    names = (flag(name), *facts.also)
+    if hint is bool:
+        action = ActionYesNo(no_prefix="no-") if default else "store_true"
+        return parser.add_argument(*names, action=action, default=default, help=facts.help)
+    element = get_args(hint)[0] if get_origin(hint) is tuple else hint
+    adds = get_origin(hint) is Mapping  # --set may stand more than once
+    return parser.add_argument(
+        *names,
+        action="extend" if adds else "store",
+        nargs=_count(hint),
+        metavar=facts.metavar or _METAVARS.get(element),
+        default=None if default is MISSING or adds else default,
+        required=default is MISSING,
+        help=facts.help,
+    )
+
+
+_METAVARS = {int: "N", float: "NUMBER", Path: "PATH"}
+
+
+def _count(hint: Any) -> Any:
+    """How many words an option takes."""
+    if get_origin(hint) is not tuple:
+        return "+" if isinstance(get_origin(hint), type) else None  # settings are NAME=VALUE ...
+    return "+" if get_args(hint)[1:] == (...,) else len(get_args(hint))
+
+
+def settings(words: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
     """`NAME=VALUE` as named values; values are read as YAML."""
     from vemrecon.protocol import value_of
 
+    if isinstance(words, Mapping):
+        return dict(words)
     found = {}
-    for text in texts:
+    for text in words:
         name, equals, value = text.partition("=")
         if not equals:
             raise ConfigError(f"--set {text}: must read ARGUMENT=VALUE")
@@ -30,64 +105,27 @@ def settings(texts: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def integer(option: str, text: str) -> int:
-    """A whole number."""
-    try:
-        return int(text)
-    except ValueError as error:
-        raise ConfigError(f"{option} {text}: must be a whole number") from error
+def device_of(word: str) -> str:
+    """A torch device: cpu, cuda or cuda:N."""
+    if word not in ("cpu", "cuda") and not (word.startswith("cuda:") and word[5:].isdigit()):
+        raise ConfigError(f"--device {word}: must be cpu, cuda or cuda:N")
+    return word
 
 
-def positive(option: str, text: str) -> int:
-    """A whole number of at least 1."""
-    value = integer(option, text)
-    if value < 1:
-        raise ConfigError(f"{option} {value}: must be at least 1")
-    return value
+def require_devices(devices: Sequence[str]) -> None:
+    """Refuse GPUs where there are none.
 
+    Raises:
+        ConfigError: If torch finds no CUDA device.
+    """
+    if any(device != "cpu" for device in devices):
+        import torch
 
-def numbers(option: str, texts: Sequence[str]) -> list[float]:
-    """Several numbers."""
-    try:
-        return [float(text) for text in texts]
-    except ValueError as error:
-        raise ConfigError(f"{option} {' '.join(texts)}: must be numbers") from error
-
-
-def voxel_size(texts: Sequence[str] | None) -> VoxelSize | None:
-    """Edges in nm, z y x."""
-    from vemrecon.volume import VoxelSize
-
-    return VoxelSize(*numbers("--voxel-size", texts)) if texts else None
-
-
-def intensity_range(texts: Sequence[str] | None) -> tuple[float, float] | None:
-    """Grey values that mean black and white."""
-    if not texts:
-        return None
-    low, high = numbers("--intensity-range", texts)
-    return low, high
+        if not torch.cuda.is_available():
+            raise ConfigError("--devices: this machine has no CUDA device that torch can use; leave it at cpu")
 
 
 def require_runs(runs: Path) -> None:
     """Refuse a folder of runs that is not there."""
     if not runs.is_dir():
         raise DataError(f"{runs}: no such folder of runs; `vemrecon bench` makes one, or name it with --runs")
-
-
-def devices(texts: Sequence[str]) -> tuple[str, ...]:
-    """Torch devices: cpu, cuda, cuda:N, or a number of GPUs."""
-    found: list[str] = []
-    for word in words(texts):
-        if word.isdigit() and int(word) > 0:
-            found += [f"cuda:{i}" for i in range(int(word))]
-        elif word in ("cpu", "cuda") or (word.startswith("cuda:") and word[5:].isdigit()):
-            found.append(word)
-        else:
-            raise ConfigError(f"--devices {word}: must be cpu, cuda, cuda:N or a number of GPUs")
-    if any(device != "cpu" for device in found):
-        import torch
-
-        if not torch.cuda.is_available():
-            raise ConfigError("--devices: this machine has no CUDA device that torch can use; leave it at cpu")
-    return tuple(found) or ("cpu",)

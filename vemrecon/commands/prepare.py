@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vemrecon.commands.options import voxel_size
 from vemrecon.errors import ConfigError, unknown
+from vemrecon.file_options import RootOptions
+from vemrecon.options import option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +20,22 @@ PROGRAM_BYTES = 128 << 20  # what Python and the libraries take, measured; the r
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 
-def prepare(options: Any) -> int:
+@dataclass(frozen=True, kw_only=True)
+class PrepareOptions(RootOptions):
+    """Options of `prepare`."""
+
+    name: str = option("dataset, or the path of a file in any readable format", positional=True)
+    more: tuple[str, ...] = option(
+        "files of the dataset (default: all); for a path the .zarr to write", (), positional=True, whole=True
+    )
+    memory: str = option("most that the process may take, such as 512MB or 1GiB", "1GiB")
+    dataset: str | None = option("for a path: name inside an HDF5 file or zarr group", None)
+    voxel_size: tuple[float, float, float] | None = option(
+        "for a path: nm, where it does not say it", None, metavar=("Z", "Y", "X")
+    )
+
+
+def prepare(options: PrepareOptions) -> int:
     """All or some files of a dataset, or one of one's own."""
     from vemrecon.data import dataset_card, dataset_names
 
@@ -42,9 +58,9 @@ def prepare(options: Any) -> int:
     return 0
 
 
-def _prepare_file(options: Any, card: Any, key: str, memory: int) -> None:
+def _prepare_file(options: PrepareOptions, card: Any, key: str, memory: int) -> None:
     """One file of a dataset, into the folder where `bench` looks for it."""
-    from vemrecon.data import default_data_root, locate
+    from vemrecon.data import Locator, default_data_root
     from vemrecon.data.inspect import check_card
     from vemrecon.data.prepared import prepared_path, prepared_volume
     from vemrecon.volume import open_volume
@@ -54,7 +70,7 @@ def _prepare_file(options: Any, card: Any, key: str, memory: int) -> None:
         print(f"{card.name} {key}: made on demand, needs no preparing")
         return
     root = options.data_root or default_data_root()
-    located = locate(card, key, data_root=root, scratch=root, say=_say)
+    located = Locator(root, root, say=_say).volume(card, key)
     if prepared_volume(located.path, located.digest):
         _show(located.path, card.exclude_outliers)
         return
@@ -67,15 +83,17 @@ def _prepare_file(options: Any, card: Any, key: str, memory: int) -> None:
     _show(out, card.exclude_outliers)
 
 
-def _prepare_path(options: Any, path: Path, out: Path, memory: int) -> None:
+def _prepare_path(options: PrepareOptions, path: Path, out: Path, memory: int) -> None:
     """A file of one's own."""
     from vemrecon.data.prepared import prepared_volume
     from vemrecon.files import sha256_of
-    from vemrecon.volume import open_volume, output_format
+    from vemrecon.volume import VoxelSize, open_volume, output_format
 
     if out.suffix != ".zarr":
         raise ConfigError(f"{out}: prepared volumes are written as OME-Zarr; choose a name that ends in .zarr")
-    volume = open_volume(path, options.dataset, voxel_size=voxel_size(options.voxel_size))
+    volume = open_volume(
+        path, options.dataset, voxel_size=VoxelSize(*options.voxel_size) if options.voxel_size else None
+    )
     volume.require_voxel_size()
     digest = sha256_of(path)
     if not prepared_volume(out, digest):

@@ -2,17 +2,112 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from vemrecon.commands.options import devices, integer, intensity_range, settings, voxel_size, words
-from vemrecon.errors import ConfigError, DataError, unknown
+from vemrecon.bench.request import known_degradations, known_metrics, known_presets, read_scale
+from vemrecon.commands.options import device_of, require_devices, settings
+from vemrecon.errors import ConfigError, DataError
+from vemrecon.file_options import FileOptions
+from vemrecon.options import Options, option
+from vemrecon.volume.grid import KINDS as GRIDS
 
 if TYPE_CHECKING:
     from vemrecon.volume import Region, SectionGrid, Volume
 
 
-def reconstruct(options: Any) -> int:
+def known_dtypes() -> Iterable[str]:
+    """Types of grey levels."""
+    from vemrecon.volume.volume import GREY_DTYPES
+
+    return GREY_DTYPES
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructOptions(FileOptions):
+    """Options of `reconstruct`."""
+
+    input: Path = option("anisotropic volume, any readable format", positional=True)
+    output: Path = option("isotropic volume to write: .zarr or .tif", positional=True)
+    method: str = option("name (see `vemrecon methods`) or class path", "bicubic")
+    scale: float | None = option("sections to make of one", None, read=read_scale, unset="the anisotropy of the voxels")
+    weights: Path | None = option("weights.safetensors of a run, or of `vemrecon import-weights`", None)
+    train: str | None = option(
+        "train on this volume first, with this preset", None, choices=known_presets, noun="preset"
+    )
+    grid: str | None = option(
+        "centred (thick sections) or aligned (kept thin ones)",
+        None,
+        choices=GRIDS,
+        noun="grid",
+        unset="as the file says",
+    )
+    missing_sections: str = option("numbers of sections to fill first, such as 11,40 (isovem-plus)", "")
+    uncertainty: Path | None = option("also write the spread over rotations or samples: .zarr or .tif", None)
+    seed: int = option("seed of the training", 0)
+    set: Mapping[str, Any] = option(
+        "ARGUMENT=VALUE of the method", factory=dict, metavar="ARGUMENT=VALUE", read=settings
+    )
+    device: str = option("cpu, cuda or cuda:N", "cpu", read=device_of)
+    dataset: str | None = option("name inside an HDF5 file or zarr group", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions(Options):
+    """Options of `import-weights`."""
+
+    method: str = option("vemamba, isovem, cyclegan-ir, irsde, emdiffuse-i or emdiffuse-a", positional=True)
+    file: Path = option("the authors' state dict: a torch or safetensors file", positional=True)
+    output: Path = option("weights.safetensors to write, for `reconstruct --weights`", positional=True)
+    encoder: Path | None = option("state dict of VEMamba's degradation encoder", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DegradeOptions(FileOptions):
+    """Options of `degrade`."""
+
+    input: Path = option("isotropic volume: OME-Zarr, zarr, HDF5, TIFF, .npy or a folder of sections", positional=True)
+    output: Path = option("anisotropic volume to write: .zarr or .tif", positional=True)
+    scale: float = option("anisotropy factor", read=read_scale)
+    degradation: str = option("how resolution is removed", "average", choices=known_degradations, noun="degradation")
+    axis: Literal["z", "y", "x"] = option("axis to degrade", "z", noun="axis")
+    seed: int = option("seed of the noise of realistic degradations", 0)
+    set: Mapping[str, Any] = option(
+        "ARGUMENT=VALUE of the degradation, such as offset=2", factory=dict, metavar="ARGUMENT=VALUE", read=settings
+    )
+    dtype: str | None = option(
+        "grey levels to write", None, choices=known_dtypes, noun="dtype", unset="those of the input"
+    )
+    dataset: str | None = option("name inside an HDF5 file or zarr group", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(FileOptions):
+    """Options of `evaluate`."""
+
+    truth: Path = option("isotropic truth, any readable format", positional=True)
+    reconstruction: Path = option("volume of the same shape (or shorter in z, with --trim)", positional=True)
+    metrics: tuple[str, ...] = option(
+        "metrics to score", (), choices=known_metrics, noun="metric", unset="those of the protocol"
+    )
+    scale: float | None = option(
+        "anisotropy factor of the input, for layering measures and the scored ranges", None, read=read_scale
+    )
+    degradation: str | None = option(
+        "subsample: leave kept sections out of xy means, and score the span too",
+        None,
+        choices=known_degradations,
+        noun="degradation",
+    )
+    trim: bool = option("score the first sections only when the reconstruction is shorter", False)
+    truth_dataset: str | None = option("name inside an HDF5 file or zarr group", None)
+    reconstruction_dataset: str | None = option("name inside an HDF5 file or zarr group", None)
+    json: Path | None = option("also write all scores and curves to this file", None)
+
+
+def reconstruct(options: ReconstructOptions) -> int:
     """Make one volume isotropic."""
     from vemrecon.bench import inpainting, single
     from vemrecon.progress import PhaseBar
@@ -21,16 +116,16 @@ def reconstruct(options: Any) -> int:
     if options.weights and options.train:
         raise ConfigError("give --weights or --train, not both")
     outputs = {path: output_format(path) for path in (options.output, options.uncertainty) if path}
-    (device,) = devices([options.device])
+    require_devices([options.device])
     volume = single.open_anisotropic(
         options.input,
         options.dataset,
         grid=options.grid,
         scale=options.scale,
-        voxel_size=voxel_size(options.voxel_size),
-        intensity_range=intensity_range(options.intensity_range),
+        voxel_size=options.voxels,
+        intensity_range=options.intensity_range,
     )
-    missing = inpainting.parse_sections(options.missing_sections or "", volume.shape[0])
+    missing = inpainting.parse_sections(options.missing_sections, volume.shape[0])
     work = single.work_folder(options.output, _asked(options))
     with PhaseBar() as bar:
         method = single.prepare_method(
@@ -39,13 +134,13 @@ def reconstruct(options: Any) -> int:
             train=options.train,
             weights=options.weights,
             scratch=work / "train",
-            seed=integer("--seed", options.seed),
-            overrides=settings(options.set),
-            device=device,
+            seed=options.seed,
+            overrides=options.set,
+            device=options.device,
             progress=bar.progress,
         )
         observed, filled = inpainting.fill_sections(method, options.method, volume, missing)
-        result = single.reconstruct_file(work, outputs, volume, observed, method, device, bar.progress)
+        result = single.reconstruct_file(work, outputs, volume, observed, method, options.device, bar.progress)
     for found in filled:
         print(found)
     for path in outputs:
@@ -53,14 +148,14 @@ def reconstruct(options: Any) -> int:
     return 0
 
 
-def _asked(options: Any) -> dict[str, Any]:
+def _asked(options: ReconstructOptions) -> dict[str, Any]:
     """Everything that decides a reconstruction: options, and which files they name."""
     files = [path for path in (options.input, options.weights) if path is not None]
     stamps = [[str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns] for p in files if p.exists()]
     return {"options": {name: str(value) for name, value in vars(options).items()}, "files": stamps}
 
 
-def import_weights(options: Any) -> int:
+def import_weights(options: ImportOptions) -> int:
     """Convert an authors' checkpoint."""
     from vemrecon.fit.stages import save_tensors
     from vemrecon.methods.importers import import_weights as read
@@ -74,27 +169,22 @@ def import_weights(options: Any) -> int:
     return 0
 
 
-def degrade(options: Any) -> int:
+def degrade(options: DegradeOptions) -> int:
     """Write an anisotropic volume."""
     import numpy as np
 
+    from vemrecon.bench.resolve import checked_degradation
     from vemrecon.degrade import degrade as degraded
-    from vemrecon.degrade import make_degradation
     from vemrecon.volume import open_volume, output_format, require_content
     from vemrecon.volume.ome_zarr import copy_to_zarr
     from vemrecon.volume.tiff import write_tiff
-    from vemrecon.volume.volume import GREY_DTYPES
 
-    if options.axis not in ("z", "y", "x"):
-        raise unknown("axis", options.axis, "zyx")
-    if options.dtype is not None and options.dtype not in GREY_DTYPES:
-        raise unknown("dtype", options.dtype, GREY_DTYPES)
-    degradation = make_degradation(options.degradation, options.scale, settings(options.set))
-    size, span = voxel_size(options.voxel_size), intensity_range(options.intensity_range)
+    degradation = checked_degradation(options.degradation, options.scale, options.set)
+    size, span = options.voxels, options.intensity_range
     volume = open_volume(options.input, options.dataset, voxel_size=size, intensity_range=span)
     kind = output_format(options.output)
     require_content(volume)
-    observed = degraded(volume, degradation, axis="zyx".index(options.axis), seed=integer("--seed", options.seed))
+    observed = degraded(volume, degradation, axis="zyx".index(options.axis), seed=options.seed)
     dtype = np.dtype(options.dtype or volume.dtype)
     spread = volume.intensity_range if dtype == volume.dtype else None
     (copy_to_zarr if kind == "zarr" else write_tiff)(options.output, observed, dtype, spread)
@@ -103,7 +193,7 @@ def degrade(options: Any) -> int:
     return 0
 
 
-def evaluate(options: Any) -> int:
+def evaluate(options: EvaluateOptions) -> int:
     """Score one file against another."""
     from rich.console import Console
     from rich.table import Table
@@ -114,7 +204,7 @@ def evaluate(options: Any) -> int:
     from vemrecon.metrics.score import SIGNS
     from vemrecon.volume import open_volume, require_content
 
-    size, span = voxel_size(options.voxel_size), intensity_range(options.intensity_range)
+    size, span = options.voxels, options.intensity_range
     truth = open_volume(options.truth, options.truth_dataset, voxel_size=size, intensity_range=span)
     reconstruction = open_volume(options.reconstruction, options.reconstruction_dataset, intensity_range=span)
     truth.require_voxel_size()
@@ -125,7 +215,7 @@ def evaluate(options: Any) -> int:
     result = score(
         truth,
         reconstruction,
-        metrics=words(options.metrics) or tuple(protocol.protocol()["metrics"]["reference"]),
+        metrics=options.metrics or tuple(protocol.protocol()["metrics"]["reference"]),
         ranges=ranges,
         kept_sections=kept,
         grid=grid,
@@ -147,17 +237,17 @@ def evaluate(options: Any) -> int:
 
 
 def _ranges(
-    truth: Volume, scale: str | None, degradation: str | None
+    truth: Volume, scale: float | None, degradation: str | None
 ) -> tuple[dict[str, Region], list[int], SectionGrid | None]:
     from vemrecon.bench.scoring import scored_ranges
-    from vemrecon.degrade import check_scale, make_degradation
+    from vemrecon.degrade import make_degradation
     from vemrecon.volume import SectionGrid
 
     if degradation is None:
-        return {"all": truth.whole}, [], SectionGrid.slabs(check_scale(scale)) if scale else None
+        return {"all": truth.whole}, [], SectionGrid.slabs(scale) if scale else None
     if scale is None:
         raise ConfigError("--degradation needs --scale, the anisotropy factor of the input")
-    kind = make_degradation(degradation, check_scale(scale))
+    kind = make_degradation(degradation, scale)
     if truth.shape[0] < kind.scale:
         raise DataError(f"{truth.name}: {truth.shape[0]} sections are fewer than the scale {kind.scale:g}")
     ranges, kept = scored_ranges(truth, kind, kind.sections(truth.shape[0]))

@@ -147,7 +147,7 @@ def card_from(name: str, facts: Mapping[str, Any], splits: Mapping[str, Any]) ->
                 "segmentation": {key: _target(value) for key, value in facts.get("segmentation", {}).items()},
             },
         )
-    except (TypeError, KeyError, ValueError) as error:
+    except (TypeError, KeyError, ValueError, AttributeError, ConfigError) as error:
         raise ConfigError(f"dataset card '{name}': {error}") from error
     for what, target in card.segmentation.items():
         for key in (*target.train, *target.score):

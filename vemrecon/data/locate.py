@@ -40,56 +40,6 @@ class Located:
         return open_volume(self.path, self.dataset, voxel_size=self.voxel_size, intensity_range=self.intensity_range)
 
 
-def locate(
-    card: DatasetCard,
-    key: str,
-    *,
-    data_root: Path | None = None,
-    scratch: Path,
-    voxel_size: VoxelSize | None = None,
-    intensity_range: tuple[float, float] | None = None,
-    fetch: bool = True,
-    say: Say = lambda text: None,
-) -> Located:
-    """Find, make or download one file of a dataset, and check it.
-
-    Args:
-        card: The dataset.
-        key: Which of its files.
-        data_root: Where files are looked for and downloaded to; by default `$VEMRECON_DATA`, then a cache.
-        scratch: Folder for generated volumes and remembered checksums.
-        voxel_size: For local files that do not say theirs.
-        intensity_range: For local float files.
-        fetch: Whether to make or download what is not there; without it the file may be missing.
-        say: Told what takes time.
-
-    Raises:
-        DataError: If the file is missing, cannot be downloaded or has another checksum.
-    """
-    file = card.files[key]
-    if file.generator is not None:
-        return _generated(card, file, scratch, fetch, say)
-    if card.name.startswith(LOCAL):
-        path = Path(file.path)
-        open_volume(path, file.dataset, voxel_size=voxel_size, intensity_range=intensity_range)  # refuses bad files now
-        digest = _digest(path, scratch)
-        said = {"voxel_size": voxel_size and list(voxel_size), "intensity_range": intensity_range}
-        if any(said.values()):  # these change scores as the voxels do
-            digest = digest_of({"sha256": digest, **said})
-        return Located(path.resolve(), file.dataset, digest, voxel_size, intensity_range)
-    root = data_root or default_data_root()
-    path = root / file.path
-    if not path.exists():
-        if ready := _prepared(card, key, root, known_sha256(file, path)):  # the raw file is not needed any more
-            return ready
-        if not fetch:
-            return Located(path, file.dataset, known_sha256(file, path), card.voxel_size)
-        fetch_file(card, file, root, progress=spoken(say, path.name), say=say)
-    found = content_sha256(file, path) if file.precomputed else _digest(path, scratch)
-    found = recognise(card, file, path, found)
-    return _prepared(card, key, root, found) or Located(path.resolve(), file.dataset, found, card.voxel_size)
-
-
 @dataclass(frozen=True)
 class LocatedLabels:
     """Labels that are on this machine, with the identity of their content."""
@@ -101,64 +51,116 @@ class LocatedLabels:
     digest: str
 
 
-def locate_labels(
-    card: DatasetCard,
-    key: str,
-    kind: str,
-    *,
-    data_root: Path | None = None,
-    scratch: Path,
-    fetch: bool = True,
-    say: Say = lambda text: None,
-) -> LocatedLabels:
-    """Find, make or download the labels of one file of a dataset, and check them.
+@dataclass(frozen=True)
+class Locator:
+    """Finds, makes or downloads the files of datasets, and checks them.
 
-    Args:
-        card: The dataset.
-        key: Which of its files.
-        kind: Which labels of this file.
-        data_root: As in `locate`.
-        scratch: Folder for labels of generated volumes and remembered checksums.
-        fetch: Whether to make or download what is not there; without it the file may be missing.
+    Attributes:
+        scratch: Folder for generated volumes and remembered checksums.
+        data_root: Where files are looked for and downloaded to; by default `$VEMRECON_DATA`, then a cache.
+        voxel_size: For local files that do not say theirs.
+        intensity_range: For local float files.
+        fetch: Whether to make or download what is not there; without it a file may be missing.
         say: Told what takes time.
-
-    Raises:
-        DataError: If the file is missing, cannot be downloaded or has another checksum.
     """
-    file = card.files[key].labels[kind]
-    if card.files[key].generator is not None:
-        return _generated_labels(card, card.files[key], kind, scratch, fetch)
-    root = data_root or default_data_root()
-    path = root / file.path
-    digest = known_sha256(file, path)
-    if not path.exists() and fetch:
-        fetch_file(card, file, root, progress=spoken(say, path.name), say=say)
-    if path.exists():
-        digest = recognise(card, file, path, _digest(path, scratch))
-    return LocatedLabels(path.absolute(), file.dataset, file.table is not None, file.offset, digest)
 
+    scratch: Path
+    data_root: Path | None = None
+    voxel_size: VoxelSize | None = None
+    intensity_range: tuple[float, float] | None = None
+    fetch: bool = True
+    say: Say = lambda text: None
 
-def fetch_needed(
-    needed: Iterable[tuple[DatasetCard, str]], *, data_root: Path | None = None, say: Say = lambda text: None
-) -> None:
-    """Download what several calls of `locate` will look for, so that one error lists all that is missing.
+    @property
+    def root(self) -> Path:
+        """The folder of dataset files."""
+        return self.data_root or default_data_root()
 
-    Args:
-        needed: Datasets and keys of their files.
-        data_root: As in `locate`.
-        say: Told what takes time.
+    def volume(self, card: DatasetCard, key: str) -> Located:
+        """One file of a dataset.
 
-    Raises:
-        MissingFilesError: With a line for each file that is not there and cannot be downloaded.
-    """
-    root = data_root or default_data_root()
-    wanted: dict[Path, tuple[DatasetCard, RemoteFile]] = {}
-    for card, key in needed:
-        file, path = card.files[key], root / card.files[key].path
-        here = file.generator is not None or card.name.startswith(LOCAL) or path.exists()
-        if not here and not _prepared(card, key, root, known_sha256(file, path)):
-            wanted[path] = (card, file)
-    fetch_files(wanted.values(), root, begin=lambda file: spoken(say, Path(file.path).name), say=say)
+        Raises:
+            DataError: If the file is missing, cannot be downloaded or has another checksum.
+        """
+        file = card.files[key]
+        if file.generator is not None:
+            return self._generated(card, file)
+        if card.name.startswith(LOCAL):
+            return self._local(file)
+        path = self.root / file.path
+        if not path.exists():
+            if ready := _prepared(
+                card, key, self.root, known_sha256(file, path)
+            ):  # the raw file is not needed any more
+                return ready
+            if not self.fetch:
+                return Located(path, file.dataset, known_sha256(file, path), card.voxel_size)
+            fetch_file(card, file, self.root, progress=spoken(self.say, path.name), say=self.say)
+        found = content_sha256(file, path) if file.precomputed else _digest(path, self.scratch)
+        found = recognise(card, file, path, found)
+        return _prepared(card, key, self.root, found) or Located(path.resolve(), file.dataset, found, card.voxel_size)
+
+    def labels(self, card: DatasetCard, key: str, kind: str) -> LocatedLabels:
+        """Labels of one file of a dataset.
+
+        Raises:
+            DataError: If the file is missing, cannot be downloaded or has another checksum.
+        """
+        if card.files[key].generator is not None:
+            return self._generated_labels(card, card.files[key], kind)
+        file = card.files[key].labels[kind]
+        path = self.root / file.path
+        digest = known_sha256(file, path)
+        if not path.exists() and self.fetch:
+            fetch_file(card, file, self.root, progress=spoken(self.say, path.name), say=self.say)
+        if path.exists():
+            digest = recognise(card, file, path, _digest(path, self.scratch))
+        return LocatedLabels(path.absolute(), file.dataset, file.table is not None, file.offset, digest)
+
+    def fetch_all(self, needed: Iterable[tuple[DatasetCard, str]]) -> None:
+        """Download several files, by dataset and key, so that one error lists all that is missing.
+
+        Raises:
+            MissingFilesError: With a line for each file that is not there and cannot be downloaded.
+        """
+        wanted: dict[Path, tuple[DatasetCard, RemoteFile]] = {}
+        for card, key in needed:
+            file, path = card.files[key], self.root / card.files[key].path
+            here = file.generator is not None or card.name.startswith(LOCAL) or path.exists()
+            if not here and not _prepared(card, key, self.root, known_sha256(file, path)):
+                wanted[path] = (card, file)
+        fetch_files(wanted.values(), self.root, begin=lambda file: spoken(self.say, Path(file.path).name), say=self.say)
+
+    def _local(self, file: DatasetFile) -> Located:
+        path, size, span = Path(file.path), self.voxel_size, self.intensity_range
+        open_volume(path, file.dataset, voxel_size=size, intensity_range=span)  # refuses bad files now
+        digest = _digest(path, self.scratch)
+        said = {"voxel_size": size and list(size), "intensity_range": span}
+        if any(said.values()):  # these change scores as the voxels do
+            digest = digest_of({"sha256": digest, **said})
+        return Located(path.resolve(), file.dataset, digest, size, span)
+
+    def _generated(self, card: DatasetCard, file: DatasetFile) -> Located:
+        from vemrecon.volume.ome_zarr import copy_to_zarr
+
+        digest, shape = _recipe_digest(file)
+        path = self.scratch / f"{card.name}-{digest[:12]}.zarr"
+        if self.fetch and not path.exists():
+            make_folder(self.scratch)
+            self.say(f"making the {card.name} volume {shape}")
+            phantom = _phantom(card, file)
+            copy_to_zarr(path, Volume(phantom.grey, phantom.voxel_size, card.name), "uint8")
+        return Located(path.absolute(), None, digest, card.voxel_size)
+
+    def _generated_labels(self, card: DatasetCard, file: DatasetFile, kind: str) -> LocatedLabels:
+        digest, _ = _recipe_digest(file)
+        path = self.scratch / f"{card.name}-{digest[:12]}-{kind}.npy"
+        if self.fetch and not path.exists():
+            make_folder(self.scratch)
+            phantom = _phantom(card, file)
+            with atomic_write(path, "wb") as out:
+                np.save(out, {"neurons": phantom.cells, "mitochondria": phantom.mitochondria}[kind])
+        return LocatedLabels(path.absolute(), None, False, (0, 0, 0), digest_of([digest, kind]))
 
 
 def default_data_root() -> Path:
@@ -174,30 +176,6 @@ def _prepared(card: DatasetCard, key: str, root: Path, digest: str) -> Located |
     """The volume that `vemrecon prepare` made of a raw file; its identity stays that of the raw file."""
     path = prepared_path(root, card.name, key, digest)
     return Located(path.resolve(), None, digest, card.voxel_size) if prepared_volume(path, digest) else None
-
-
-def _generated(card: DatasetCard, file: DatasetFile, scratch: Path, fetch: bool, say: Say) -> Located:
-    from vemrecon.volume.ome_zarr import copy_to_zarr
-
-    digest, shape = _recipe_digest(file)
-    path = scratch / f"{card.name}-{digest[:12]}.zarr"
-    if fetch and not path.exists():
-        make_folder(scratch)
-        say(f"making the {card.name} volume {shape}")
-        phantom = _phantom(card, file)
-        copy_to_zarr(path, Volume(phantom.grey, phantom.voxel_size, card.name), "uint8")
-    return Located(path.absolute(), None, digest, card.voxel_size)
-
-
-def _generated_labels(card: DatasetCard, file: DatasetFile, kind: str, scratch: Path, fetch: bool) -> LocatedLabels:
-    digest, _ = _recipe_digest(file)
-    path = scratch / f"{card.name}-{digest[:12]}-{kind}.npy"
-    if fetch and not path.exists():
-        make_folder(scratch)
-        phantom = _phantom(card, file)
-        with atomic_write(path, "wb") as out:
-            np.save(out, {"neurons": phantom.cells, "mitochondria": phantom.mitochondria}[kind])
-    return LocatedLabels(path.absolute(), None, False, (0, 0, 0), digest_of([digest, kind]))
 
 
 def _recipe_digest(file: DatasetFile) -> tuple[str, tuple[int, ...]]:

@@ -42,7 +42,14 @@ class Split:
 
 
 def split_from(name: str, facts: Mapping[str, Any]) -> Split:
-    """The split of a YAML file; `region` is [[z0, z1], [y0, y1], [x0, x1]] or absent for the whole file."""
+    """The split of a YAML file; `region` is [[z0, z1], [y0, y1], [x0, x1]] or absent for the whole file.
+
+    Raises:
+        ConfigError: If it holds no named facts.
+    """
+    if not isinstance(facts, Mapping):
+        hint = f"; the card's own '{name}' stands beside `splits:`, not in it" if name == "default_split" else ""
+        raise ConfigError(f"split '{name}': must hold named facts such as file and region, not {facts!r}{hint}")
     region = facts.get("region")
     return Split(
         name,

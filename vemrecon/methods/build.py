@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
+from vemrecon.arguments import argument_names
 from vemrecon.errors import ConfigError, unknown
 from vemrecon.methods.base import Method
 from vemrecon.seeding import derive_seed
@@ -24,7 +24,7 @@ def build_method(
     Raises:
         ConfigError: If an argument is unknown or not accepted.
     """
-    known = [name for name in inspect.signature(kind.__init__).parameters if name != "self"]
+    known = argument_names(kind)
     for argument in arguments:
         if argument not in known:
             raise unknown(f"argument of {name}", argument, known)
@@ -36,6 +36,26 @@ def build_method(
         raise ConfigError(f"method '{name}' does not accept {dict(arguments)}: {error}") from error
     method.seed = seed
     return method
+
+
+def check_inner(kind: type[Method], name: str, arguments: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Refuse arguments of arguments that a method cannot be made with, by making it.
+
+    Args:
+        kind: Its class.
+        name: For the message.
+        arguments: All that it is made with, apart from the task's.
+        settings: Those of them that were changed; nothing is made unless one leads into a mapping, or is one.
+
+    Raises:
+        ConfigError: If it does not accept them.
+    """
+    if not any("." in setting or isinstance(value, Mapping) for setting, value in settings.items()):
+        return
+    try:
+        build_method(kind, name, arguments, grid=SectionGrid.kept_every(8), seed=0)
+    except ConfigError as error:
+        raise ConfigError(f"method '{name}' does not accept {dict(settings)}: {error.__cause__ or error}") from error
 
 
 def initialise(build: Callable[[], Method], seed: int) -> Method:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vemrecon import protocol
@@ -47,6 +49,12 @@ class MethodEntry:
         module, _, name = self.class_path.rpartition(".")
         try:
             found = getattr(importlib.import_module(module), name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{module}.".startswith(f"{error.name}."):  # one that the module imports
+                raise PluginError(f"method '{self.name}' ({self.class_path}) cannot be loaded: {error}") from error
+            raise PluginError(
+                f"method '{self.name}': no module '{error.name}' is installed, nor in the current folder {Path.cwd()}"
+            ) from error
         except Exception as error:  # a plugin may fail in any way while it is imported
             reason = " ".join(str(error).split()) or type(error).__name__
             raise PluginError(f"method '{self.name}' ({self.class_path}) cannot be loaded: {reason}") from error
@@ -69,13 +77,12 @@ class MethodEntry:
 
 def built_in_methods() -> dict[str, MethodEntry]:
     """Methods of this project."""
-    entries = {}
-    for name in protocol.names("methods"):
-        facts = protocol.load("methods", name)
-        entries[name] = MethodEntry(
-            name, facts["class_path"], "vemrecon", MethodCard(**facts["card"]), facts.get("presets", {})
-        )
-    return entries
+    return {name: _built_in(name) for name in protocol.names("methods")}
+
+
+def _built_in(name: str) -> MethodEntry:
+    facts = protocol.load("methods", name)
+    return MethodEntry(name, facts["class_path"], "vemrecon", MethodCard(**facts["card"]), facts.get("presets", {}))
 
 
 def plugin_methods() -> list[MethodEntry]:
@@ -89,11 +96,15 @@ def plugin_methods() -> list[MethodEntry]:
 def method_entry(name: str) -> MethodEntry:
     """A method by name, or by class path (`package.module.Class` or `package.module:Class`).
 
+    A class path may lead into the current folder.
+
     Raises:
         PluginError: If two packages claim the name.
         ConfigError: If nobody does.
     """
-    owners = [entry for entry in [*built_in_methods().values(), *plugin_methods()] if entry.name == name]
+    built_in = protocol.names("methods")
+    owners = [_built_in(name)] if name in built_in else []
+    owners += [entry for entry in plugin_methods() if entry.name == name]
     if len(owners) > 1:
         packages = " and ".join(sorted(entry.package for entry in owners))
         raise PluginError(f"method '{name}' is provided by {packages}; uninstall one, or give its class path instead")
@@ -101,8 +112,10 @@ def method_entry(name: str) -> MethodEntry:
         return owners[0]
     if "." in name or ":" in name:
         class_path = name.replace(":", ".")
+        if str(Path.cwd()) not in sys.path:  # last, so that no file of the current folder hides a package
+            sys.path.append(str(Path.cwd()))
         return MethodEntry(class_path.rpartition(".")[2], class_path, class_path.partition(".")[0])
-    raise unknown("method", name, {*built_in_methods(), *(entry.name for entry in plugin_methods())})
+    raise unknown("method", name, {*built_in, *(entry.name for entry in plugin_methods())})
 
 
 def choose_preset(name: str, preset: str, presets: Mapping[str, Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:

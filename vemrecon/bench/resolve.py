@@ -1,0 +1,211 @@
+"""From what was asked to what is on this machine: datasets, splits, labels and defects. The only step that looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vemrecon.arguments import check_arguments
+from vemrecon.bench.chosen import ChosenMethod, chosen_methods
+from vemrecon.bench.labelled import SegmentationAt, located_segmentations
+from vemrecon.bench.learning import Learning, check_regime, learning_of
+from vemrecon.bench.request import Request, Setup, metrics_of
+from vemrecon.bench.spec import KIND_AXES
+from vemrecon.bench.volume_at import VolumeAt
+from vemrecon.data import DatasetCard, Located, Locator, Split, dataset_card, task_volume
+from vemrecon.data.inspect import check_card, inspection_of
+from vemrecon.data.overlap import require_no_copy
+from vemrecon.degrade import Degradation, make_degradation, trimmed
+from vemrecon.errors import ConfigError, DataError
+from vemrecon.files import digest_of
+from vemrecon.metrics.catalogue import expanded
+from vemrecon.metrics.score import Need
+from vemrecon.volume import Volume, open_volume, require_content
+
+NATIVE_SPLIT = "axial"
+"""Split of native tasks, where a dataset has one and the user names none."""
+
+
+@dataclass(frozen=True)
+class ChosenSplit:
+    """A split to score, as cards know it."""
+
+    card: DatasetCard
+    kind: str
+    split: Split
+    learning: Learning | None
+    """What methods learn from; None where no method learns, or the dataset has no training split."""
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits whose files are needed."""
+        return self.split, *(self.learning.splits if self.learning else ())
+
+
+@dataclass(frozen=True)
+class ResolvedSplit:
+    """A split to score, on this machine."""
+
+    dataset: str
+    kind: str
+    split: Split
+    truth: VolumeAt
+    training: VolumeAt | None
+    """None to learn from the observed test volume itself."""
+    validation: VolumeAt | None
+    learning: Mapping[str, Any] | None
+    """Mode, split and digests of what is learned from, as a specification of runs has them."""
+    defects: tuple[int, ...]
+    """Damaged sections, counted from the first of the split; unknown (none) where data are not looked into."""
+    segmentation: tuple[SegmentationAt, ...]
+
+
+@dataclass(frozen=True)
+class ResolvedRequest:
+    """A request with what it needs."""
+
+    request: Request
+    methods: tuple[ChosenMethod, ...]
+    splits: tuple[ResolvedSplit, ...]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """All that a plan is made from."""
+
+    setup: Setup
+    requests: tuple[ResolvedRequest, ...]
+
+
+def resolve(
+    requests: Sequence[Request], setup: Setup, *, fetch: bool, say: Callable[[str], None] = lambda text: None
+) -> Resolved:
+    """Find the data of requests.
+
+    Args:
+        requests: What to run.
+        setup: Where data and runs are.
+        fetch: Whether to get missing data now and look into them; without it only names are checked.
+        say: Told what takes time.
+
+    Raises:
+        VemreconError: For an unknown name or argument, a missing or unusable dataset, or a scale that cannot be used.
+    """
+    locator = Locator(setup.scratch, setup.data_root, setup.voxels, setup.intensity_range, fetch, say)
+    methods = [chosen_methods(request) for request in requests]
+    chosen = [tuple(chosen_splits(*one, locator)) for one in zip(requests, methods, strict=True)]
+    if fetch:  # all that is missing, in one message
+        locator.fetch_all((one.card, split.file) for part in chosen for one in part for split in one.splits)
+    return Resolved(
+        setup,
+        tuple(
+            ResolvedRequest(request, used, tuple(_resolved(request, one, locator) for one in part))
+            for request, used, part in zip(requests, methods, chosen, strict=True)
+        ),
+    )
+
+
+def chosen_splits(request: Request, methods: Sequence[ChosenMethod], locator: Locator) -> Iterator[ChosenSplit]:
+    """The splits that a request scores, and what its methods learn from, with everything checked that cards tell.
+
+    Raises:
+        ConfigError: For an unknown name or argument, or what could only be done by learning from what is scored.
+    """
+    for name in request.degradation:
+        for scale in request.scale:
+            checked_degradation(name, scale, request.set.get(name, {}))
+    for dataset in request.dataset:
+        card = dataset_card(dataset, locator.voxel_size)
+        kind = task_kind(card, request.task)
+        metrics_of(kind, request.metrics)  # refuses what none of them can score
+        native = NATIVE_SPLIT if kind == "native" and NATIVE_SPLIT in card.splits else None
+        for split in card.members(request.split or native):
+            learning = None
+            if learners := [method for method in methods if method.needs_training]:
+                learning = learning_of(card, split, kind, request.mode)
+            for method in learners:
+                check_regime(method.variant.name, method.card.regime, request.mode, card.name, kind, learning)
+            yield ChosenSplit(card, kind, split, learning)
+
+
+def checked_degradation(name: str, scale: float, arguments: Mapping[str, Any]) -> Degradation:
+    """A degradation whose arguments have the types that it states.
+
+    Raises:
+        ConfigError: If it cannot be used with them, or at this scale.
+    """
+    if arguments:
+        check_arguments(type(make_degradation(name, scale)), name, arguments, given=("scale",))
+    return make_degradation(name, scale, arguments)
+
+
+def task_kind(card: DatasetCard, wanted: str | None) -> str:
+    """The kind of task that is asked for, or the usual one of the dataset.
+
+    Raises:
+        ConfigError: If the dataset does not allow it.
+    """
+    kind = wanted or card.tasks[0]
+    if kind not in card.tasks:
+        voxels = f"{card.voxel_size}" if card.voxel_size else "of unknown size"
+        raise ConfigError(f"{card.name}: its voxels ({voxels}) allow --task {' or '.join(card.tasks)}, not {kind}")
+    return kind
+
+
+def _resolved(request: Request, chosen: ChosenSplit, locator: Locator) -> ResolvedSplit:
+    card, kind, split, learning = chosen.card, chosen.kind, chosen.split, chosen.learning
+    located = locator.volume(card, split.file)
+    train, val = (learning.train, learning.val) if learning else (None, None)
+    source = locator.volume(card, train.file) if train else None
+    defects: tuple[int, ...] = ()
+    if locator.fetch:
+        defects = _checked(request, chosen, located, locator)
+        if train and source and kind != "native" and train.file != split.file:
+            require_no_copy(train, source, split, located, locator.scratch)
+    segmentation: tuple[SegmentationAt, ...] = ()
+    if any(Need.LABELS in spec.needs for spec in expanded(metrics_of(kind, request.metrics))):
+        segmentation = located_segmentations(card, split, request.preset, locator)
+    return ResolvedSplit(
+        card.name,
+        kind,
+        split,
+        VolumeAt.of(located, split),
+        VolumeAt.of(source, train) if train and source else None,
+        VolumeAt.of(locator.volume(card, val.file), val) if val else None,
+        learning.identity(source) if learning else None,
+        defects,
+        segmentation,
+    )
+
+
+def _checked(request: Request, chosen: ChosenSplit, located: Located, locator: Locator) -> tuple[int, ...]:
+    """Damaged sections of a split that can be degraded, reconstructed and scored.
+
+    Raises:
+        DataError: If it cannot.
+    """
+    file = chosen.card.files[chosen.split.file]
+    if file.shape:  # of a file that is known, not made here or a user's own
+        check_card(open_volume(located.path, located.dataset), chosen.card, file)
+    volume = task_volume(located, chosen.split)
+    defects = _defects(chosen, located, volume, locator)
+    volume.require_voxel_size()
+    require_content(volume)
+    if chosen.kind == "native":
+        if volume.shape[0] < 2:
+            raise DataError(f"{volume.name}: a single section cannot be reconstructed")
+        return defects
+    for scale in request.scale:
+        trimmed(volume.with_axis_first("zyx".index(KIND_AXES[chosen.kind])), scale)
+    return defects
+
+
+def _defects(chosen: ChosenSplit, located: Located, volume: Volume, locator: Locator) -> tuple[int, ...]:
+    """Damaged sections of the scored region, counted from its first section."""
+    card, region = chosen.card, chosen.split.region
+    start, stop = (region.start[0], region.stop[0]) if region else (0, volume.shape[0])
+    file = card.files[chosen.split.file]
+    inspection = inspection_of(digest_of([located.digest, file.dataset]), located.open(), locator.scratch)
+    found = {*file.defects, *inspection.defects(card.exclude_outliers)}
+    return tuple(sorted(z - start for z in found if start <= z < stop))

@@ -1,0 +1,68 @@
+"""`FigureOptions`: what the command `figure` is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vemrecon.errors import ConfigError
+from vemrecon.file_options import FileOptions
+from vemrecon.options import option
+from vemrecon.volume.grid import KINDS
+
+
+def _planes() -> Iterable[str]:
+    from vemrecon.report.pictures import PLANES
+
+    return PLANES
+
+
+def _columns() -> Iterable[str]:
+    from vemrecon.report.layout import COLUMNS
+
+    return COLUMNS
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureOptions(FileOptions):
+    """Runs or files to show, where, and how large."""
+
+    output: Path = option("figure to write: .png, or .pdf with text that can be edited", positional=True)
+    runs: Path = option("folder of runs", Path("runs"))
+    task: str | None = option("task to show, where RUNS holds several: a folder of RUNS", None)
+    methods: tuple[str, ...] = option("methods to show, in this order", (), unset="all that have finished")
+    volumes: tuple[Path, ...] = option("show these reconstructions, in any format, not runs", (), whole=True)
+    truth: Path | None = option("with --volumes: isotropic truth", None)
+    observed: Path | None = option("with --volumes: the anisotropic volume that they were made from", None)
+    grid: str | None = option(
+        "of --observed: centred (thick sections) or aligned (kept thin ones)", None, choices=KINDS, noun="grid"
+    )
+    labels: tuple[str, ...] = option("names of the reconstructions", (), whole=True, unset="of methods or files")
+    planes: tuple[str, ...] = option(
+        "planes to show", (), choices=_planes, noun="plane", unset="all; in lateral tasks xy, which is scored"
+    )
+    at: tuple[int, int, int] | None = option(
+        "voxel of the truth that all planes go through",
+        None,
+        metavar=("Z", "Y", "X"),
+        unset="the middle, in a section that was not recorded",
+    )
+    size: int | None = option("side of the crop in voxels along x; z and y show as many nm", None, least=1, unset="128")
+    errors: bool = option("also show reconstruction minus truth", False)
+    segmentation: str | None = option("outline what runs found, e.g. membranes; the place is then that of masks", None)
+    columns: str = option(
+        "what lies beside each other, or methods with the planes below each other",
+        "planes",
+        choices=_columns,
+        noun="kind of --columns",
+    )
+    scale_bar: float | None = option("length in nm", None, unset="round, at most a third of a picture")
+    width: float | None = option("of the figure in mm", None, unset="180, but no picture wider than 60")
+    dpi: int = option("pixels per inch", 300, least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, value in (("--scale-bar", self.scale_bar), ("--width", self.width)):
+            if value is not None and not 0 < value < float("inf"):
+                raise ConfigError(f"{name} {value:g}: must be above 0")
