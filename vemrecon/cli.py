@@ -115,6 +115,8 @@ COMMANDS: dict[str, Command] = {
         "lists", "MethodsOptions", "List the methods, built in and installed, show one, or count what they cost."
     ),
     "datasets": Command("lists", "DatasetsOptions", "List the datasets and their splits, or show one."),
+    "metrics": Command("lists", "MetricsOptions", "List the metrics, or show what one gives."),
+    "degradations": Command("lists", "DegradationsOptions", "List the degradations, or show one with its arguments."),
     "published": Command("lists", "PublishedOptions", "List numbers that papers have published."),
     "cite": Command("lists", "CiteOptions", "Print citation and licence of datasets and methods."),
     "fetch": Command(

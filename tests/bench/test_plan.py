@@ -11,17 +11,18 @@ from vemrecon import perceptual
 from vemrecon.bench.plan import plan
 from vemrecon.bench.request import Request, Setup
 from vemrecon.bench.resolve import resolve
-from vemrecon.bench.result import RunResult
+from vemrecon.bench.result import RunResult, Status
 from vemrecon.bench.runner import to_do
-from vemrecon.bench.spec import RunSpec, Task
+from vemrecon.bench.spec import DegradationVariant, MethodVariant, RunSpec, Task
 from vemrecon.bench.store import RunFolder
 from vemrecon.cli import main
 from vemrecon.data import Locator, Split, require_apart
 from vemrecon.errors import ConfigError, DataError
+from vemrecon.metrics import Need, Score
 from vemrecon.volume import Region
 
-TASK = Task("d", "test", 8.0, {"name": "average", "arguments": {}}, "0" * 64, "1" * 12)
-METHOD = {"name": "m", "entry": "m", "class_path": "p.M", "version": "1", "arguments": {"a": 1}}
+TASK = Task("d", "test", 8.0, DegradationVariant("average"), "0" * 64, "1" * 12)
+METHOD = MethodVariant("m", "m", "p.M", "1", {"a": 1})
 SPEC = RunSpec(TASK, METHOD, "default", 0, 1, ("psnr",))
 
 
@@ -34,8 +35,8 @@ def test_the_run_id_depends_on_what_changes_a_number_and_not_on_metrics():
         replace(SPEC, seed=1),
         replace(SPEC, preset="cpu"),
         replace(SPEC, protocol=2),
-        replace(SPEC, method={**METHOD, "version": "2"}),
-        replace(SPEC, method={**METHOD, "arguments": {"a": 2}}),
+        replace(SPEC, method=replace(METHOD, version="2")),
+        replace(SPEC, method=replace(METHOD, arguments={"a": 2})),
         replace(SPEC, task=replace(TASK, scale=4.0)),
         replace(SPEC, task=replace(TASK, dataset_digest="2" * 64)),
         replace(SPEC, training={"mode": "inductive"}),
@@ -133,15 +134,15 @@ def test_states_decide_what_is_done(tmp_path):
 
 def test_a_finished_run_is_scored_again_when_what_lpips_needs_has_arrived(tmp_path, monkeypatch):
     runs = runs_of(request(seeds=(0,), metrics=("psnr", "lpips")), tmp_path)[:1]
-    row = {"metric": "lpips", "variant": "vgg", "value": None, "note": f"{perceptual.UNAVAILABLE}: no weights"}
+    row = Score("lpips", "vgg", "xy", "all", "all", None, note="no weights", missing=Need.WEIGHTS)
     runs[0].folder.create()
-    runs[0].folder.write_result("done", scores=(row,))
+    runs[0].folder.write_result(Status.DONE, scores=(row,))
     monkeypatch.setattr(perceptual, "obstacle", lambda network: "no weights")
     assert to_do(runs, retry_failed=False) == []
     monkeypatch.setattr(perceptual, "obstacle", lambda network: "")
     assert to_do(runs, retry_failed=False) == runs
-    for known in ({**row, "note": "not defined: a side is shorter than 16"}, {**row, "value": 0.3, "note": ""}):
-        runs[0].folder.write_result("done", scores=(known,))
+    for known in (replace(row, note="a side is shorter than 16", missing=None), replace(row, value=0.3, missing=None)):
+        runs[0].folder.write_result(Status.DONE, scores=(known,))
         assert to_do(runs, retry_failed=False) == []
 
 

@@ -88,42 +88,42 @@ def videos(monkeypatch, tmp_path):
 
 
 def tracks(folder):
-    return {row["variant"]: row for row in folder.result().scores if row["metric"] == "sam2_iou"}
+    return {(row.target, row.reference.value): row for row in folder.result().scores if row.metric == "sam2_iou"}
 
 
 def blank(folder):
     """The reason why there is no score; other scores do not suffer."""
-    assert any(row["metric"] == "psnr" and row["value"] for row in folder.result().scores)
+    assert any(row.metric == "psnr" and row.value for row in folder.result().scores)
     assert "sam2" not in json.loads((folder.path / "curves.json").read_text())
     (row,) = tracks(folder).values()
-    assert row["value"] is None
-    return row["note"]
+    assert row.value is None
+    return row.note
 
 
 def test_objects_are_followed_through_reconstructions_between_ceiling_and_floor(columns, videos):
     folders = columns("linear", "nearest", "bicubic")
     for folder in folders.values():
         found = tracks(folder)
-        assert list(found) == ["neurons, labels", "neurons, truth"]
-        assert {(row["plane"], row["unit"], row["count"]) for row in found.values()} == {("xy", "", 8)}
-        assert all(0 < row["value"] < 1 for row in found.values())
+        assert list(found) == [("neurons", "labels"), ("neurons", "truth")]
+        assert {(row.plane, row.unit, row.count) for row in found.values()} == {("xy", "", 8)}
+        assert all(0 < row.value < 1 for row in found.values())
         beside = json.loads((folder.path / "curves.json").read_text())["sam2"]["neurons"]
         assert beside["region"] == [[0, 8, 0], [24, 80, 64]] and beside["sections"] == 23
         assert beside["tracker"]["weights_sha256"] == tracker.CHECKPOINT.sha256
         assert beside["tracker"]["checkpoint"] == "sam2.1_hiera_small.pt" and "package" in beside["tracker"]
     (ceiling,) = beside["references"]["truth"]
-    assert ceiling["variant"] == "neurons, labels" and 0 < ceiling["value"] < 1
-    assert beside["references"]["bicubic"] == list(tracks(folders["bicubic"]).values())
-    assert tracks(folders["nearest"])["neurons, truth"] != tracks(folders["linear"])["neurons, truth"]
+    assert (ceiling["target"], ceiling["reference"]) == ("neurons", "labels") and 0 < ceiling["value"] < 1
+    assert beside["references"]["bicubic"] == [row.as_dict() for row in tracks(folders["bicubic"]).values()]
+    assert tracks(folders["nearest"])["neurons", "truth"] != tracks(folders["linear"])["neurons", "truth"]
 
 
 def test_the_report_shows_tracks_among_the_other_scores(columns, videos, tmp_path):
     columns("linear", "nearest")
     (table,) = write_report(tmp_path / "runs", tmp_path / "report").board.tables
-    shown = [column for column in table.columns if column.metric == "sam2_iou"]
-    assert [(column.group, column.better, column.variant) for column in shown] == [
-        ("More", "high", "neurons, labels"),
-        ("More", "high", "neurons, truth"),
+    shown = [column for column in table.columns.every if column.key.startswith("sam2_iou")]
+    assert [(column.heading, column.better, column in table.main) for column in shown] == [
+        ("SAM 2 neurons", "high", True),
+        ("SAM 2 IoU neurons, against truth", "high", False),
     ]
     assert {key for _, key, _ in table.best} >= {column.key for column in shown}
 
@@ -145,7 +145,7 @@ def test_every_volume_gets_the_same_prompts_the_largest_objects(columns, videos)
 
 def test_references_are_tracked_once_for_all_runs_of_a_task(columns, videos, tmp_path):
     columns("linear")
-    (place,) = (tmp_path / "runs").glob("*/tracks-neurons-*")
+    (place,) = (tmp_path / "runs").glob("*/sam2-neurons-*")
     made = (place / "references.json").stat().st_mtime_ns
     columns("nearest", "bicubic")
     assert len(videos) == 3 + 2 and (place / "references.json").stat().st_mtime_ns == made
@@ -153,7 +153,7 @@ def test_references_are_tracked_once_for_all_runs_of_a_task(columns, videos, tmp
 
 def test_lateral_tasks_follow_the_same_sections(columns, videos):
     folder = columns("linear", task="lateral")["linear"]
-    assert list(tracks(folder)) == ["neurons, labels", "neurons, truth"]
+    assert list(tracks(folder)) == [("neurons", "labels"), ("neurons", "truth")]
     assert {np.stack(video["frames"]).shape for video in videos} == {(23, 72, 64)}
 
 

@@ -57,7 +57,7 @@ def boxes(tmp_path, monkeypatch):
 
 def values(folder, reference):
     rows = folder.result().scores
-    return {row["metric"]: row["value"] for row in rows if row["variant"] == f"membranes, {reference}"}
+    return {row.metric: row.value for row in rows if (row.target, row.reference) == ("membranes", reference)}
 
 
 def test_runs_are_judged_by_one_segmenter_beside_ceiling_and_floor(boxes, tmp_path):
@@ -79,21 +79,21 @@ def test_runs_are_judged_by_one_segmenter_beside_ceiling_and_floor(boxes, tmp_pa
         assert beside["segmenter"] == known and beside["region"] == [[0, 8, 0], [32, 48, 48]]
         with np.load(folder.path / "segmentation-membranes.npz") as pictures:
             assert pictures["found_xy"].shape == (40, 48) and pictures["grey_xz"].shape == (32, 48)
-    floor = {r["metric"]: r["value"] for r in beside["references"]["bicubic"] if r["variant"] == "membranes, labels"}
+    floor = {r["metric"]: r["value"] for r in beside["references"]["bicubic"] if r["reference"] == "labels"}
     assert floor == values(folders["bicubic"], "labels")
-    ceiling = {row["variant"] for row in beside["references"]["truth"]}
-    assert ceiling == {"membranes, labels"}
+    ceiling = {(row["target"], row["reference"]) for row in beside["references"]["truth"]}
+    assert ceiling == {("membranes", "labels")}
 
 
 def test_a_run_without_labels_or_package_says_why_and_keeps_its_other_scores(boxes, tmp_path, monkeypatch):
     folders = boxes("--split", "unlabelled", methods=("linear",))
-    (row,) = [row for row in folders["linear"].result().scores if row["metric"] == "iou"]
-    assert row["value"] is None and "no voxel of this split is labelled" in row["note"]
+    (row,) = [row for row in folders["linear"].result().scores if row.metric == "iou"]
+    assert row.value is None and "no voxel of this split is labelled" in row.note
     (tmp_path / "ids.h5").unlink()
     folders = boxes(methods=("nearest",))
-    (row,) = [row for row in folders["nearest"].result().scores if row["metric"] == "iou"]
-    assert row["value"] is None and "ids.h5" in row["note"]
-    assert any(row["metric"] == "psnr" for row in folders["nearest"].result().scores)
+    (row,) = [row for row in folders["nearest"].result().scores if row.metric == "iou"]
+    assert row.value is None and "ids.h5" in row.note
+    assert any(row.metric == "psnr" for row in folders["nearest"].result().scores)
 
 
 def test_a_dataset_without_labels_says_so(tmp_path, monkeypatch):
@@ -102,8 +102,8 @@ def test_a_dataset_without_labels_says_so(tmp_path, monkeypatch):
     words = ["--dataset", "local:truth.npy", "--voxel-size", "8", "8", "8", "--scale", "4", "--methods", "linear"]
     assert main(["bench", *words, "--metrics", "psnr", "segmentation", "--jobs", "1"]) == 0
     (folder,) = run_folders(tmp_path / "runs")
-    (row,) = [row for row in folder.result().scores if row["metric"] == "iou"]
-    assert "no labels" in row["note"]
+    (row,) = [row for row in folder.result().scores if row.metric == "iou"]
+    assert "no labels" in row.note
 
 
 def test_a_missing_package_is_named(monkeypatch):

@@ -54,7 +54,7 @@ def bench(tmp_path, monkeypatch):
 
 
 def uncertainty_of(folder):
-    return {(r["variant"], r["range"]): r for r in folder.result().scores if r["metric"] == "uncertainty"}
+    return {(r.variant, r.range): r for r in folder.result().scores if r.metric == "uncertainty"}
 
 
 def test_uncertainty_is_stored_when_it_is_asked_for_and_changes_no_voxel(bench):
@@ -70,12 +70,12 @@ def test_uncertainty_is_stored_when_it_is_asked_for_and_changes_no_voxel(bench):
     assert set(rows) == {(v, r) for v in ("mean", "p99", "spearman") for r in ("all", "span")}
     spread = open_volume(leaning.path / "uncertainty.zarr")
     counted = [z for z in range(24) if z % 4]  # the others were copied from the input
-    assert rows["mean", "all"]["value"] == pytest.approx(255 * spread.read(spread.whole)[counted].mean(), rel=1e-5)
-    assert 0 < rows["mean", "all"]["value"] < rows["p99", "all"]["value"]
-    assert -1 < rows["spearman", "span"]["value"] < 1
+    assert rows["mean", "all"].value == pytest.approx(255 * spread.read(spread.whole)[counted].mean(), rel=1e-5)
+    assert 0 < rows["mean", "all"].value < rows["p99", "all"].value
+    assert -1 < rows["spearman", "span"].value < 1
     curves = json.loads((leaning.path / "curves.json").read_text())["uncertainty"]
     assert set(curves) == {"all", "span"} and len(curves["all"]["error"]) > 5
-    assert {row["note"] for row in uncertainty_of(linear).values()} == {NO_SPREAD}
+    assert {row.note for row in uncertainty_of(linear).values()} == {NO_SPREAD}
     assert not (linear.path / "uncertainty.zarr").exists()
     assert "Uncertainty against error" in (leaning.path.parents[1] / "report" / "index.html").read_text()
 

@@ -24,9 +24,9 @@ def known_kinds() -> Iterable[str]:
 
 def known_degradations() -> Iterable[str]:
     """Names of degradations."""
-    from vemrecon.degrade.by_name import KINDS
+    from vemrecon.degrade import degradations
 
-    return KINDS
+    return degradations()
 
 
 def known_presets() -> Iterable[str]:

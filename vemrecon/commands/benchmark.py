@@ -72,6 +72,7 @@ class ReportOptions(StatusOptions):
     """Options of `report`."""
 
     out: Path | None = option("folder of the report", None, unset="RUNS/report")
+    board: Path | None = option("a leaderboard.json whose tables to build again, in place of runs", None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,12 +177,14 @@ def report(options: ReportOptions) -> int:
     """Rebuild the report of a folder of runs."""
     from rich.console import Console
 
-    from vemrecon.report import print_table, write_report
+    from vemrecon.report import print_table, read_board, write_report
 
-    require_runs(options.runs)
+    if options.board is None:
+        require_runs(options.runs)
     out = options.out or options.runs / "report"
     console = Console(highlight=False)
-    print_table(write_report(options.runs, out), console)
+    results = read_board(options.board) if options.board else None
+    print_table(write_report(options.runs, out, results), console)
     console.print(f"report: {out / 'index.html'}")
     return 0
 

@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 __all__ = [
     "CiteOptions",
     "DatasetsOptions",
+    "DegradationsOptions",
     "MethodsOptions",
+    "MetricsOptions",
     "PublishedOptions",
     "cite",
     "datasets",
+    "degradations",
     "methods",
+    "metrics",
     "published",
 ]
 
@@ -31,6 +35,20 @@ __all__ = [
 @dataclass(frozen=True, kw_only=True)
 class DatasetsOptions(RootOptions):
     """Options of `datasets`."""
+
+    name: str | None = option("show everything about this one", None, positional=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricsOptions(Options):
+    """Options of `metrics`."""
+
+    name: str | None = option("show everything about this one", None, positional=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DegradationsOptions(Options):
+    """Options of `degradations`."""
 
     name: str | None = option("show everything about this one", None, positional=True)
 
@@ -99,6 +117,61 @@ def datasets(options: DatasetsOptions) -> int:
         table.add_row(name, " ".join(card.splits), card.title)
     table.add_row("local:PATH", "whole", "a file of your own (local:PATH:DATASET inside HDF5 or zarr)")
     Console(highlight=False).print(table)
+    return 0
+
+
+def metrics(options: MetricsOptions) -> int:
+    """Names, kinds of task and meaning, or all scores that one gives."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from vemrecon.metrics import catalogue
+
+    console = Console(highlight=False)
+    if options.name is None:
+        table = Table("metric", "tasks", "needs", "what it measures", box=None, pad_edge=False, padding=(0, 2))
+        for name, spec in catalogue.metrics().items():
+            parts = catalogue.expanded([name])
+            kinds = sorted(set().union(*(part.kinds for part in parts)))
+            needs = sorted(set().union(*(part.needs for part in parts)))
+            table.add_row(name, " ".join(kinds), " ".join(needs), spec.words + (" (slow)" if spec.slow else ""))
+        console.print(table)
+        return 0
+    for spec in catalogue.expanded([options.name]):
+        console.print(f"{spec.name}: {spec.words}")
+        for kind in sorted(spec.kinds):
+            table = Table("", "better", "unit", "", box=None, pad_edge=False, padding=(0, 2), title=f"{kind} tasks")
+            table.title_justify = "left"
+            for column in spec.columns(kind, "y" if kind == "lateral" else "z"):
+                table.add_row(column.heading, column.better.value, column.unit, column.help)
+            console.print(table)
+    return 0
+
+
+def degradations(options: DegradationsOptions) -> int:
+    """Names and meaning, or all arguments of one."""
+    from inspect import getdoc
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from vemrecon.degrade import degradations as known
+    from vemrecon.degrade.catalogue import settable
+    from vemrecon.errors import unknown
+
+    console = Console(highlight=False)
+    if options.name is None:
+        table = Table("degradation", "arguments", "what it does", box=None, pad_edge=False, padding=(0, 2))
+        for name, kind in known().items():
+            arguments = " ".join(f"{key}={value}" for key, value in settable(kind).items())
+            table.add_row(name, arguments, (getdoc(kind) or "").partition("\n\n")[0].replace("\n", " "))
+        console.print(table)
+        return 0
+    if options.name not in known():
+        raise unknown("degradation", options.name, known())
+    kind = known()[options.name]
+    console.print(f"{options.name}: {getdoc(kind)}")
+    console.print(*(f"  --set {key}={value}" for key, value in settable(kind).items()), sep="\n")
     return 0
 
 
