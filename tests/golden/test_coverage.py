@@ -27,6 +27,7 @@ def test_the_json_tells_what_is_in_the_tensor_file(golden):
         pytest.skip(f"{golden.path.name} lists no tensors")
     for name, facts in listed.items():
         shape = facts["shape"] if isinstance(facts, dict) else facts[1]
+        assert name in golden.tensors
         assert list(golden.tensors[name].shape) == list(shape), name
     golden.comparisons += bool(listed)
     state = golden.tensors.keys() & {name for name in golden.tensors if name.startswith("state.")}

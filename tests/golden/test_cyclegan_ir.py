@@ -1,82 +1,17 @@
-"""CycleGAN-IR against tensors made with the authors' modules and their released weights."""
-
-import random
-import re
+"""CycleGAN-IR's generators against tensors made with the authors' modules and their released weights."""
 
 import numpy as np
 import pytest
 import torch
-from golden_files import cases, each
+from cyclegan_golden import FILES, GENERATORS, close, generator, named, normalised
+from golden_files import cases
 
 from vemrecon.methods.base import Tile
-from vemrecon.methods.cyclegan_ir.adversarial import ADVERSARIAL, CYCLE, critic_loss, generator_losses, iterate
-from vemrecon.methods.cyclegan_ir.generator import Enlarge, Reduce
-from vemrecon.methods.cyclegan_ir.image_pool import ImagePool
 from vemrecon.methods.cyclegan_ir.method import CycleGANIR
-from vemrecon.methods.cyclegan_ir.released import generator_options, load_released, released_key, to_released
+from vemrecon.methods.cyclegan_ir.released import to_released
 from vemrecon.volume import SectionGrid, quantise
 
-FILES = each("cyclegan_ir")
-GENERATORS = {"G_LR2HR": ("net", Enlarge, "up", "lr"), "G_HR2LR": ("degrader", Reduce, "pool", "hr")}
-CRITICS = {"D_LR": "axial_critic", "D_HR": "lateral_critic"}
 NAMES = "|".join(GENERATORS)
-LOSSES = {
-    "loss_GAN_HR2LR": "adversarial axial",
-    "loss_GAN_LR2HR": "adversarial lateral",
-    "loss_recover_HR": "cycle lateral",
-    "loss_cycle_LR": "cycle axial",
-    "loss_G_total": "loss",
-    "loss_D_LR": "critic axial",
-    "loss_D_HR": "critic lateral",
-}
-
-
-def named(*patterns):
-    """Cases by what their tensors are called, as tuples of the groups of the first pattern that one matches."""
-
-    def found(golden):
-        matches = [match for pattern in patterns for match in golden.matching(pattern)]
-        return sorted({match.groups() for match in matches})
-
-    return found
-
-
-def generator(golden, name, scale=None, grid="centred"):
-    factor = scale or golden.fact("conventions", "factor")
-    return load_released(golden.below(f"state.{name}."), GENERATORS[name][1](SectionGrid.of_kind(grid, factor)))
-
-
-def method_of(golden):
-    """All four networks with the weights of the file."""
-    options = generator_options(golden.below("state.G_LR2HR."))
-    critic_width = len(golden.given("state.D_LR.model.0.weight"))
-    rates = [golden.fact("train_setup", "lr", name) for name in ("G_HR2LR", "G_LR2HR", "D_LR")]
-    scale = float(golden.fact("conventions", "factor"))
-    method = CycleGANIR(scale, SectionGrid.slabs(scale), **options, critic_width=critic_width, learning_rates=rates)
-    for name, (part, *_) in GENERATORS.items():
-        method.get_submodule(part).load_state_dict(generator(golden, name).state_dict())
-    for name, part in CRITICS.items():
-        state = golden.below(f"state.{name}.")
-        ours = {key.replace("model.", "layers."): value for key, value in state.items()}
-        method.get_submodule(part).load_state_dict(ours)
-    return method
-
-
-def ours(method, name, key):
-    """Our parameter of a network and a released key."""
-    if name in CRITICS:
-        return f"{CRITICS[name]}.{key.replace('model.', 'layers.')}"
-    part = GENERATORS[name][0]
-    return next(f"{part}.{k}" for k in method.get_submodule(part).state_dict() if released_key(k) == key)
-
-
-def normalised(grey):
-    """Grey levels (..., h, w) as (n, 1, h, w) in [-1, 1]."""
-    return (2 * (grey.float() / 255) - 1).reshape(-1, 1, *grey.shape[-2:])
-
-
-def close(golden, name, found, rule="forward_normalised_units"):
-    golden.check(name, found, atol=golden.fact("tolerances", rule))
 
 
 def close_grey(golden, name, values):
@@ -240,132 +175,3 @@ def test_released_weights_reconstruct_the_official_volume(golden, case, tmp_path
         psnr = 10 * torch.log10(255**2 / mse).item()
         golden.agree((f"{name}_psnr_float_clipped", direction), psnr, abs=1e-3)
     close_grey(golden, f"{name}.fused_u8", found["fused"])
-
-
-@cases("cyclegan_ir", named(r"(\w+)\.(D_[HL]R)\.(?:map_real|score_real)"))
-def test_critics_have_the_released_shapes_and_maps(golden, case):
-    prefix = ".".join(case)
-    critic = method_of(golden).get_submodule(CRITICS[case[1]])
-    x = normalised(golden.given(f"{case[0]}.{case[1][2:].lower()}_u8"))
-    with torch.no_grad():
-        close(golden, f"{prefix}.map_real", critic.layers(x))
-        close(golden, f"{prefix}.score_real", critic(x))
-        for found in golden.matching(rf"{prefix}\.act(\d+)_item(\d+)_ch(\d+)to(\d+)"):
-            index, item, first, last = map(int, found.groups())
-            close(golden, found[0], critic.layers[: index + 1](x)[item : item + 1, first : last + 1])
-
-
-@FILES
-def test_rates_and_weights_of_the_losses_are_the_released_ones(golden):
-    factor = float(golden.fact("conventions", "factor"))
-    released = CycleGANIR(factor, SectionGrid.slabs(factor))
-    assert released.parameter_count() == 1_979_364 and ImagePool().capacity == 50
-    optimizers = released.configure_optimizers()
-    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
-    assert [group["lr"] for group in groups] == list(released.rates(0))
-    for name, rate in zip(
-        ("G_HR2LR", "G_LR2HR", "D_LR", "D_HR"), [*released.rates(0), released.rates(0)[-1]], strict=True
-    ):
-        golden.agree(("train_setup", "lr", name), rate)
-    for group in groups:
-        golden.agree(("train_setup", "adam_betas"), list(group["betas"]))
-    golden.agree(("train_setup", "weights", "adversarial"), ADVERSARIAL)
-    golden.agree(("train_setup", "weights", "recover_HR"), CYCLE)
-    golden.agree(("train_setup", "weights", "cycle_LR"), CYCLE)
-
-
-@cases("cyclegan_ir", named(r"(\w+)\.fake_[HL]R"))
-def test_fakes_and_losses_before_the_first_update_equal_the_released_ones(golden, case):
-    method, relative = method_of(golden), golden.fact("tolerances", "first_iteration_losses_relative")
-    lateral, axial = (normalised(golden.given(f"{case[0]}.{kind}_u8")) for kind in ("hr", "lr"))
-    first, fakes = generator_losses(method.networks(), lateral, axial)
-    close(golden, f"{case[0]}.fake_LR", fakes["axial"])
-    close(golden, f"{case[0]}.fake_HR", fakes["lateral"])
-    golden.agree(("train_step", 0, "loss_G_total"), first["loss"].item(), rel=relative)
-    sides = {
-        "LR": (method.axial_critic, fakes["axial"], axial),
-        "HR": (method.lateral_critic, fakes["lateral"], lateral),
-    }
-    for kind, (critic, fake, real) in sides.items():
-        scored = fake.detach()
-        halves = {"real": (critic(real) - 1).square().mean(), "fake": critic(scored).square().mean()}
-        for half, value in halves.items():
-            golden.agree(("train_step", 0, f"loss_D_{kind}_{half}"), value.item(), rel=relative)
-        golden.agree(("train_step", 0, f"loss_D_{kind}"), critic_loss(critic, real, scored).item(), rel=relative)
-
-
-@cases("cyclegan_ir", named(r"(\w+)\.fake_[HL]R"))
-def test_losses_gradients_and_updates_equal_the_released_ones(golden, case):
-    method = method_of(golden)
-    lateral, axial = (normalised(golden.given(f"{case[0]}.{kind}_u8")) for kind in ("hr", "lr"))
-    nets, pools = method.networks(), {"axial": ImagePool(), "lateral": ImagePool()}
-    exchange = {name: lambda fakes, pool=pool: pool.exchange(fakes, None) for name, pool in pools.items()}
-    optimizers, gradients = method.configure_optimizers(), {}
-
-    def backward(loss):
-        loss.backward()
-        for key, parameter in method.named_parameters():
-            if parameter.grad is not None:  # critics rest while the generators learn
-                gradients.setdefault(key, parameter.grad.clone())
-
-    steps = golden.listed("train_step")
-    for step in range(len(steps)):
-        losses = iterate(nets, *optimizers, exchange, lateral, axial, backward)
-        relative = golden.fact("tolerances", f"{'second' if step else 'first'}_iteration_losses_relative")
-        for theirs, mine in LOSSES.items():
-            golden.agree(("train_step", step, theirs), losses[mine].item(), rel=relative)
-        if step == 0:
-            check_gradients(golden, case[0], method, gradients)
-            after = dict(method.named_parameters())
-            for found in golden.matching(rf"{case[0]}\.after1\.(\w+)\.(.+)"):
-                close(golden, found[0], after[ours(method, *found.groups())], "parameters_after_one_step")
-    assert [len(pool.images) for pool in pools.values()] == [len(steps) * len(lateral), len(steps) * len(axial)]
-
-
-def check_gradients(golden, case, method, gradients):
-    """The released generators add up the gradients of two equal backward passes."""
-    tolerance = golden.fact("tolerances", "gradient_norm_relative")
-
-    def gradient(name, key):
-        return gradients[ours(method, name, key)] * (2 if name in GENERATORS else 1)
-
-    for found in golden.matching(rf"{case}\.grad1\.(\w+)\.(.+)"):
-        wanted = golden.expected(found[0])
-        assert (gradient(*found.groups()) - wanted).norm() <= tolerance * wanted.norm(), found[0]
-    norms = ("train_step", 0, "grad_norms_accumulated_over_both_backward_calls")
-    for whole in golden.listed(*norms):
-        name, key = whole.split(".", 1)
-        if name in GENERATORS or key not in without_effect(method.get_submodule(CRITICS[name])):
-            golden.agree((*norms, whole), gradient(name, key).norm().item(), rel=tolerance)
-        else:
-            golden.fact(*norms, whole)  # as the file's note says
-
-
-def without_effect(critic):
-    """Released keys of the biases in front of an instance norm, whose gradients are rounding errors."""
-    layers = list(critic.layers)
-    return {f"model.{i}.bias" for i, after in enumerate(layers[1:]) if isinstance(after, torch.nn.InstanceNorm2d)}
-
-
-class PythonChance:
-    """Python's random numbers in the order in which the released pool draws them."""
-
-    def __init__(self, seed):
-        self.source = random.Random(seed)
-
-    def random(self):
-        return self.source.uniform(0, 1)
-
-    def integers(self, high):
-        return self.source.randint(0, high - 1)
-
-
-POOL = r"image_pool_sequence_seed(\d+)_max(\d+)_inputs_0_to_\d+"
-
-
-@cases("cyclegan_ir", lambda golden: [key for key in golden.facts if re.fullmatch(POOL, key)])
-def test_the_image_pool_gives_the_recorded_sequence(golden, case):
-    seed, capacity = map(int, re.fullmatch(POOL, case).groups())
-    wanted, pool, chance = golden.expected_fact(case), ImagePool(capacity), PythonChance(seed)
-    shown = [pool.exchange(torch.full((1, 1, 1, 1), float(i)), chance).item() for i in range(len(wanted))]
-    assert shown == wanted
