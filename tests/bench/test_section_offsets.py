@@ -11,9 +11,11 @@ from vemrecon.bench.scene import Scene
 from vemrecon.bench.scoring import gathered, scored_ranges
 from vemrecon.bench.sections import write_sections
 from vemrecon.cli import main
+from vemrecon.commands.figure_volumes import _observed as observed_of
 from vemrecon.data.phantom import make_phantom
 from vemrecon.degrade import Subsample, degrade, make_degradation
 from vemrecon.degrade.realistic import Realistic
+from vemrecon.errors import DataError
 from vemrecon.fit.stages import save_tensors
 from vemrecon.infer.reconstruct import reconstruct_volume
 from vemrecon.methods.interpolation import Interpolation
@@ -138,3 +140,14 @@ def test_weights_tell_which_sections_they_were_made_for(truth, tmp_path, capsys,
     assert "learned on aligned sections" in capsys.readouterr().err
     assert run(*words, "--grid", "aligned") == 2
     assert "weights of another network" in capsys.readouterr().err
+
+
+def test_a_figure_knows_where_the_sections_of_a_file_lie(truth, tmp_path):
+    path = tmp_path / "observed.zarr"
+    copy_to_zarr(path, degrade(truth, Subsample(SCALE, 4)), "float32")
+    found = observed_of(path, None, None, truth.shape)
+    assert [z for z in range(24) if found.recorded((z, 0, 0))] == [4, 12, 20]
+    assert (found.withheld(96) - 4) % SCALE == SCALE // 2
+    assert observed_of(path, "centred", None, truth.shape).first == 3.5
+    with pytest.raises(DataError, match="every 8 voxels, the first at 4"):
+        observed_of(path, None, None, (48, 64, 64))

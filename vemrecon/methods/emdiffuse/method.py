@@ -274,7 +274,7 @@ class VEMDiffuse(NoiseMethod):
         """One sample of a tile, shape (round(z * scale), y, x)."""
         volume = tile.observed[0, 0]
         where = places(len(volume), tile.grid)
-        top = round(tile.origin[0] * tile.scale)
+        top = tile.grid.extent(tile.origin[0])
 
         def predict(windows: Tensor, depth: Tensor, wanted: list[int]) -> Tensor:
             rows = [tile.origin[0] + where[z].before if self.shared_noise else top + z for z in wanted]

@@ -198,7 +198,7 @@ class LateralDiffusion(NoiseMethod):
         observed = signed(tile.observed[0, 0])
         weights = interpolation_matrix("cubic_a-0.75", len(observed), tile.grid)
         guess = torch.tensordot(torch.from_numpy(weights).to(observed), observed, dims=1)
-        start = triple([round(tile.origin[0] * tile.scale), *tile.origin[1:]])
+        start = triple([tile.grid.extent(tile.origin[0]), *tile.origin[1:]])
         noise = self.noise(number, start, triple(guess.shape))
         finders = [self.finder(orientation) for orientation in (ORIENTATIONS if tile.turns else ("xz",))]
         if self.sampler == "replacement":
