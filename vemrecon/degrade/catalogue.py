@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from vemrecon.degrade.degradation import Degradation
@@ -18,7 +17,7 @@ from vemrecon.errors import unknown
 def degradations() -> Mapping[str, type[Degradation]]:
     """All degradations, by name."""
     room = __name__.rpartition(".")[0]
-    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+    for module in pkgutil.iter_modules(import_module(room).__path__):
         import_module(f"{room}.{module.name}")
     kinds, found = [Degradation], {}
     for kind in kinds:

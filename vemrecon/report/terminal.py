@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table
@@ -37,13 +38,47 @@ def print_table(report: Report | Leaderboard, console: Console | None = None) ->
     for table in board.tables:
         console.print()
         console.print(Text(table.title, style="bold"))
-        if table.done:
-            console.print(_render(table, console.width))
-        for row in table.rows:
-            if not row.done:
-                line = Text("  ").append(row.label, style="bold").append(f" {row.status.value}", style="red")
-                console.print(line.append(f" (seed {row.seeds}): {row.reason or 'no reason recorded'}"))
-        console.print(Text(provenance(table), style="dim"))
+        for panel in PANELS:
+            for part in panel(table, console.width):
+                console.print(part)
+
+
+def scores_part(table: Table, width: int) -> list[Any]:
+    """The main table, with as many columns as fit, and why a column is blank in every row."""
+    from rich.text import Text
+
+    if not table.done:
+        return []
+    parts = [_render(table, width)]
+    for column in table.main:
+        cells = [row.cells[MAIN_RANGE][column.key] for row in table.done]
+        if all(cell.value is None for cell in cells):
+            reasons = dict.fromkeys(note for cell in cells for note in cell.notes)
+            parts.append(Text(f"  {column.heading}: {'; '.join(reasons)}", style="dim"))
+    return parts
+
+
+def undone_part(table: Table, width: int) -> list[Any]:
+    """One line for every row without scores."""
+    from rich.text import Text
+
+    lines = []
+    for row in table.rows:
+        if not row.done:
+            line = Text("  ").append(row.label, style="bold").append(f" {row.status.value}", style="red")
+            lines.append(line.append(f" (seed {row.seeds}): {row.reason or 'no reason recorded'}"))
+    return lines
+
+
+def provenance_part(table: Table, width: int) -> list[Any]:
+    """What the numbers come from."""
+    from rich.text import Text
+
+    return [Text(provenance(table), style="dim")]
+
+
+PANELS: tuple[Callable[[Table, int], list[Any]], ...] = (scores_part, undone_part, provenance_part)
+"""What stands below the title of a task, in this order, for a terminal of so many characters."""
 
 
 def _render(table: Table, width: int) -> Any:
