@@ -114,6 +114,7 @@ def maker(runs: Path) -> MakeRun:
         spec: Mapping[str, Any] | None = None,
         split_digest: str = "e" * 64,
         metrics: tuple[str, ...] = METRICS,
+        grid: SectionGrid | None = None,
         card: Mapping[str, Any] | None = None,
     ) -> Path:
         run_id = digest_of(repr((method, preset, seed, arguments, task, status, spec, split_digest)))[:12]
@@ -143,7 +144,7 @@ def maker(runs: Path) -> MakeRun:
             reason=reason,
             card=MethodCard(**(card or {**CARD, "title": method.title(), "regime": regime})),
             scores=tuple(found) if status == "done" else (),
-            grid=grid_of(task),
+            grid=grid or grid_of(task),
             costs=Costs(**(costs if costs is not None else (COSTS if status == "done" else {}))),
             environment=environment,
             artifacts=artifacts,
