@@ -22,13 +22,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from vemrecon.metrics.names import KIND_METRICS
 
 from vemrecon import protocol
+from vemrecon.metrics.catalogue import names_for
 from vemrecon.seeding import derive
-from vemrecon.volume import Region, Volume, VoxelSize, open_volume, quantise
+from vemrecon.volume import Region, SectionGrid, Volume, VoxelSize, open_volume, quantise
 
-NAMES = KIND_METRICS["reference"]
+NAMES = names_for("reference")
 ELSEWHERE = {"segmentation": "needs a dataset with labels and its segmenter"}
 TOGETHER = "protocol"
 SCALE = 4
@@ -75,8 +75,9 @@ def measure(folder: Path, name: str, threads: int) -> dict[str, float | str]:
     """Seconds, and MiB above what the process took before; or why there is no value."""
     import torch
 
-    from vemrecon.bench.scoring import evaluation_blocks, uncertainty
-    from vemrecon.metrics.evaluate import evaluate
+    from vemrecon.bench.scoring import evaluation_blocks
+    from vemrecon.metrics.evaluate import judge
+    from vemrecon.metrics.evidence import Evidence
 
     torch.set_num_threads(threads)
     wanted = DEFAULTS if name == TOGETHER else (name,)
@@ -85,12 +86,12 @@ def measure(folder: Path, name: str, threads: int) -> dict[str, float | str]:
         arrays["spread"] = np.load(folder / "spread.npy")
     volumes = {part: Volume(array, VoxelSize(10, 10, 10), part) for part, array in arrays.items()}
     truth, made = volumes["truth"], volumes["made"]
-    ranges = {"all": truth.whole}
     before, clock = peak(), time.perf_counter()
-    blocks = evaluation_blocks(truth.whole)
-    scores = evaluate(truth, made, metrics=wanted, ranges=ranges, blocks=blocks, scale=SCALE).scores
-    if "uncertainty" in wanted:
-        scores += uncertainty(truth, made, volumes["spread"], ranges, ()).scores
+    evidence = Evidence(
+        made, {"all": truth.whole}, truth=truth, blocks=evaluation_blocks(truth.whole), grid=SectionGrid.slabs(SCALE),
+        spread=volumes.get("spread"),
+    )  # fmt: skip
+    scores = judge(evidence, wanted).scores
     seconds, memory = time.perf_counter() - clock, peak() - before
     if all(score.value is None for score in scores):
         return {"skipped": scores[0].note if scores else "no score"}
