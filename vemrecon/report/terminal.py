@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from vemrecon.metrics.column import Column
+from vemrecon.report.columns import AnyColumn
 from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table
 from vemrecon.report.markdown import provenance
 from vemrecon.report.row import Row
@@ -91,7 +93,7 @@ def _render(table: Table, width: int) -> Any:
     first = [(row.label, row.regime, str(len(row.runs))) for row in table.done]
     room = width - 1 - sum(GAP + max(map(len, cells)) for cells in zip(FIRST, *first, strict=True))
     shown = []
-    for key in (column.key for column in sorted(table.main, key=lambda column: column.rank)):
+    for key in _by_importance(table.main):
         needed = GAP + max(*map(len, heads[key].split("\n")), *(text.cell_len for text in texts[key]))
         if needed <= room:
             shown.append(key)
@@ -104,6 +106,14 @@ def _render(table: Table, width: int) -> Any:
     for n, words in enumerate(first):
         rich.add_row(*map(Text, words), *(texts[c.key][n] for c in table.main if c.key in shown))
     return rich
+
+
+def _by_importance(columns: Sequence[AnyColumn]) -> list[str]:
+    """Keys of columns: the first one of every metric that was asked for, then the others by their ranks."""
+    leading: dict[str, Column] = {}
+    for column in sorted((c for c in columns if isinstance(c, Column)), key=lambda column: column.rank):
+        leading.setdefault(column.metric, column)
+    return [c.key for c in sorted(columns, key=lambda c: (c not in leading.values(), c.rank))]
 
 
 def _text(table: Table, row: Row, key: str) -> Text:
