@@ -230,3 +230,23 @@ def test_a_name_from_a_file_is_escaped_and_no_path(make_run, tmp_path: Path):
 @pytest.mark.parametrize("content", [{}, {"segmentation": 3}, {"segmentation": {"membranes": {"region": []}}}])
 def test_runs_without_a_segmenter_are_no_error(content):
     assert segmenter_records(content) == {}
+
+
+def test_ceiling_and_floor_of_schema_1_are_told_apart(make_run, tmp_path: Path):
+    folder = judged(make_run, "linear", 0.35, ceiling=0.9, floor=0.3)
+    path = folder / "curves.json"
+    known = json.loads(path.read_text())
+    for name, found in known["segmentation"]["membranes"]["references"].items():
+        old = [{key: row[key] for key in ("metric", "plane", "range", "block", "value", "unit", "std", "count", "note")}
+               | {"variant": f"{row['target']}, {row['reference']}"} for row in found]  # fmt: skip
+        for row in old:
+            if name == "bicubic" and row["variant"].endswith("truth") and row["metric"] == "iou":
+                row["value"] = 0.77
+        known["segmentation"]["membranes"]["references"][name] = old
+    path.write_text(json.dumps(known))
+
+    by_role = {line.role: line for line in only(report_of(tmp_path)).lines}
+
+    assert by_role["truth"].cells["iou/membranes/labels"].value == 0.9
+    assert by_role["bicubic"].cells["iou/membranes/labels"].value == 0.3
+    assert by_role["bicubic"].cells["iou/membranes/truth"].value == 0.77

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vemrecon.bench.schema1 import scores as upgraded_scores
 from vemrecon.errors import DataError
 from vemrecon.files import finite, from_plain
 from vemrecon.metrics.score import Reference, Score
@@ -104,6 +105,7 @@ def _record(entry: Any) -> SegmenterRecord:
 
 
 def _values(rows: Any) -> dict[tuple[str, Reference], float]:
-    """Values of scores of the whole region."""
-    scores = from_plain(list[Score], rows)
+    """Values of scores of the whole region; rows of schema 1 said in the variant what they compare with."""
+    old = any("reference" not in row for row in rows)
+    scores = from_plain(list[Score], upgraded_scores(rows, "z") if old else rows)
     return {(s.metric, s.reference): s.value for s in scores if s.value is not None and s.whole}
