@@ -7,7 +7,7 @@ import vemrecon
 
 ROOT = Path(vemrecon.__file__).parent
 BASE = {"volume", "files", "seeding", "errors", "version", "protocol", "processes", "perceptual"}
-BASE |= {"options", "file_options", "arguments"}
+BASE |= {"options", "file_options", "arguments", "locks", "environment"}
 DOORS = {
     "volume": BASE,
     "degrade": BASE,
@@ -18,7 +18,8 @@ DOORS = {
     "infer": BASE | {"methods"},
     "metrics": {"volume", "errors", "perceptual", "segment"},
     "segment": BASE,
-    "bench": BASE | {"fit", "infer", "segment", "metrics", "methods", "data", "degrade"},
+    "judges": BASE | {"metrics", "segment", "data"},
+    "bench": BASE | {"fit", "infer", "judges", "metrics", "methods", "data", "degrade"},
     "report": BASE | {"bench", "metrics"},
     "commands": BASE | {"bench", "fit", "segment", "metrics", "methods", "data", "degrade", "report", "progress"},
 }

@@ -247,7 +247,7 @@ def test_both_kinds_run_on_a_file_of_ones_own(tmp_path, stack, monkeypatch):
 
 def test_a_job_survives_its_file(tmp_path):
     from vemrecon.bench.job import Job
-    from vemrecon.bench.volume_at import VolumeAt
+    from vemrecon.data.volume_at import VolumeAt
 
     job = Job(VolumeAt("a.tif", None, "0" * 64, (40, 4, 4), None, "test", None), defects=(3, 5))
     job.write(tmp_path / "job.json")

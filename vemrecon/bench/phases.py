@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from vemrecon.bench.environment import environment
 from vemrecon.bench.job import Job
 from vemrecon.bench.result import Costs
 from vemrecon.bench.scene import Scene, learning_source, task_degradation
 from vemrecon.bench.store import RunFolder
+from vemrecon.environment import environment
 from vemrecon.files import digest_of, read_json, write_json
 from vemrecon.methods.registry import method_entry
 from vemrecon.metrics.score import Score

@@ -8,17 +8,18 @@ from typing import Any
 
 from vemrecon.arguments import check_arguments
 from vemrecon.bench.chosen import ChosenMethod, chosen_methods
-from vemrecon.bench.labelled import SegmentationAt, located_segmentations
 from vemrecon.bench.learning import Learning, check_regime, learning_of
 from vemrecon.bench.request import Request, Setup, metrics_of
+from vemrecon.bench.segmentations import located_segmentations
 from vemrecon.bench.spec import KIND_AXES
-from vemrecon.bench.volume_at import VolumeAt
 from vemrecon.data import DatasetCard, Located, Locator, Split, dataset_card, task_volume
 from vemrecon.data.inspect import check_card, inspection_of
 from vemrecon.data.overlap import require_no_copy
+from vemrecon.data.volume_at import VolumeAt
 from vemrecon.degrade import Degradation, make_degradation, trimmed
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.files import digest_of
+from vemrecon.judges.labelled import SegmentationAt
 from vemrecon.metrics.catalogue import expanded
 from vemrecon.metrics.score import Need
 from vemrecon.volume import Volume, open_volume, require_content

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from vemrecon.bench.job import Job
-from vemrecon.bench.store import RunFolder, exclusive
-from vemrecon.bench.volume_at import VolumeAt
+from vemrecon.bench.store import RunFolder
 from vemrecon.data.source import Source
+from vemrecon.data.volume_at import VolumeAt
 from vemrecon.degrade import Degradation, degrade, make_degradation, trimmed
+from vemrecon.locks import exclusive
 from vemrecon.seeding import derive_seed
 from vemrecon.volume import Region, Volume, open_volume
 from vemrecon.volume.ome_zarr import copy_to_zarr

@@ -11,12 +11,12 @@ from pathlib import Path
 from vemrecon import protocol
 from vemrecon.bench.inpainting import fill_sections, fills
 from vemrecon.bench.job import Job
-from vemrecon.bench.judges import FLOOR, JudgedTask
 from vemrecon.bench.scene import Scene, task_degradation
-from vemrecon.bench.segmentation import segmentation_judges
 from vemrecon.bench.store import RunFolder
-from vemrecon.bench.tracking import tracking_judges
 from vemrecon.degrade import Degradation
+from vemrecon.judges.reference import FLOOR, JudgedTask
+from vemrecon.judges.segmentation import segmentation_judges
+from vemrecon.judges.tracking import tracking_judges
 from vemrecon.methods.base import Method
 from vemrecon.metrics.evaluate import judge
 from vemrecon.metrics.evaluation import Evaluation

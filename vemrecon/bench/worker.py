@@ -16,11 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vemrecon.bench.environment import environment, of_run
 from vemrecon.bench.job import Job
 from vemrecon.bench.result import Status
-from vemrecon.bench.store import RunFolder, exclusive
+from vemrecon.bench.store import RunFolder
+from vemrecon.environment import environment, of_run
 from vemrecon.errors import ConfigError, OutputError, VemreconError
+from vemrecon.locks import exclusive
 
 if TYPE_CHECKING:
     from vemrecon.methods.base import Method

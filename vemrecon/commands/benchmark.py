@@ -144,8 +144,9 @@ def plan(options: BenchOptions) -> int:
 
 def run(options: RunOptions) -> int:
     """One run in this process."""
-    from vemrecon.bench.store import RunFolder, exclusive
+    from vemrecon.bench.store import RunFolder
     from vemrecon.bench.worker import recorded
+    from vemrecon.locks import exclusive
 
     folder = RunFolder.open(options.folder)
     if folder.state() == "done":
@@ -212,7 +213,7 @@ def _results(runs: Sequence[PlannedRun]) -> list[Any]:
 
 def _jobs(setup: Setup, runs: Sequence[PlannedRun]) -> int:
     """Runs at once: as told, or one per GPU, or one per core while nothing learns; trainings on a CPU go one by one."""
-    from vemrecon.bench.environment import cores
+    from vemrecon.environment import cores
 
     if setup.jobs is not None:
         return setup.jobs

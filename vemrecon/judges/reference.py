@@ -14,9 +14,9 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vemrecon.bench.labelled import SegmentationAt
-from vemrecon.bench.store import exclusive
 from vemrecon.files import atomic_write, digest_of, make_folder, read_json, write_json
+from vemrecon.judges.labelled import SegmentationAt
+from vemrecon.locks import exclusive
 from vemrecon.metrics.score import Need, Reference, Score
 from vemrecon.volume import Region, SectionGrid, Volume
 

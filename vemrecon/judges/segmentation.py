@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vemrecon.bench.judges import OUTSIDE, JudgedTask, ReferenceJudge, blank
-from vemrecon.bench.labelled import SegmentationAt
-from vemrecon.bench.segmenters import Segmenter, segmenter
 from vemrecon.files import atomic_write
+from vemrecon.judges.labelled import SegmentationAt
+from vemrecon.judges.reference import OUTSIDE, JudgedTask, ReferenceJudge, blank
+from vemrecon.judges.segmenters import Segmenter, segmenter
 from vemrecon.metrics.score import Need, Reference, Score
 from vemrecon.metrics.segmentation import average_precision, breaks, breaks_per_object, overlap, partition
 from vemrecon.segment import instances as watershed

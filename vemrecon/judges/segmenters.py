@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vemrecon.bench.environment import environment
-from vemrecon.bench.labelled import SegmentationAt
-from vemrecon.bench.spec import slug
-from vemrecon.bench.store import exclusive
+from vemrecon.environment import environment
 from vemrecon.errors import DataError
-from vemrecon.files import digest_of, make_folder, read_json, sha256_of, write_json
+from vemrecon.files import digest_of, make_folder, read_json, sha256_of, slug, write_json
+from vemrecon.judges.labelled import SegmentationAt
+from vemrecon.locks import exclusive
 from vemrecon.segment.recipe import Recipe, recipe
 from vemrecon.volume import Region, Volume, VoxelSize
 
