@@ -19,9 +19,11 @@ DOORS = {
     "metrics": {"volume", "errors", "perceptual", "segment"},
     "segment": BASE,
     "judges": BASE | {"metrics", "segment", "data"},
+    "own": BASE | {"fit", "infer", "methods", "data", "degrade"},
     "bench": BASE | {"fit", "infer", "judges", "metrics", "methods", "data", "degrade"},
     "report": BASE | {"bench", "metrics"},
-    "commands": BASE | {"bench", "fit", "segment", "metrics", "methods", "data", "degrade", "report", "progress"},
+    "commands": BASE
+    | {"bench", "own", "fit", "infer", "segment", "metrics", "methods", "data", "degrade", "report", "progress"},
 }
 REPORT_MAY_SEE = (
     "vemrecon.bench.result",

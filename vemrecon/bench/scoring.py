@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vemrecon import protocol
-from vemrecon.bench.inpainting import fill_sections, fills
 from vemrecon.bench.job import Job
 from vemrecon.bench.scene import Scene, task_degradation
 from vemrecon.bench.store import RunFolder
 from vemrecon.degrade import Degradation
+from vemrecon.infer.inpainting import fill_sections, fills
 from vemrecon.judges.reference import FLOOR, JudgedTask
 from vemrecon.judges.segmentation import segmentation_judges
 from vemrecon.judges.tracking import tracking_judges

@@ -109,7 +109,10 @@ class EvaluateOptions(FileOptions):
 
 def reconstruct(options: ReconstructOptions) -> int:
     """Make one volume isotropic."""
-    from vemrecon.bench import inpainting, single
+    from vemrecon.infer import inpainting
+    from vemrecon.own.method import prepare_method
+    from vemrecon.own.reconstruction import reconstruct_file, work_folder
+    from vemrecon.own.sections import open_anisotropic
     from vemrecon.progress import PhaseBar
     from vemrecon.volume import output_format
 
@@ -117,7 +120,7 @@ def reconstruct(options: ReconstructOptions) -> int:
         raise ConfigError("give --weights or --train, not both")
     outputs = {path: output_format(path) for path in (options.output, options.uncertainty) if path}
     require_devices([options.device])
-    volume = single.open_anisotropic(
+    volume = open_anisotropic(
         options.input,
         options.dataset,
         grid=options.grid,
@@ -126,9 +129,9 @@ def reconstruct(options: ReconstructOptions) -> int:
         intensity_range=options.intensity_range,
     )
     missing = inpainting.parse_sections(options.missing_sections, volume.shape[0])
-    work = single.work_folder(options.output, _asked(options))
+    work = work_folder(options.output, _asked(options))
     with PhaseBar() as bar:
-        method = single.prepare_method(
+        method = prepare_method(
             options.method,
             inpainting.without_sections(volume, missing) if missing else volume,
             train=options.train,
@@ -140,7 +143,7 @@ def reconstruct(options: ReconstructOptions) -> int:
             progress=bar.progress,
         )
         observed, filled = inpainting.fill_sections(method, options.method, volume, missing)
-        result = single.reconstruct_file(work, outputs, volume, observed, method, options.device, bar.progress)
+        result = reconstruct_file(work, outputs, volume, observed, method, options.device, bar.progress)
     for found in filled:
         print(found)
     for path in outputs:
