@@ -22,8 +22,22 @@ DOORS = {
     "own": BASE | {"fit", "infer", "methods", "data", "degrade"},
     "bench": BASE | {"fit", "infer", "judges", "metrics", "methods", "data", "degrade"},
     "report": BASE | {"bench", "metrics"},
+    "figure": BASE | {"report", "bench"},
     "commands": BASE
-    | {"bench", "own", "fit", "infer", "segment", "metrics", "methods", "data", "degrade", "report", "progress"},
+    | {
+        "bench",
+        "own",
+        "fit",
+        "infer",
+        "segment",
+        "metrics",
+        "methods",
+        "data",
+        "degrade",
+        "report",
+        "figure",
+        "progress",
+    },
 }
 REPORT_MAY_SEE = (
     "vemrecon.bench.result",

@@ -19,7 +19,7 @@ def _planes() -> Iterable[str]:
 
 
 def _columns() -> Iterable[str]:
-    from vemrecon.report.layout import COLUMNS
+    from vemrecon.figure.layout import COLUMNS
 
     return COLUMNS
 

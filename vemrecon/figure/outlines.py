@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vemrecon.report.cuts import AXES, Extent
+from vemrecon.figure.cuts import AXES, Extent
 from vemrecon.report.overlay import Masks
 from vemrecon.report.pictures import PLANES
 from vemrecon.volume import VoxelSize

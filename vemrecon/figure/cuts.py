@@ -21,7 +21,7 @@ Extent = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class Place:
+class CutAt:
     """Where all volumes are cut, in voxels of the truth."""
 
     at: tuple[int, int, int]
@@ -74,13 +74,13 @@ class Cut:
     extent: Extent
 
 
-def place(
+def cut_at(
     shape: tuple[int, int, int],
     voxel_size: VoxelSize,
     observed: Observed | None,
     at: Sequence[int] | None = None,
     side: int | None = None,
-) -> Place:
+) -> CutAt:
     """A place to cut: by default the middle, through a section that was not copied from the input.
 
     Args:
@@ -107,15 +107,15 @@ def place(
         start.append(low)
         stop.append(low + length)
     z, y, x = at
-    return Place((z, y, x), Region((start[0], start[1], start[2]), (stop[0], stop[1], stop[2])), voxel_size)
+    return CutAt((z, y, x), Region((start[0], start[1], start[2]), (stop[0], stop[1], stop[2])), voxel_size)
 
 
-def cut(volume: Volume, plane: str, where: Place) -> Cut:
+def cut(volume: Volume, plane: str, where: CutAt) -> Cut:
     """The grey levels of a plane of a volume on the grid of the truth. Nothing else of the volume is read."""
     return Cut(_read(volume, plane, where.at, where.box), where.window(plane))
 
 
-def cut_observed(observed: Observed, plane: str, where: Place) -> Cut:
+def cut_observed(observed: Observed, plane: str, where: CutAt) -> Cut:
     """The observed voxels that the window of a plane sees, with their true size.
 
     Seen along the coarse axis, the nearest observed section. The extent can reach beyond the window, because a coarse

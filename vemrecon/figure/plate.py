@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vemrecon.report.cuts import AXES, Extent, Observed, Place, cut, cut_observed, require_same_grid
-from vemrecon.report.outlines import Outline
+from vemrecon.figure.cuts import AXES, CutAt, Extent, Observed, cut, cut_observed, require_same_grid
+from vemrecon.figure.outlines import Outline
 from vemrecon.report.pictures import PLANES, error_limit
 from vemrecon.volume import Volume
 
@@ -69,7 +69,7 @@ def make_plate(
     truth: Volume | None,
     observed: Observed | None,
     entries: Sequence[Entry],
-    where: Place,
+    where: CutAt,
     planes: Sequence[str] = tuple(PLANES),
     errors: bool = False,
     outlines: Mapping[str, Outline] | None = None,
@@ -116,7 +116,7 @@ def make_plate(
     )
 
 
-def _observed(observed: Observed, plane: str, where: Place) -> Picture:
+def _observed(observed: Observed, plane: str, where: CutAt) -> Picture:
     found = cut_observed(observed, plane, where)
     seen_along = AXES[observed.axis] not in PLANES[plane]
     same = observed.recorded(where.at)
@@ -124,6 +124,6 @@ def _observed(observed: Observed, plane: str, where: Place) -> Picture:
     return Picture(found.section, found.extent, caption)
 
 
-def _title(plane: str, where: Place) -> str:
+def _title(plane: str, where: CutAt) -> str:
     normal = next(n for n, axis in enumerate(AXES) if axis not in PLANES[plane])
     return f"{plane}, {AXES[normal]} = {where.at[normal]}"
