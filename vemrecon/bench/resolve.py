@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vemrecon.arguments import check_arguments
-from vemrecon.bench.chosen import ChosenMethod, chosen_methods
+from vemrecon.bench.chosen_methods import ChosenMethod, chosen_methods
 from vemrecon.bench.learning import Learning, check_regime, learning_of
 from vemrecon.bench.request import Request, Setup, metrics_of
 from vemrecon.bench.segmentations import located_segmentations

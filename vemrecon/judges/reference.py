@@ -130,7 +130,7 @@ class ReferenceJudge(ABC, Generic[Found]):
                 write_json(scores, {**self.facts(), **where, "references": named})
         with np.load(arrays) as stored:
             self.truth = self.restored({key: stored[key] for key in stored.files})
-        self.beside = read_json(scores)
+        self.references = read_json(scores)
 
     def scores(self, reconstruction: Volume) -> Sequence[Score]:
         """Scores against the labels, and against what is found in the true volume (the protocol of the D2R papers)."""
@@ -147,7 +147,7 @@ class ReferenceJudge(ABC, Generic[Found]):
 
     def kept(self) -> Mapping[str, Any]:
         """What the report shows beside the scores: the judge, and the scores of ceiling and floor."""
-        return {self.name: self.beside}
+        return {self.name: self.references}
 
 
 def blank(metric: str, plane: str, target: str, reason: str, missing: Need | None = None) -> Score:

@@ -42,9 +42,9 @@ from vemrecon.methods.emdiffuse.gaps import Gaps, turned
 from vemrecon.methods.emdiffuse.samplers import SAMPLERS, Denoiser, Noise, ancestral, ddim, dpmpp_2m_warm
 from vemrecon.methods.emdiffuse.schedule import linear_schedule
 from vemrecon.methods.emdiffuse.unet import NoiseUNet
-from vemrecon.methods.guess import of_learned, with_guess
 from vemrecon.methods.noise import noise_at, noise_key
-from vemrecon.methods.places import places, predict_sections
+from vemrecon.methods.preconditioning import of_learned, with_guess
+from vemrecon.methods.section_places import places, predict_sections
 from vemrecon.methods.short_floats import short_floats
 from vemrecon.methods.stage import Stage, epoch_of
 from vemrecon.seeding import derive
