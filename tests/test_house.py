@@ -7,7 +7,7 @@ import vemrecon
 
 ROOT = Path(vemrecon.__file__).parent
 BASE = {"volume", "files", "seeding", "errors", "version", "protocol", "processes", "perceptual"}
-BASE |= {"options", "file_options", "arguments", "locks", "environment"}
+BASE |= {"options", "file_options", "arguments", "locks", "environment", "progress"}
 DOORS = {
     "volume": BASE,
     "degrade": BASE,
@@ -16,7 +16,7 @@ DOORS = {
     "methods": BASE | {"nets", "degrade", "data"},
     "fit": BASE | {"methods", "data"},
     "infer": BASE | {"methods"},
-    "metrics": {"volume", "errors", "perceptual", "segment"},
+    "metrics": {"volume", "errors", "perceptual", "progress", "segment"},
     "segment": BASE,
     "judges": BASE | {"metrics", "segment", "data"},
     "own": BASE | {"fit", "infer", "methods", "data", "degrade"},

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +20,12 @@ from vemrecon.files import digest_of, read_json, write_json
 from vemrecon.methods.registry import method_entry
 from vemrecon.metrics.score import Score
 from vemrecon.processes import rank, world_size
+from vemrecon.progress import Progress
 from vemrecon.volume import Volume, open_volume
 
 if TYPE_CHECKING:
     from vemrecon.methods.base import Method
 
-Progress = Callable[[str, float], None]
 RECONSTRUCTION, UNCERTAINTY = "reconstruction.zarr", "uncertainty.zarr"
 
 

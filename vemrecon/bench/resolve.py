@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from vemrecon.files import digest_of
 from vemrecon.judges.labelled import SegmentationAt
 from vemrecon.metrics.catalogue import expanded
 from vemrecon.metrics.score import Need
+from vemrecon.progress import Say
 from vemrecon.volume import Volume, open_volume, require_content
 
 NATIVE_SPLIT = "axial"
@@ -79,9 +80,7 @@ class Resolved:
     requests: tuple[ResolvedRequest, ...]
 
 
-def resolve(
-    requests: Sequence[Request], setup: Setup, *, fetch: bool, say: Callable[[str], None] = lambda text: None
-) -> Resolved:
+def resolve(requests: Sequence[Request], setup: Setup, *, fetch: bool, say: Say = lambda text: None) -> Resolved:
     """Find the data of requests.
 
     Args:

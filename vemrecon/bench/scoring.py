@@ -23,10 +23,9 @@ from vemrecon.metrics.evaluation import Evaluation
 from vemrecon.metrics.evidence import Evidence, Judge
 from vemrecon.metrics.score import Score
 from vemrecon.metrics.whole_sections import ALL_PLANES
+from vemrecon.progress import Progress
 from vemrecon.volume import Region, Volume, open_volume
 from vemrecon.volume.region import triple
-
-Progress = Callable[[str, float], None]
 
 
 def scored(

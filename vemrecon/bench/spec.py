@@ -10,8 +10,7 @@ from typing import Any
 
 from vemrecon.errors import DataError
 from vemrecon.files import canonical_json, digest_of, from_plain, read_json, slug
-
-AXES = "zyx"
+from vemrecon.volume.planes import AXES
 
 
 @dataclass(frozen=True)

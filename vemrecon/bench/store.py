@@ -13,7 +13,7 @@ from vemrecon.errors import DataError, VemreconError
 from vemrecon.files import write_json
 
 PLANNED: Final = "planned"
-State = Status | Literal["planned"]
+RunState = Status | Literal["planned"]
 """How a run ended, or that it has no result yet."""
 
 
@@ -62,7 +62,7 @@ class RunFolder:
         except DataError:
             return None
 
-    def state(self) -> State:
+    def state(self) -> RunState:
         """Where the run stands."""
         result = self.result()
         if result is None:

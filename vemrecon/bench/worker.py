@@ -22,6 +22,7 @@ from vemrecon.bench.store import RunFolder
 from vemrecon.environment import environment, of_run
 from vemrecon.errors import ConfigError, OutputError, VemreconError
 from vemrecon.locks import exclusive
+from vemrecon.progress import Progress
 
 if TYPE_CHECKING:
     from vemrecon.methods.base import Method
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 OK, FAILED, STOPPED = 0, 1, 2
 
 
-def run(folder: RunFolder, tell: Any) -> None:
+def run(folder: RunFolder, tell: Progress) -> None:
     """Bring a run to its end: observe, train, reconstruct, score, write result.json."""
     from vemrecon.bench import phases
     from vemrecon.bench.task_volumes import observe
@@ -94,7 +95,7 @@ def main(path: Path) -> int:
         return STOPPED
 
 
-def recorded(folder: RunFolder, tell: Any) -> int:
+def recorded(folder: RunFolder, tell: Progress) -> int:
     """Run, and record a failure: it is a row with its reason and never stops the others."""
     try:
         run(folder, tell)

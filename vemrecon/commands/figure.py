@@ -15,7 +15,8 @@ from vemrecon.figure.from_runs import from_runs
 from vemrecon.figure.layout import Style, bar_length
 from vemrecon.figure.plate import Plate, make_plate
 from vemrecon.figure.subject import Subject
-from vemrecon.report.pictures import PLANES, length_text
+from vemrecon.report.pictures import length_text
+from vemrecon.volume.planes import NORMALS
 
 
 def figure(options: FigureOptions) -> int:
@@ -96,7 +97,7 @@ def _check_outlined(where: CutAt, planes: Sequence[str], kept: tuple[int, int, i
         ConfigError: If one lies elsewhere than the planes that go through the voxel `kept`.
     """
     for plane in planes:
-        n = next(n for n, axis in enumerate("zyx") if axis not in PLANES[plane])
+        n = NORMALS[plane]
         if where.at[n] != kept[n]:
             at = " ".join(map(str, kept))
             raise ConfigError(f"--segmentation: masks are kept of the planes through --at {at}, which is the default")

@@ -12,7 +12,7 @@ from vemrecon.commands.options import device_of, require_devices, settings
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.file_options import FileOptions
 from vemrecon.options import Options, option
-from vemrecon.volume.grid import KINDS as GRIDS
+from vemrecon.volume.grid import GRID_KINDS
 
 if TYPE_CHECKING:
     from vemrecon.volume import Region, SectionGrid, Volume
@@ -40,7 +40,7 @@ class ReconstructOptions(FileOptions):
     grid: str | None = option(
         "centred (thick sections) or aligned (kept thin ones)",
         None,
-        choices=GRIDS,
+        choices=GRID_KINDS,
         noun="grid",
         unset="as the file says",
     )
@@ -109,11 +109,11 @@ class EvaluateOptions(FileOptions):
 
 def reconstruct(options: ReconstructOptions) -> int:
     """Make one volume isotropic."""
+    from vemrecon.commands.bars import PhaseBar
     from vemrecon.infer import inpainting
     from vemrecon.own.method import prepare_method
     from vemrecon.own.reconstruction import reconstruct_file, work_folder
     from vemrecon.own.sections import open_anisotropic
-    from vemrecon.progress import PhaseBar
     from vemrecon.volume import output_format
 
     if options.weights and options.train:

@@ -13,7 +13,7 @@ from vemrecon.figure.outlines import outlines_of
 from vemrecon.figure.plate import Entry
 from vemrecon.figure.subject import Subject
 from vemrecon.report.overlay import Masks, file_of, load_masks
-from vemrecon.report.pictures import PLANES
+from vemrecon.volume.planes import PLANE_AXES
 
 if TYPE_CHECKING:
     from vemrecon.report.leaderboard import Table
@@ -42,11 +42,11 @@ def from_runs(runs: Path, task: str | None, methods: Sequence[str] | None, segme
     first = folders[0]
     volumes, degradation = observe(first, Job.read(first.path / "job.json")), task_degradation(first)
     entries = [
-        Entry(row.label, reconstruction(folder, volumes), {plane: quality(table, row, plane) for plane in PLANES})
+        Entry(row.label, reconstruction(folder, volumes), {plane: quality(table, row, plane) for plane in PLANE_AXES})
         for row, folder in zip(rows, folders, strict=True)
     ]
     observed = Observed(volumes.observed, volumes.axis, degradation.scale, degradation.grid.first)
-    planes = ("xy",) if first.spec.task.kind == "lateral" else tuple(PLANES)  # what is scored
+    planes = ("xy",) if first.spec.task.kind == "lateral" else tuple(PLANE_AXES)  # what is scored
     subject = Subject(volumes.truth, observed, tuple(entries), planes)
     return with_outlines(subject, [folder.path for folder in folders], segmentation) if segmentation else subject
 

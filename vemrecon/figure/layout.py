@@ -61,7 +61,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Layout:
+class FigureLayout:
     """Pictures at left, bottom, width and height in inches, and texts."""
 
     width: float
@@ -84,7 +84,7 @@ def bar_length(plate: Plate, style: Style) -> float:
     return style.bar_nm or scale_bar(min(plate.size_nm(plane)[0] for plane in range(len(plate.windows))))
 
 
-def lay_out(plate: Plate, style: Style) -> Layout:
+def lay_out(plate: Plate, style: Style) -> FigureLayout:
     """Places of everything: all pictures at one magnification, so that a nanometre is as long everywhere.
 
     Raises:
@@ -123,7 +123,7 @@ def lay_out(plate: Plate, style: Style) -> Layout:
     for text, wide_nm in zip(above, widths, strict=True):
         texts.append(Text(x + inch * wide_nm / 2, height - top + 0.03, text, vertical="bottom"))
         x += inch * wide_nm + GAP
-    return Layout(width, height, tuple(boxes), tuple(text for text in texts if text.text))
+    return FigureLayout(width, height, tuple(boxes), tuple(text for text in texts if text.text))
 
 
 def _magnification(

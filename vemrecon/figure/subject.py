@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from vemrecon.figure.cuts import Observed
 from vemrecon.figure.outlines import Outline
 from vemrecon.figure.plate import Entry
-from vemrecon.report.pictures import PLANES
 from vemrecon.volume import Volume, VoxelSize
+from vemrecon.volume.planes import PLANE_AXES
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Subject:
     truth: Volume | None
     observed: Observed | None
     entries: tuple[Entry, ...]
-    planes: tuple[str, ...] = tuple(PLANES)
+    planes: tuple[str, ...] = tuple(PLANE_AXES)
     """That are worth showing; others can be asked for."""
     outlines: Mapping[str, Outline] = field(default_factory=dict)
     """What a segmenter found in the truth, by plane."""

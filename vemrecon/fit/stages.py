@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from vemrecon.fit.shared_stages import SharedStages
 from vemrecon.methods.base import Method
 from vemrecon.methods.stage import Stage
 from vemrecon.processes import local_rank, rank, world_size
+from vemrecon.progress import Progress, Share
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
@@ -44,7 +45,7 @@ def train(
     workers: int = 0,
     loggers: Sequence[str] = (),
     shared: SharedStages | None = None,
-    progress: Callable[[str, float], None] = lambda stage, share: None,
+    progress: Progress = lambda stage, share: None,
 ) -> None:
     """Train all stages of a method.
 
@@ -116,7 +117,7 @@ def prepared(
     place: Path,
     key: str,
     device: str,
-    progress: Callable[[str, float], None],
+    progress: Progress,
 ) -> float:
     """Let the method prepare what a stage learns from; gives the seconds that it has taken over all attempts."""
     mark, clock = place / "prepared.json", time.perf_counter()
@@ -145,7 +146,7 @@ def fit_stage(
     devices: int,
     workers: int,
     loggers: list[Logger],
-    progress: Callable[[float], None],
+    progress: Share,
 ) -> float:
     """Run one stage, from its last checkpoint if there is one; gives its seconds over all attempts."""
     from lightning.pytorch import Trainer

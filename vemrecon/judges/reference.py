@@ -18,6 +18,7 @@ from vemrecon.files import atomic_write, digest_of, make_folder, read_json, writ
 from vemrecon.judges.labelled import SegmentationAt
 from vemrecon.locks import exclusive
 from vemrecon.metrics.score import Need, Reference, Score
+from vemrecon.progress import Progress
 from vemrecon.volume import Region, SectionGrid, Volume
 
 FLOOR = "bicubic"
@@ -47,7 +48,7 @@ class JudgedTask:
     """Folder where references are kept for other runs."""
     floor: Callable[[Path], Volume]
     """Makes the reconstruction of `FLOOR` at a path."""
-    tell: Callable[[str, float], None]
+    tell: Progress
     defects: tuple[int, ...] = ()
     """Damaged sections (z)."""
     device: str = "cpu"

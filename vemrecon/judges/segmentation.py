@@ -19,6 +19,7 @@ from vemrecon.segment import instances as watershed
 from vemrecon.segment import network
 from vemrecon.segment.target import target
 from vemrecon.volume import Region, Volume, quantise
+from vemrecon.volume.planes import NORMALS
 
 MASK = 0.5
 """Probability from which a voxel belongs to a mask."""
@@ -141,7 +142,7 @@ class SegmentationJudge(ReferenceJudge[Segmented]):
         }
         arrays = {"voxel_size": np.array(tuple(self.size)), "origin": np.array(self.region.start)}
         arrays["position"] = np.add(self.region.start, middle)
-        for axis, plane in enumerate(("xy", "xz", "yz")):
+        for plane, axis in NORMALS.items():
             for name, values in volumes.items():
                 if values is not None:
                     arrays[f"{name}_{plane}"] = np.take(values, middle[axis], axis=axis)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,8 @@ from vemrecon.errors import ConfigError
 from vemrecon.files import digest_of
 from vemrecon.methods.base import Method
 from vemrecon.methods.registry import check_preset, choose_preset, method_entry, with_settings
+from vemrecon.progress import Progress
 from vemrecon.volume import SectionGrid, Volume
-
-Progress = Callable[[str, float], None]
 
 
 def prepare_method(

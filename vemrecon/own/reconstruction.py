@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from vemrecon.files import digest_of, make_folder
 from vemrecon.methods.base import Method
+from vemrecon.progress import Progress
 from vemrecon.volume import Volume, open_volume
 from vemrecon.volume.ome_zarr import copy_to_zarr
 from vemrecon.volume.tiff import write_tiff
-
-Progress = Callable[[str, float], None]
 
 
 def reconstruct_file(

@@ -49,8 +49,8 @@ from vemrecon.methods.short_floats import short_floats
 from vemrecon.methods.stage import Stage, epoch_of
 from vemrecon.seeding import derive
 from vemrecon.volume import SectionGrid
+from vemrecon.volume.planes import NORMALS
 
-PLANES = {"xy": 0, "xz": 1, "yz": 2}
 """Planes that can be learned, and the axis that they follow each other along."""
 DEPTHS = ("layer", "fraction")
 LOSSES = ("mse", "difficulty", "ranked")
@@ -124,7 +124,7 @@ class VEMDiffuse(NoiseMethod):
         at_once: int = 4,
     ) -> None:
         for what, names, known in (
-            ("plane", planes, PLANES),
+            ("plane", planes, NORMALS),
             ("depth", [depth], DEPTHS),
             ("loss", [loss], LOSSES),
             ("sampler", [sampler], SAMPLERS),
@@ -172,7 +172,7 @@ class VEMDiffuse(NoiseMethod):
 
     def stages(self) -> tuple[Stage, ...]:
         """One stage on gaps."""
-        patches = Gaps(self.crop, tuple(PLANES[name] for name in self.planes), TRAINING.steps, self.blur)
+        patches = Gaps(self.crop, tuple(NORMALS[name] for name in self.planes), TRAINING.steps, self.blur)
         epoch = epoch_of(self.budget)
         return (Stage("fit", self.learning, patches, self.budget, self.batch, epoch, VALIDATION_SECTIONS),)
 
