@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from vemrecon.bench.scene import Scene
 from vemrecon.bench.scoring import ReadyMethod, gathered
+from vemrecon.bench.task_volumes import TaskVolumes
 from vemrecon.degrade import make_degradation
 from vemrecon.methods.base import Method
 from vemrecon.metrics import Score
@@ -24,6 +24,6 @@ def native_scores(
     made: Volume | None = None,
 ) -> tuple[Score, ...]:
     """Scores of metrics that need the method; the reconstruction itself matters to none of them."""
-    scene, ready = Scene(observed, None, 0), ReadyMethod(method, "a method", scratch / "held")
+    volumes, ready = TaskVolumes(observed, None, 0), ReadyMethod(method, "a method", scratch / "held")
     average = make_degradation("average", observed.require_grid().scale)
-    return judge(gathered("native", scene, average, made or observed, defects, method=ready), metrics).scores
+    return judge(gathered("native", volumes, average, made or observed, defects, method=ready), metrics).scores

@@ -7,7 +7,7 @@ import vemrecon
 
 ROOT = Path(vemrecon.__file__).parent
 BASE = {"volume", "files", "seeding", "errors", "version", "protocol", "processes", "perceptual"}
-BASE |= {"options", "file_options", "arguments"}
+BASE |= {"options", "file_options", "arguments", "locks", "environment", "progress"}
 DOORS = {
     "volume": BASE,
     "degrade": BASE,
@@ -16,11 +16,28 @@ DOORS = {
     "methods": BASE | {"nets", "degrade", "data"},
     "fit": BASE | {"methods", "data"},
     "infer": BASE | {"methods"},
-    "metrics": {"volume", "errors", "perceptual", "segment"},
+    "metrics": {"volume", "errors", "perceptual", "progress", "segment"},
     "segment": BASE,
-    "bench": BASE | {"fit", "infer", "segment", "metrics", "methods", "data", "degrade"},
+    "judges": BASE | {"metrics", "segment", "data"},
+    "own": BASE | {"fit", "infer", "methods", "data", "degrade"},
+    "bench": BASE | {"fit", "infer", "judges", "metrics", "methods", "data", "degrade"},
     "report": BASE | {"bench", "metrics"},
-    "commands": BASE | {"bench", "fit", "segment", "metrics", "methods", "data", "degrade", "report", "progress"},
+    "figure": BASE | {"report", "bench"},
+    "commands": BASE
+    | {
+        "bench",
+        "own",
+        "fit",
+        "infer",
+        "segment",
+        "metrics",
+        "methods",
+        "data",
+        "degrade",
+        "report",
+        "figure",
+        "progress",
+    },
 }
 REPORT_MAY_SEE = (
     "vemrecon.bench.result",

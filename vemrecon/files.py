@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, checksums, and the one canonical JSON."""
+"""Files that appear whole or not at all, their names and checksums, and the one canonical JSON."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,6 +66,15 @@ def _umask() -> int:
     current = os.umask(0)
     os.umask(current)
     return current
+
+
+def slug(text: str) -> str:
+    """A name that every file system takes.
+
+    >>> slug("local:raw.h5[x=1]")
+    'local-raw.h5-x-1'
+    """
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-")
 
 
 def sha256_of(path: Path) -> str:

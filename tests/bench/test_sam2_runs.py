@@ -11,14 +11,13 @@ import pytest
 import sam2_stand_in as stand_in
 from small_volumes import textured
 
-from vemrecon.bench.labelled import SegmentationAt
 from vemrecon.bench.plan import plan
 from vemrecon.bench.request import Request, Setup
 from vemrecon.bench.resolve import resolve
 from vemrecon.bench.runner import to_do
-from vemrecon.bench.tracking import NO_OBJECT, thing, tracked_thing
 from vemrecon.bench.worker import recorded
 from vemrecon.cli import main
+from vemrecon.judges.tracking import NO_OBJECT
 from vemrecon.report import write_report
 from vemrecon.segment import tracker
 
@@ -206,14 +205,3 @@ def test_a_dataset_without_labels_says_so(tmp_path, monkeypatch):
     assert main(["bench", *words, "--metrics", "psnr", "sam2", "--jobs", "1"]) == 0
     line = next(line for line in (tmp_path / "runs/report/leaderboard.csv").read_text().splitlines() if "sam2" in line)
     assert "the dataset has no labels" in line
-
-
-def test_neurons_are_followed_before_other_things_and_membranes_never():
-    neurons, membranes = SegmentationAt("a", "membranes", "neurons"), SegmentationAt("a", "membranes", "membranes")
-    mitochondria = SegmentationAt("a", "mitochondria", "mitochondria")
-    assert thing(tracked_thing([mitochondria, membranes, neurons])) == "neurons"
-    assert thing(tracked_thing([membranes, mitochondria])) == "mitochondria"
-    elsewhere = SegmentationAt("a", "membranes", "neurons", reason="no labels here")
-    assert thing(tracked_thing([elsewhere, mitochondria])) == "mitochondria"
-    assert tracked_thing([elsewhere]).reason == "no labels here"
-    assert "no labels" in tracked_thing([membranes]).reason

@@ -7,9 +7,9 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from vemrecon.bench.scene import Scene
 from vemrecon.bench.scoring import gathered, scored_ranges
 from vemrecon.bench.sections import write_sections
+from vemrecon.bench.task_volumes import TaskVolumes
 from vemrecon.cli import main
 from vemrecon.commands.figure_volumes import _observed as observed_of
 from vemrecon.data.phantom import make_phantom
@@ -50,9 +50,9 @@ def test_offsets_score_alike_where_the_same_sections_are_scored(truth, tmp_path)
         reconstruct_volume(Interpolation("linear"), observed, path, like=truth)
         made = open_volume(path)
         found.append(psnr(truth, made))
-        scene, kept = Scene(observed, truth, 0), degradation.grid.kept(observed.shape[0])
+        volumes, kept = TaskVolumes(observed, truth, 0), degradation.grid.kept(observed.shape[0])
         assert np.array_equal(made.read(made.whole)[kept], truth.read(truth.whole)[kept])
-        scores = judge(gathered("reference", scene, degradation, made), ("psnr",)).scores
+        scores = judge(gathered("reference", volumes, degradation, made), ("psnr",)).scores
         span = next(s for s in scores if (s.range, s.plane, s.block) == ("span", "xy", "all"))
         assert span.count == kept[-1] - kept[0] + 1 - len(kept)
     assert np.ptp(found) < 0.3, found
@@ -98,7 +98,7 @@ def test_sections_are_left_out_because_they_are_the_truth_and_not_for_a_name(tru
 def test_the_pictures_of_a_run_show_what_was_not_recorded(truth, tmp_path):
     for offset in OFFSETS:
         observed = degrade(truth, Subsample(SCALE, offset))
-        write_sections(tmp_path / "s.npz", Scene(observed, truth, 0), truth)
+        write_sections(tmp_path / "s.npz", TaskVolumes(observed, truth, 0), truth)
         with np.load(tmp_path / "s.npz") as arrays:
             z = int(arrays["position"][0])
         assert (z - offset) % SCALE == SCALE // 2 and abs(z - 48) <= SCALE

@@ -13,8 +13,8 @@ from small_volumes import textured
 from vemrecon.bench.plan import plan as planned
 from vemrecon.bench.request import Request, Setup, metrics_of
 from vemrecon.bench.resolve import resolve
-from vemrecon.bench.scene import Scene, trimmed_along
 from vemrecon.bench.scoring import gathered
+from vemrecon.bench.task_volumes import TaskVolumes, trimmed_along
 from vemrecon.bench.worker import out_of_scope
 from vemrecon.cli import main
 from vemrecon.degrade import degrade, make_degradation
@@ -139,9 +139,9 @@ def test_lateral_scores_are_those_of_xy_sections_only(tmp_path, name):
     method = Interpolation("linear")
     reconstruct_volume(method, observed, tmp_path / "made.zarr", like=truth, axis=1)
     made = replace(open_volume(tmp_path / "made.zarr"), voxel_size=truth.voxel_size)
-    scene = Scene(observed, truth, 1)
+    volumes = TaskVolumes(observed, truth, 1)
     metrics = ("psnr", "ssim", "fsim", "frc")
-    found = judge(gathered("lateral", scene, degradation, made, [2]), metrics)
+    found = judge(gathered("lateral", volumes, degradation, made, [2]), metrics)
     whole = {(row.metric, row.plane): row for row in found.scores if (row.range, row.block) == ("all", "all")}
     assert set(whole) == {
         ("psnr", "xy"), ("psnr", "volume"), ("ssim", "xy"), ("fsim", "xy"),
@@ -157,8 +157,8 @@ def test_lateral_scores_are_those_of_xy_sections_only(tmp_path, name):
 
 def test_a_perfect_lateral_reconstruction_resolves_up_to_nyquist(tmp_path):
     truth = anisotropic((3, 64, 64))
-    scene = Scene(truth, truth, 1)
-    rows = judge(gathered("lateral", scene, make_degradation("average", 4), truth), ("frc",)).scores
+    volumes = TaskVolumes(truth, truth, 1)
+    rows = judge(gathered("lateral", volumes, make_degradation("average", 4), truth), ("frc",)).scores
     assert {(row.plane, row.limit) for row in rows if row.plane != "ratio"} == {
         (plane, Limit.AT_MOST) for plane in ("all", "y", "x")
     }
@@ -247,7 +247,7 @@ def test_both_kinds_run_on_a_file_of_ones_own(tmp_path, stack, monkeypatch):
 
 def test_a_job_survives_its_file(tmp_path):
     from vemrecon.bench.job import Job
-    from vemrecon.bench.volume_at import VolumeAt
+    from vemrecon.data.volume_at import VolumeAt
 
     job = Job(VolumeAt("a.tif", None, "0" * 64, (40, 4, 4), None, "test", None), defects=(3, 5))
     job.write(tmp_path / "job.json")

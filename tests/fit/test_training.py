@@ -292,7 +292,7 @@ def test_loggers_get_every_number_of_the_log(tmp_path, monkeypatch):
 
 
 def test_transductive_learning_sees_the_observed_test_volume_and_nothing_else(tmp_path):
-    from vemrecon.bench import scene
+    from vemrecon.bench import task_volumes
     from vemrecon.bench.plan import plan
     from vemrecon.bench.request import Request, Setup
     from vemrecon.bench.resolve import resolve
@@ -301,8 +301,8 @@ def test_transductive_learning_sees_the_observed_test_volume_and_nothing_else(tm
     request = Request(**task, methods=("lateral-cnn",), preset="smoke", mode="transductive")
     (run,) = plan(resolve([request], Setup(tmp_path), fetch=True))
     run.folder.create()
-    observed = scene.observe(run.folder, run.job).observed
-    made = scene.learning_source(run.folder, run.job, "self")
+    observed = task_volumes.observe(run.folder, run.job).observed
+    made = task_volumes.learning_source(run.folder, run.job, "self")
     np.testing.assert_array_equal(made.sections[0], observed.read(observed.whole))
     with pytest.raises(LeakError):
         _ = made.truth

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from vemrecon.metrics.fsim import FeatureSimilarity, feature_similarity, gradient_magnitude, pool_factor, pooled
 from vemrecon.metrics.passes import section_pass
 from vemrecon.metrics.phase_congruency import filters, phase_congruency
-from vemrecon.metrics.sections import PLANES
+from vemrecon.volume.planes import NORMALS
 from vemrecon.volume.region import Region
 
 PRECISIONS = pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
@@ -186,7 +186,7 @@ def volumes(golden, case):
         r"cells\((\d+) \+ k//(\d+), \d+, \d+\) \* \(1 - ([\d.]+) \(k % (\d+)\)\)", "recipes", "volume"
     )
     shape, plane = golden.fact(*case, "shape"), golden.fact(*case, "id").rpartition("_")[2]
-    if plane not in PLANES:
+    if plane not in NORMALS:
         pytest.skip(f"plane not known: {plane}")
     return plane, *_volumes(tuple(shape), int(first), int(every), factor, int(period))
 
@@ -202,7 +202,7 @@ def _volumes(shape, first, every, factor, period):
 @entries("volumes")
 def test_sections_of_volumes_agree(golden, case, dtype):
     plane, *both = volumes(golden, case)
-    truth, other = (torch.from_numpy(v).movedim(PLANES[plane], 0) for v in both)
+    truth, other = (torch.from_numpy(v).movedim(NORMALS[plane], 0) for v in both)
     check_volume(golden, case, feature_similarity(truth, other, dtype), tolerance(golden, dtype))
 
 

@@ -21,7 +21,7 @@ from vemrecon.data.source import Source
 from vemrecon.degrade import degrade, make_degradation
 from vemrecon.errors import ConfigError
 from vemrecon.fit.callbacks import read_log
-from vemrecon.fit.shelf import Shelf
+from vemrecon.fit.shared_stages import SharedStages
 from vemrecon.fit.stages import load_weights, save_weights, take_shared, train, trained_parts
 from vemrecon.methods.base import Tile, reconstruct_tile
 from vemrecon.methods.build import initialise
@@ -148,32 +148,32 @@ def test_presets_are_accepted(student, preset):
 # stages that methods have in common
 
 
-def run(student, folder, shelf, seed=0, **more):
+def run(student, folder, shared, seed=0, **more):
     method = small(student, seed=seed, **more)
-    take_shared(method, folder, shelf, identity=student, seed=seed)
-    train(method, source(), folder, identity=student, seed=seed, shelf=shelf)
+    take_shared(method, folder, shared, identity=student, seed=seed)
+    train(method, source(), folder, identity=student, seed=seed, shared=shared)
     return method, json.loads((folder / "diffusion" / "stage.json").read_text())
 
 
 def test_the_diffusion_is_trained_once_for_all_students(tmp_path):
-    shelf = Shelf(tmp_path / "shelf", "data")
-    first, facts = run("aenet", tmp_path / "a", shelf)
-    second, shared = run("srunet", tmp_path / "b", shelf)
-    alone, _ = run("srunet", tmp_path / "c", Shelf(tmp_path / "other shelf", "data"))
-    assert "shared" not in facts and shared["shared"] and shared["seconds"] == facts["seconds"]
+    shared = SharedStages(tmp_path / "shared", "data")
+    first, facts = run("aenet", tmp_path / "a", shared)
+    second, taken = run("srunet", tmp_path / "b", shared)
+    alone, _ = run("srunet", tmp_path / "c", SharedStages(tmp_path / "other", "data"))
+    assert "shared" not in facts and taken["shared"] and taken["seconds"] == facts["seconds"]
     assert equal(first.diffusion, second.diffusion) and equal(second, alone)
-    assert len(list((tmp_path / "shelf").iterdir())) == 1
+    assert len(list((tmp_path / "shared").iterdir())) == 1
     for name in ("stage.safetensors", "loss.csv"):
         assert (tmp_path / "a" / "diffusion" / name).read_bytes() == (tmp_path / "b" / "diffusion" / name).read_bytes()
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"diffusion": {"budget": 4}}, {"diffusion": {"width": 6}}])
 def test_another_diffusion_is_not_taken(change, tmp_path):
-    shelf = Shelf(tmp_path / "shelf", "data")
-    run("aenet", tmp_path / "a", shelf)
-    _, facts = run("aenet", tmp_path / "b", shelf, **change)
-    assert "shared" not in facts and len(list((tmp_path / "shelf").iterdir())) == 2
-    assert Shelf(tmp_path / "shelf", "other data").take(small().stages()[0], 0, tmp_path / "c") is None
+    shared = SharedStages(tmp_path / "shared", "data")
+    run("aenet", tmp_path / "a", shared)
+    _, facts = run("aenet", tmp_path / "b", shared, **change)
+    assert "shared" not in facts and len(list((tmp_path / "shared").iterdir())) == 2
+    assert SharedStages(tmp_path / "shared", "other data").take(small().stages()[0], 0, tmp_path / "c") is None
 
 
 # restarts and several processes

@@ -27,11 +27,11 @@ from vemrecon.metrics.isotropy import AxialContinuity, PowerAnisotropy
 from vemrecon.metrics.lpips import PerceptualSimilarity
 from vemrecon.metrics.ms_ssim import MultiScaleStructuralSimilarity
 from vemrecon.metrics.psnr import PeakSignalNoiseRatio
-from vemrecon.metrics.sections import PLANES
 from vemrecon.metrics.spectrum import folded_spectra
 from vemrecon.metrics.ssim import StructuralSimilarity
 from vemrecon.metrics.tiles import tiles
 from vemrecon.metrics.whole_sections import WholeSectionMetric
+from vemrecon.volume.planes import NORMALS
 from vemrecon.volume.region import Region, Triple
 from vemrecon.volume.voxels import VoxelSize
 
@@ -67,7 +67,7 @@ def of_sections(make: Callable[[], WholeSectionMetric], shape: Triple) -> Case:
     a = textured(shape)
     b = noisy(a, 25)
     pieces = []
-    for plane, normal in PLANES.items():
+    for plane, normal in NORMALS.items():
         if make().defined(0, plane):
             p, q = (torch.from_numpy(v).movedim(normal, 0) for v in (a, b))
             for first in range(0, len(p), 5):

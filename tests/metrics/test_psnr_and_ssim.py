@@ -14,9 +14,10 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from vemrecon.errors import DataError
 from vemrecon.metrics.psnr import PeakSignalNoiseRatio
-from vemrecon.metrics.sections import PLANES, SectionMetric
+from vemrecon.metrics.sections import SectionMetric
 from vemrecon.metrics.ssim import StructuralSimilarity
 from vemrecon.metrics.tiles import grey_levels, tiles
+from vemrecon.volume.planes import NORMALS
 from vemrecon.volume.region import Region, Triple
 
 SKIMAGE = {
@@ -39,13 +40,13 @@ def shown(metric: SectionMetric, a: np.ndarray, b: np.ndarray, size: Triple = (4
 
 
 def sections(volume: np.ndarray, plane: str) -> np.ndarray:
-    return np.moveaxis(volume, PLANES[plane], 0)
+    return np.moveaxis(volume, NORMALS[plane], 0)
 
 
 def test_psnr_of_a_known_error_follows_the_formula() -> None:
     a = np.full(ODD, 100, np.uint8)
     found = shown(PeakSignalNoiseRatio([WHOLE]), a, a + 5).compute()[0]
-    for plane in (*PLANES, "volume"):
+    for plane in (*NORMALS, "volume"):
         assert found[plane].numpy() == pytest.approx(20 * np.log10(255 / 5), abs=1e-12)
 
 
@@ -56,7 +57,7 @@ def test_psnr_of_known_noise_follows_the_formula() -> None:
     assert found == pytest.approx(20 * np.log10(255 / np.sqrt(10**2 + 1 / 12)), abs=0.05)  # 1/12 from rounding
 
 
-@pytest.mark.parametrize("plane", PLANES)
+@pytest.mark.parametrize("plane", NORMALS)
 def test_psnr_agrees_with_scikit_image(plane: str) -> None:
     a = textured(ODD)
     b = noisy(a)
@@ -68,7 +69,7 @@ def test_psnr_agrees_with_scikit_image(plane: str) -> None:
 
 
 @pytest.mark.parametrize("variant", SKIMAGE)
-@pytest.mark.parametrize("plane", [*PLANES, "volume"])
+@pytest.mark.parametrize("plane", [*NORMALS, "volume"])
 def test_ssim_agrees_with_scikit_image(variant: str, plane: str) -> None:
     a = textured(ODD)
     b = noisy(a)
@@ -78,7 +79,7 @@ def test_ssim_agrees_with_scikit_image(variant: str, plane: str) -> None:
     assert found.reshape(-1).numpy() == pytest.approx(expected, abs=1e-10)
 
 
-@pytest.mark.parametrize("plane", PLANES)
+@pytest.mark.parametrize("plane", NORMALS)
 def test_ssim_torchmetrics_agrees_with_torchmetrics(plane: str) -> None:
     from torchmetrics.functional.image import structural_similarity_index_measure
 

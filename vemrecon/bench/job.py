@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vemrecon.bench.labelled import SegmentationAt
-from vemrecon.bench.volume_at import VolumeAt
+from vemrecon.data.volume_at import VolumeAt
 from vemrecon.errors import DataError
 from vemrecon.files import read_json, write_json
+from vemrecon.judges.labelled import SegmentationAt
 
 
 @dataclass(frozen=True)

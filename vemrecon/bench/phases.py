@@ -7,25 +7,25 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from vemrecon.bench.environment import environment
 from vemrecon.bench.job import Job
 from vemrecon.bench.result import Costs
-from vemrecon.bench.scene import Scene, learning_source, task_degradation
 from vemrecon.bench.store import RunFolder
+from vemrecon.bench.task_volumes import TaskVolumes, learning_source, task_degradation
+from vemrecon.environment import environment
 from vemrecon.files import digest_of, read_json, write_json
 from vemrecon.methods.registry import method_entry
 from vemrecon.metrics.score import Score
 from vemrecon.processes import rank, world_size
+from vemrecon.progress import Progress
 from vemrecon.volume import Volume, open_volume
 
 if TYPE_CHECKING:
     from vemrecon.methods.base import Method
 
-Progress = Callable[[str, float], None]
 RECONSTRUCTION, UNCERTAINTY = "reconstruction.zarr", "uncertainty.zarr"
 
 
@@ -41,16 +41,16 @@ def method_of(folder: RunFolder) -> Method:
 
 def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Progress) -> None:
     """Train all stages, or load what an earlier attempt has finished. Training-free methods return at once."""
-    from vemrecon.fit.shelf import Shelf
+    from vemrecon.fit.shared_stages import SharedStages
     from vemrecon.fit.stages import save_weights, take_shared, train, trained_parts
 
     if not method.stages():
         return
     finished = trained(folder, method)
     world, place, identity, seed = world_size(), folder.path / "train", folder.spec.run_id, folder.spec.seed
-    shelf = Shelf(folder.shared_stages, folder.spec.learning_id)
+    shared = SharedStages(folder.shared_stages, folder.spec.learning_id)
     if world == 1:
-        take_shared(method, place, shelf, identity=identity, seed=seed)
+        take_shared(method, place, shared, identity=identity, seed=seed)
     if job.processes > 1 and world == 1 and not trained(folder, method):
         _learn_together(folder, job)
     source = learning_source(folder, job, regime)
@@ -64,7 +64,7 @@ def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Pr
         devices=world,
         workers=0 if job.device == "cpu" else 4,
         loggers=job.loggers,
-        shelf=shelf,
+        shared=shared,
         progress=progress,
     )
     if rank() == 0:
@@ -87,12 +87,12 @@ def trained(folder: RunFolder, method: Method) -> bool:
 def _learn_together(folder: RunFolder, job: Job) -> None:
     """Train in several processes that share every batch; they leave the finished stages in the run folder."""
     words = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={job.processes}"]
-    done = subprocess.run([*words, "-m", "vemrecon.bench.together", str(folder.path)], check=False)
+    done = subprocess.run([*words, "-m", "vemrecon.bench.training_process", str(folder.path)], check=False)
     if done.returncode != 0:
         raise RuntimeError(f"training in {job.processes} processes failed; the reason is in {folder.path / 'log.txt'}")
 
 
-def reconstruct(folder: RunFolder, job: Job, method: Method, scene: Scene, progress: Progress) -> None:
+def reconstruct(folder: RunFolder, job: Job, method: Method, volumes: TaskVolumes, progress: Progress) -> None:
     """Write reconstruction.zarr (and uncertainty.zarr, if there is one and it is scored) and the finished mark."""
     from vemrecon.infer.reconstruct import reconstruct_volume
 
@@ -111,10 +111,10 @@ def reconstruct(folder: RunFolder, job: Job, method: Method, scene: Scene, progr
     clock, memory = time.perf_counter(), peak_memory()
     reconstruct_volume(
         method,
-        scene.observed,
+        volumes.observed,
         path,
-        like=scene.like,
-        axis=scene.axis,
+        like=volumes.like,
+        axis=volumes.axis,
         uncertainty=spread,
         device=job.device,
         progress=lambda share: progress("reconstruct", share),
@@ -136,25 +136,25 @@ def keeps_uncertainty(folder: RunFolder) -> bool:
     return folder.spec.task.kind == "native" or "uncertainty" in folder.spec.metrics
 
 
-def score(folder: RunFolder, job: Job, method: Method, scene: Scene, progress: Progress) -> tuple[Score, ...]:
+def score(folder: RunFolder, job: Job, method: Method, volumes: TaskVolumes, progress: Progress) -> tuple[Score, ...]:
     """Score the stored reconstruction; writes curves.json and sections.npz."""
     from vemrecon.bench.scoring import scored
     from vemrecon.bench.sections import write_sections
 
-    made = reconstruction(folder, scene)
+    made = reconstruction(folder, volumes)
     spread = open_volume(folder.path / UNCERTAINTY) if (folder.path / UNCERTAINTY).exists() else None
-    found = scored(folder, job, method, scene, made, spread, progress)
+    found = scored(folder, job, method, volumes, made, spread, progress)
     write_json(folder.path / "curves.json", found.curves | {"training": training_curves(folder)})
-    write_sections(folder.path / "sections.npz", scene, made)
+    write_sections(folder.path / "sections.npz", volumes, made)
     return found.scores
 
 
-def reconstruction(folder: RunFolder, scene: Scene) -> Volume:
+def reconstruction(folder: RunFolder, volumes: TaskVolumes) -> Volume:
     """The stored reconstruction, with the voxel size that it has by the task."""
-    like = scene.like
+    like = volumes.like
     size = like.require_voxel_size()
-    if scene.truth is None:
-        size = size.scaled(scene.axis, 1 / folder.spec.task.scale)
+    if volumes.truth is None:
+        size = size.scaled(volumes.axis, 1 / folder.spec.task.scale)
     made = open_volume(folder.path / RECONSTRUCTION, intensity_range=like.intensity_range)
     return replace(made, voxel_size=size)
 

@@ -17,9 +17,9 @@ Mode = Literal["inductive", "transductive"]
 
 def known_kinds() -> Iterable[str]:
     """Kinds of task."""
-    from vemrecon.data.card import KINDS
+    from vemrecon.data.card import TASK_KINDS
 
-    return KINDS
+    return TASK_KINDS
 
 
 def known_degradations() -> Iterable[str]:

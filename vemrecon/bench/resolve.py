@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vemrecon.arguments import check_arguments
-from vemrecon.bench.chosen import ChosenMethod, chosen_methods
-from vemrecon.bench.labelled import SegmentationAt, located_segmentations
+from vemrecon.bench.chosen_methods import ChosenMethod, chosen_methods
 from vemrecon.bench.learning import Learning, check_regime, learning_of
 from vemrecon.bench.request import Request, Setup, metrics_of
+from vemrecon.bench.segmentations import located_segmentations
 from vemrecon.bench.spec import KIND_AXES
-from vemrecon.bench.volume_at import VolumeAt
 from vemrecon.data import DatasetCard, Located, Locator, Split, dataset_card, task_volume
 from vemrecon.data.inspect import check_card, inspection_of
 from vemrecon.data.overlap import require_no_copy
+from vemrecon.data.volume_at import VolumeAt
 from vemrecon.degrade import Degradation, make_degradation, trimmed
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.files import digest_of
+from vemrecon.judges.labelled import SegmentationAt
 from vemrecon.metrics.catalogue import expanded
 from vemrecon.metrics.score import Need
+from vemrecon.progress import Say
 from vemrecon.volume import Volume, open_volume, require_content
 
 NATIVE_SPLIT = "axial"
@@ -78,9 +80,7 @@ class Resolved:
     requests: tuple[ResolvedRequest, ...]
 
 
-def resolve(
-    requests: Sequence[Request], setup: Setup, *, fetch: bool, say: Callable[[str], None] = lambda text: None
-) -> Resolved:
+def resolve(requests: Sequence[Request], setup: Setup, *, fetch: bool, say: Say = lambda text: None) -> Resolved:
     """Find the data of requests.
 
     Args:

@@ -15,12 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from vemrecon.bench.environment import cores, environment
 from vemrecon.bench.plan import PlannedRun
 from vemrecon.bench.result import Status
-from vemrecon.bench.store import PLANNED, RunFolder, exclusive
+from vemrecon.bench.store import PLANNED, RunFolder
 from vemrecon.bench.worker import STOPPED
+from vemrecon.environment import cores, environment
 from vemrecon.errors import OutputError
+from vemrecon.locks import exclusive
 from vemrecon.metrics.catalogue import expanded, metrics
 from vemrecon.metrics.score import Need
 

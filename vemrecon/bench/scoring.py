@@ -9,39 +9,44 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vemrecon import protocol
-from vemrecon.bench.inpainting import fill_sections, fills
 from vemrecon.bench.job import Job
-from vemrecon.bench.judges import FLOOR, JudgedTask
-from vemrecon.bench.scene import Scene, task_degradation
-from vemrecon.bench.segmentation import segmentation_judges
 from vemrecon.bench.store import RunFolder
-from vemrecon.bench.tracking import tracking_judges
+from vemrecon.bench.task_volumes import TaskVolumes, task_degradation
 from vemrecon.degrade import Degradation
+from vemrecon.infer.inpainting import fill_sections, fills
+from vemrecon.judges.reference import FLOOR, JudgedTask
+from vemrecon.judges.segmentation import segmentation_judges
+from vemrecon.judges.tracking import tracking_judges
 from vemrecon.methods.base import Method
 from vemrecon.metrics.evaluate import judge
 from vemrecon.metrics.evaluation import Evaluation
 from vemrecon.metrics.evidence import Evidence, Judge
 from vemrecon.metrics.score import Score
 from vemrecon.metrics.whole_sections import ALL_PLANES
+from vemrecon.progress import Progress
 from vemrecon.volume import Region, Volume, open_volume
 from vemrecon.volume.region import triple
 
-Progress = Callable[[str, float], None]
-
 
 def scored(
-    folder: RunFolder, job: Job, method: Method, scene: Scene, made: Volume, spread: Volume | None, progress: Progress
+    folder: RunFolder,
+    job: Job,
+    method: Method,
+    volumes: TaskVolumes,
+    made: Volume,
+    spread: Volume | None,
+    progress: Progress,
 ) -> Evaluation:
     """Scores and curves of a run's reconstruction, of every metric that its specification asks for."""
     spec = folder.spec
     evidence = gathered(
         spec.task.kind,
-        scene,
+        volumes,
         task_degradation(folder),
         made,
         job.defects,
         spread=spread,
-        judges=_judges(folder, job, scene, progress) if scene.truth is not None else None,
+        judges=_judges(folder, job, volumes, progress) if volumes.truth is not None else None,
         method=ReadyMethod(method, spec.method.name, folder.path / "holdout", job.device, progress),
         tell=progress,
     )
@@ -50,7 +55,7 @@ def scored(
 
 def gathered(
     kind: str,
-    scene: Scene,
+    volumes: TaskVolumes,
     degradation: Degradation,
     made: Volume,
     defects: Sequence[int] = (),
@@ -60,44 +65,46 @@ def gathered(
     method: ReadyMethod | None = None,
     tell: Progress = lambda phase, share: None,
 ) -> Evidence:
-    """What a reconstruction of a scene is judged by.
+    """What a reconstruction of a task is judged by.
 
     Lateral tasks are scored on xy sections, never across them: sections of an anisotropic volume do not register well
     enough with each other to compare shells. Source: dataset page, lateral-plane evaluation.
     """
-    truth = scene.truth
+    truth = volumes.truth
     ranges, kept = {"all": made.whole}, list[int]()
     if truth is not None:
-        ranges, kept = scored_ranges(truth, degradation, scene.observed.shape[scene.axis], scene.axis)
+        ranges, kept = scored_ranges(truth, degradation, volumes.observed.shape[volumes.axis], volumes.axis)
     return Evidence(
         made,
         ranges,
         truth=truth,
         kind=kind,
-        axis=scene.axis,
-        grid=scene.observed.grid,
+        axis=volumes.axis,
+        grid=volumes.observed.grid,
         blocks=evaluation_blocks(made.whole) if truth is not None else {},
         kept_sections=kept,
         defects=defects,
         planes=("xy",) if kind == "lateral" else ALL_PLANES,
         spread=spread,
-        observed=scene.observed,
+        observed=volumes.observed,
         judges=judges,
         method=method,
         tell=tell,
     )
 
 
-def _judges(folder: RunFolder, job: Job, scene: Scene, progress: Progress) -> Callable[[str], Sequence[Judge | Score]]:
-    assert scene.truth is not None
+def _judges(
+    folder: RunFolder, job: Job, volumes: TaskVolumes, progress: Progress
+) -> Callable[[str], Sequence[Judge | Score]]:
+    assert volumes.truth is not None
     task = JudgedTask(
-        truth=scene.truth,
+        truth=volumes.truth,
         start=job.truth.region[0] if job.truth.region else (0, 0, 0),
-        axis=scene.axis,
-        grid=scene.observed.require_grid(),
+        axis=volumes.axis,
+        grid=volumes.observed.require_grid(),
         identity=folder.spec.task_id,
         cache=folder.path.parent,
-        floor=lambda path: floor_volume(scene, path),
+        floor=lambda path: floor_volume(volumes, path),
         tell=progress,
         defects=job.defects,
         device=job.device,
@@ -108,17 +115,17 @@ def _judges(folder: RunFolder, job: Job, scene: Scene, progress: Progress) -> Ca
     return lambda metric: [*makers[metric](task, job.segmentation)]
 
 
-def floor_volume(scene: Scene, path: Path) -> Volume:
-    """The reconstruction of a scene by `FLOOR`, written to a path."""
+def floor_volume(volumes: TaskVolumes, path: Path) -> Volume:
+    """The reconstruction of a task by `FLOOR`, written to a path."""
     from vemrecon.infer.reconstruct import reconstruct_volume
     from vemrecon.methods.build import build_method
     from vemrecon.methods.registry import choose_preset, method_entry
 
     kind, _, presets = method_entry(FLOOR).resolved()
     arguments = choose_preset(FLOOR, "default", presets)[1]
-    method = build_method(kind, FLOOR, arguments, grid=scene.observed.require_grid(), seed=0)
-    reconstruct_volume(method.eval(), scene.observed, path, like=scene.like, axis=scene.axis)
-    return open_volume(path, intensity_range=scene.like.intensity_range)
+    method = build_method(kind, FLOOR, arguments, grid=volumes.observed.require_grid(), seed=0)
+    reconstruct_volume(method.eval(), volumes.observed, path, like=volumes.like, axis=volumes.axis)
+    return open_volume(path, intensity_range=volumes.like.intensity_range)
 
 
 @dataclass(frozen=True)

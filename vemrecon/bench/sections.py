@@ -6,23 +6,23 @@ from pathlib import Path
 
 import numpy as np
 
-from vemrecon.bench.scene import Scene
+from vemrecon.bench.task_volumes import TaskVolumes
 from vemrecon.files import atomic_write
 from vemrecon.volume import Region, Volume, quantise
 
 PICTURE = 256  # voxels a side of the sections that go into the report
 
 
-def write_sections(path: Path, scene: Scene, reconstruction: Volume) -> None:
+def write_sections(path: Path, volumes: TaskVolumes, reconstruction: Volume) -> None:
     """Central sections of truth, observed volume and reconstruction as uint8 arrays.
 
     The section perpendicular to the coarse axis is one that was not observed: the one farthest from observed ones near
     the centre. Lateral tasks keep the xy section alone, the plane that is scored.
     """
-    made, observed = reconstruction.with_axis_first(scene.axis), scene.observed.with_axis_first(scene.axis)
+    made, observed = reconstruction.with_axis_first(volumes.axis), volumes.observed.with_axis_first(volumes.axis)
     roles = {"reconstruction": made, "observed": observed}
-    if scene.truth is not None:
-        roles["truth"] = scene.truth.with_axis_first(scene.axis)
+    if volumes.truth is not None:
+        roles["truth"] = volumes.truth.with_axis_first(volumes.axis)
     n, count, grid = made.shape[0], observed.shape[0], observed.require_grid()
     middle = count // 2
     a = min(n - 1, grid.between(grid.extent(middle)))
@@ -42,13 +42,13 @@ def write_sections(path: Path, scene: Scene, reconstruction: Volume) -> None:
             "second": (1, Region((rows[0], b, c0), (rows[1], b + 1, c1))),
             "third": (2, Region((rows[0], b0, c), (rows[1], b1, c + 1))),
         }
-        names = {"across": "xy", "second": "xz", "third": "yz"} if scene.axis == 0 else {"second": "xy"}
+        names = {"across": "xy", "second": "xz", "third": "yz"} if volumes.axis == 0 else {"second": "xy"}
         for plane, name in names.items():
             normal, region = planes[plane]
             arrays[f"{role}_{name}"] = quantise(volume.read(region), np.dtype(np.uint8)).squeeze(normal)
     place, corner = [a, b, c], [grid.extent(first), b0, c0]
     for values in (place, corner):
-        values[0], values[scene.axis] = values[scene.axis], values[0]
+        values[0], values[volumes.axis] = values[volumes.axis], values[0]
     arrays |= {"position": np.array(place), "origin": np.array(corner)}
     arrays["voxel_size"] = np.array(tuple(reconstruction.require_voxel_size()))
     with atomic_write(path, "wb") as file:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vemrecon.errors import DataError
-from vemrecon.files import canonical_json, digest_of, from_plain, read_json
-
-AXES = "zyx"
+from vemrecon.files import canonical_json, digest_of, from_plain, read_json, slug
+from vemrecon.volume.planes import AXES
 
 
 @dataclass(frozen=True)
@@ -68,15 +66,6 @@ class Task:
     def slug(self) -> str:
         """Folder name, such as fib25s-test-reference-z-subsample-x8."""
         return slug(f"{self.dataset}-{self.split}-{self.kind}-{self.axis}-{self.degradation.name}-x{self.scale:g}")
-
-
-def slug(text: str) -> str:
-    """A name that every file system takes.
-
-    >>> slug("local:raw.h5[x=1]")
-    'local-raw.h5-x-1'
-    """
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-")
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,19 @@
-"""The run store: folders of runs, their states, and who may write them."""
+"""The run store: folders of runs, and their states."""
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from vemrecon.bench.result import RunResult, Status
 from vemrecon.bench.spec import RunSpec
-from vemrecon.errors import ConfigError, DataError, VemreconError
-from vemrecon.files import output_error, write_json
+from vemrecon.errors import DataError, VemreconError
+from vemrecon.files import write_json
 
 PLANNED: Final = "planned"
-State = Status | Literal["planned"]
+RunState = Status | Literal["planned"]
 """How a run ended, or that it has no result yet."""
 
 
@@ -65,7 +62,7 @@ class RunFolder:
         except DataError:
             return None
 
-    def state(self) -> State:
+    def state(self) -> RunState:
         """Where the run stands."""
         result = self.result()
         if result is None:
@@ -88,31 +85,3 @@ def run_folders(runs: Path) -> Iterator[RunFolder]:
             yield RunFolder.open(spec.parent)
         except VemreconError:
             continue  # `status` and `report` name unreadable folders themselves
-
-
-@contextmanager
-def exclusive(path: Path, what: str, patience: float = 0) -> Iterator[None]:
-    """Hold a lock file; the operating system frees it when the process ends, however it ends.
-
-    Raises:
-        ConfigError: If somebody else holds it for longer than `patience` seconds.
-    """
-    from filelock import FileLock, Timeout
-
-    owner = path.with_suffix(".owner")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
-        lock.acquire(timeout=patience)
-    except Timeout as error:
-        holder = owner.read_text(encoding="utf-8").strip() if owner.exists() else "another process"
-        raise ConfigError(f"{what} is in use by {holder}; wait until it has finished, or use another folder") from error
-    except OSError as error:
-        raise output_error(path.parent, error) from error
-    try:
-        with suppress(OSError):  # only for the message above; a full disk must not hide the real one
-            owner.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
-        yield
-    finally:
-        owner.unlink(missing_ok=True)
-        lock.release()

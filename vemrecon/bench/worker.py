@@ -16,11 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vemrecon.bench.environment import environment, of_run
 from vemrecon.bench.job import Job
 from vemrecon.bench.result import Status
-from vemrecon.bench.store import RunFolder, exclusive
+from vemrecon.bench.store import RunFolder
+from vemrecon.environment import environment, of_run
 from vemrecon.errors import ConfigError, OutputError, VemreconError
+from vemrecon.locks import exclusive
+from vemrecon.progress import Progress
 
 if TYPE_CHECKING:
     from vemrecon.methods.base import Method
@@ -28,10 +30,10 @@ if TYPE_CHECKING:
 OK, FAILED, STOPPED = 0, 1, 2
 
 
-def run(folder: RunFolder, tell: Any) -> None:
+def run(folder: RunFolder, tell: Progress) -> None:
     """Bring a run to its end: observe, train, reconstruct, score, write result.json."""
     from vemrecon.bench import phases
-    from vemrecon.bench.scene import observe
+    from vemrecon.bench.task_volumes import observe
     from vemrecon.methods.registry import method_entry
 
     spec = folder.spec
@@ -42,20 +44,20 @@ def run(folder: RunFolder, tell: Any) -> None:
     facts: dict[str, Any] = {"card": card, "environment": here}
     method = phases.method_of(folder)
     tell("degrade", 0.0)
-    scene = observe(folder, job)
-    facts["grid"] = scene.observed.grid
+    volumes = observe(folder, job)
+    facts["grid"] = volumes.observed.grid
     reason = out_of_scope(card.regime, method, spec.task.kind)
-    if reason := reason or method.supports(spec.task.scale, scene.observed.require_grid()):
+    if reason := reason or method.supports(spec.task.scale, volumes.observed.require_grid()):
         folder.write_result(Status.DECLINED, reason=reason, **facts)
         return
     phases.learn(folder, job, method, card.regime, tell)
-    phases.reconstruct(folder, job, method.eval().to(job.device), scene, tell)
+    phases.reconstruct(folder, job, method.eval().to(job.device), volumes, tell)
     clock = time.perf_counter()
-    scores = phases.score(folder, job, method, scene, tell)
+    scores = phases.score(folder, job, method, volumes, tell)
     costs = replace(
         phases.phase_costs(folder),
         score_seconds=time.perf_counter() - clock,
-        output_voxels=phases.reconstruction(folder, scene).whole.voxels,
+        output_voxels=phases.reconstruction(folder, volumes).whole.voxels,
     )
     artifacts = {"reconstruction": "reconstruction.zarr", "sections": "sections.npz", "curves": "curves.json"}
     facts["environment"] = of_run(here, phases.environments(folder))
@@ -93,7 +95,7 @@ def main(path: Path) -> int:
         return STOPPED
 
 
-def recorded(folder: RunFolder, tell: Any) -> int:
+def recorded(folder: RunFolder, tell: Progress) -> int:
     """Run, and record a failure: it is a row with its reason and never stops the others."""
     try:
         run(folder, tell)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from vemrecon.bench.suite import as_file, layered, read_file, read_suite, reques
 from vemrecon.commands.options import require_devices, require_runs
 from vemrecon.errors import ConfigError
 from vemrecon.options import Options, option, options_of
+from vemrecon.progress import Say
 
 if TYPE_CHECKING:
     from vemrecon.bench.plan import PlannedRun
@@ -87,8 +88,8 @@ def bench(options: BenchOptions) -> int:
     from rich.console import Console
 
     from vemrecon.bench.runner import execute, to_do
+    from vemrecon.commands.bars import Bars
     from vemrecon.fit.loggers import check_loggers
-    from vemrecon.progress import Bars
     from vemrecon.report import print_table, write_report
 
     if options.dry_run or options.print_config:
@@ -144,8 +145,9 @@ def plan(options: BenchOptions) -> int:
 
 def run(options: RunOptions) -> int:
     """One run in this process."""
-    from vemrecon.bench.store import RunFolder, exclusive
+    from vemrecon.bench.store import RunFolder
     from vemrecon.bench.worker import recorded
+    from vemrecon.locks import exclusive
 
     folder = RunFolder.open(options.folder)
     if folder.state() == "done":
@@ -196,7 +198,7 @@ def _print_config(options: BenchOptions) -> int:
     return 0
 
 
-def _planned(options: BenchOptions, *, fetch: bool, say: Callable[[str], None] = lambda text: None) -> list[PlannedRun]:
+def _planned(options: BenchOptions, *, fetch: bool, say: Say = lambda text: None) -> list[PlannedRun]:
     from vemrecon.bench.plan import plan as planned
     from vemrecon.bench.resolve import resolve
 
@@ -212,7 +214,7 @@ def _results(runs: Sequence[PlannedRun]) -> list[Any]:
 
 def _jobs(setup: Setup, runs: Sequence[PlannedRun]) -> int:
     """Runs at once: as told, or one per GPU, or one per core while nothing learns; trainings on a CPU go one by one."""
-    from vemrecon.bench.environment import cores
+    from vemrecon.environment import cores
 
     if setup.jobs is not None:
         return setup.jobs

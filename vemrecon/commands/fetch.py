@@ -21,7 +21,7 @@ INSTALL = (
 
 if TYPE_CHECKING:
     from vemrecon.data.card import DatasetCard, RemoteFile
-    from vemrecon.data.remote.download import Progress
+    from vemrecon.data.remote.download import Received
     from vemrecon.data.remote.fetch import Fetched
 
 
@@ -155,7 +155,7 @@ class DownloadBars:
         for line in self.lines:
             print(line)
 
-    def begin(self, file: RemoteFile) -> Progress:
+    def begin(self, file: RemoteFile) -> Received:
         """Show a bar for a file, in place of the one before."""
         for task in self.bars.task_ids:
             self.bars.remove_task(task)

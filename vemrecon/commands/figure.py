@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from vemrecon.commands.figure_options import FigureOptions
-from vemrecon.commands.figure_volumes import Subject, from_files, from_runs
 from vemrecon.commands.options import require_runs
 from vemrecon.errors import ConfigError
-from vemrecon.report.cuts import Place, place
-from vemrecon.report.figure import check_figure_name, require_matplotlib, write_figure
-from vemrecon.report.layout import Style, bar_length
-from vemrecon.report.pictures import PLANES, length_text
-from vemrecon.report.plate import Plate, make_plate
+from vemrecon.figure.cuts import CutAt, cut_at
+from vemrecon.figure.drawing import check_figure_name, require_matplotlib, write_figure
+from vemrecon.figure.from_files import from_files
+from vemrecon.figure.from_runs import from_runs
+from vemrecon.figure.layout import Style, bar_length
+from vemrecon.figure.plate import Plate, make_plate
+from vemrecon.figure.subject import Subject
+from vemrecon.report.pictures import length_text
+from vemrecon.volume.planes import NORMALS
 
 
 def figure(options: FigureOptions) -> int:
@@ -61,7 +64,14 @@ def _check_source(options: FigureOptions) -> None:
 
 def _subject(options: FigureOptions) -> Subject:
     if options.volumes:
-        return from_files(options)
+        return from_files(
+            options.volumes,
+            truth=options.truth,
+            observed=options.observed,
+            grid=options.grid,
+            voxel_size=options.voxels,
+            intensity_range=options.intensity_range,
+        )
     require_runs(options.runs)
     return from_runs(options.runs, options.task, options.methods, options.segmentation)
 
@@ -75,25 +85,25 @@ def _labelled(subject: Subject, labels: Sequence[str]) -> Subject:
     return replace(subject, entries=tuple(replace(entry, label=label) for entry, label in pairs))
 
 
-def _place(options: FigureOptions, subject: Subject) -> Place:
+def _place(options: FigureOptions, subject: Subject) -> CutAt:
     at = options.at or subject.outlined
-    return place(subject.shape, subject.voxel_size, subject.observed, at, options.size)
+    return cut_at(subject.shape, subject.voxel_size, subject.observed, at, options.size)
 
 
-def _check_outlined(where: Place, planes: Sequence[str], kept: tuple[int, int, int]) -> None:
+def _check_outlined(where: CutAt, planes: Sequence[str], kept: tuple[int, int, int]) -> None:
     """Refuse planes of which no mask was kept.
 
     Raises:
         ConfigError: If one lies elsewhere than the planes that go through the voxel `kept`.
     """
     for plane in planes:
-        n = next(n for n, axis in enumerate("zyx") if axis not in PLANES[plane])
+        n = NORMALS[plane]
         if where.at[n] != kept[n]:
             at = " ".join(map(str, kept))
             raise ConfigError(f"--segmentation: masks are kept of the planes through --at {at}, which is the default")
 
 
-def _told(subject: Subject, plate: Plate, where: Place) -> str:
+def _told(subject: Subject, plate: Plate, where: CutAt) -> str:
     """What a caption would have to say."""
     names = ("z", "y", "x")
     size = where.voxel_size

@@ -9,17 +9,17 @@ from pathlib import Path
 from vemrecon.errors import ConfigError
 from vemrecon.file_options import FileOptions
 from vemrecon.options import option
-from vemrecon.volume.grid import KINDS
+from vemrecon.volume.grid import GRID_KINDS
 
 
 def _planes() -> Iterable[str]:
-    from vemrecon.report.pictures import PLANES
+    from vemrecon.volume.planes import PLANE_AXES
 
-    return PLANES
+    return PLANE_AXES
 
 
 def _columns() -> Iterable[str]:
-    from vemrecon.report.layout import COLUMNS
+    from vemrecon.figure.layout import COLUMNS
 
     return COLUMNS
 
@@ -36,7 +36,7 @@ class FigureOptions(FileOptions):
     truth: Path | None = option("with --volumes: isotropic truth", None)
     observed: Path | None = option("with --volumes: the anisotropic volume that they were made from", None)
     grid: str | None = option(
-        "of --observed: centred (thick sections) or aligned (kept thin ones)", None, choices=KINDS, noun="grid"
+        "of --observed: centred (thick sections) or aligned (kept thin ones)", None, choices=GRID_KINDS, noun="grid"
     )
     labels: tuple[str, ...] = option("names of the reconstructions", (), whole=True, unset="of methods or files")
     planes: tuple[str, ...] = option(

@@ -103,8 +103,8 @@ def _prepare_path(options: PrepareOptions, path: Path, out: Path, memory: int) -
 
 
 def _prepare_volume(volume: Volume, out: Path, digest: str, memory: int, facts: Mapping[str, str]) -> Inspection:
+    from vemrecon.commands.bars import PhaseBar
     from vemrecon.data.prepare import prepare as prepared
-    from vemrecon.progress import PhaseBar
 
     with PhaseBar() as bar:
         return prepared(

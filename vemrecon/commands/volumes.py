@@ -12,7 +12,7 @@ from vemrecon.commands.options import device_of, require_devices, settings
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.file_options import FileOptions
 from vemrecon.options import Options, option
-from vemrecon.volume.grid import KINDS as GRIDS
+from vemrecon.volume.grid import GRID_KINDS
 
 if TYPE_CHECKING:
     from vemrecon.volume import Region, SectionGrid, Volume
@@ -40,7 +40,7 @@ class ReconstructOptions(FileOptions):
     grid: str | None = option(
         "centred (thick sections) or aligned (kept thin ones)",
         None,
-        choices=GRIDS,
+        choices=GRID_KINDS,
         noun="grid",
         unset="as the file says",
     )
@@ -109,15 +109,18 @@ class EvaluateOptions(FileOptions):
 
 def reconstruct(options: ReconstructOptions) -> int:
     """Make one volume isotropic."""
-    from vemrecon.bench import inpainting, single
-    from vemrecon.progress import PhaseBar
+    from vemrecon.commands.bars import PhaseBar
+    from vemrecon.infer import inpainting
+    from vemrecon.own.method import prepare_method
+    from vemrecon.own.reconstruction import reconstruct_file, work_folder
+    from vemrecon.own.sections import open_anisotropic
     from vemrecon.volume import output_format
 
     if options.weights and options.train:
         raise ConfigError("give --weights or --train, not both")
     outputs = {path: output_format(path) for path in (options.output, options.uncertainty) if path}
     require_devices([options.device])
-    volume = single.open_anisotropic(
+    volume = open_anisotropic(
         options.input,
         options.dataset,
         grid=options.grid,
@@ -126,9 +129,9 @@ def reconstruct(options: ReconstructOptions) -> int:
         intensity_range=options.intensity_range,
     )
     missing = inpainting.parse_sections(options.missing_sections, volume.shape[0])
-    work = single.work_folder(options.output, _asked(options))
+    work = work_folder(options.output, _asked(options))
     with PhaseBar() as bar:
-        method = single.prepare_method(
+        method = prepare_method(
             options.method,
             inpainting.without_sections(volume, missing) if missing else volume,
             train=options.train,
@@ -140,7 +143,7 @@ def reconstruct(options: ReconstructOptions) -> int:
             progress=bar.progress,
         )
         observed, filled = inpainting.fill_sections(method, options.method, volume, missing)
-        result = single.reconstruct_file(work, outputs, volume, observed, method, options.device, bar.progress)
+        result = reconstruct_file(work, outputs, volume, observed, method, options.device, bar.progress)
     for found in filled:
         print(found)
     for path in outputs:

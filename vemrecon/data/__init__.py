@@ -1,19 +1,19 @@
 """Datasets: cards, splits, and the volumes behind them."""
 
-from vemrecon.data.card import KINDS, DatasetCard, DatasetFile, Kind
+from vemrecon.data.card import TASK_KINDS, DatasetCard, DatasetFile, TaskKind
 from vemrecon.data.catalogue import dataset_card, dataset_names
 from vemrecon.data.locate import Located, LocatedLabels, Locator, default_data_root, task_volume
 from vemrecon.data.split import Split, require_apart
 
 __all__ = [
-    "KINDS",
+    "TASK_KINDS",
     "DatasetCard",
     "DatasetFile",
-    "Kind",
     "Located",
     "LocatedLabels",
     "Locator",
     "Split",
+    "TaskKind",
     "dataset_card",
     "dataset_names",
     "default_data_root",

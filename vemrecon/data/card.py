@@ -11,10 +11,10 @@ from vemrecon.errors import ConfigError, unknown
 from vemrecon.volume.region import Region
 from vemrecon.volume.voxels import VoxelSize
 
-Kind = Literal["reference", "lateral", "native"]
+TaskKind = Literal["reference", "lateral", "native"]
 """What is asked of a method: restore a degraded z whose truth is known; restore a degraded y of an anisotropic volume;
 restore the real z of an anisotropic volume, without truth."""
-KINDS: tuple[Kind, ...] = get_args(Kind)
+TASK_KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class DatasetCard:
     source: str = ""
     """How to get files that have no address."""
     default_split: str = "test"
-    tasks: tuple[Kind, ...] = ("reference",)
+    tasks: tuple[TaskKind, ...] = ("reference",)
     """Kinds of task that make sense; the first is the default."""
     segmentation: Mapping[str, Target] = field(default_factory=dict)
     """By what is found: membranes, mitochondria."""
@@ -154,8 +154,8 @@ def card_from(name: str, facts: Mapping[str, Any], splits: Mapping[str, Any]) ->
             if target.labels not in (card.files[key].labels if key in card.files else ()):
                 raise ConfigError(f"dataset card '{name}': {what}: the file '{key}' has no labels '{target.labels}'")
     for kind in card.tasks:
-        if kind not in KINDS:
-            raise unknown(f"task of dataset card '{name}'", str(kind), KINDS)
+        if kind not in TASK_KINDS:
+            raise unknown(f"task of dataset card '{name}'", str(kind), TASK_KINDS)
     return card
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from vemrecon.data.card import DatasetCard, DatasetFile
 from vemrecon.data.slabs import read_slab
 from vemrecon.errors import DataError
 from vemrecon.files import read_json, write_json
+from vemrecon.progress import Share
 from vemrecon.volume import Volume, VoxelSize
 from vemrecon.volume.region import Triple, triple
 from vemrecon.volume.volume import intensity_range_of
@@ -173,7 +174,7 @@ def _pieces(section: NDArray[Any]) -> Iterator[NDArray[Any]]:
             yield piece
 
 
-def inspect_volume(volume: Volume, progress: Callable[[float], None] = lambda share: None) -> Inspection:
+def inspect_volume(volume: Volume, progress: Share = lambda share: None) -> Inspection:
     """Read a volume once, slab by slab.
 
     Args:
@@ -191,7 +192,7 @@ def inspect_volume(volume: Volume, progress: Callable[[float], None] = lambda sh
 
 
 def inspection_of(
-    path_key_digest: str, volume: Volume, memory: Path, progress: Callable[[float], None] = lambda share: None
+    path_key_digest: str, volume: Volume, memory: Path, progress: Share = lambda share: None
 ) -> Inspection:
     """The inspection of a volume, remembered so that every file is inspected once.
 

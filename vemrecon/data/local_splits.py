@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vemrecon.data.card import Kind
+from vemrecon.data.card import TaskKind
 from vemrecon.data.split import Split, guard_voxels
 from vemrecon.volume.region import Region
 from vemrecon.volume.voxels import VoxelSize
@@ -17,7 +17,7 @@ SHORTEST_TRAINING = 64
 ANISOTROPIC = 1.2
 
 
-def local_tasks(voxel_size: VoxelSize | None) -> tuple[Kind, ...]:
+def local_tasks(voxel_size: VoxelSize | None) -> tuple[TaskKind, ...]:
     """Kinds of task that make sense for a volume of this voxel size; the first is the default.
 
     >>> local_tasks(VoxelSize(40, 4, 4))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,12 +17,11 @@ from vemrecon.data.remote.fetch import fetch_file, fetch_files, spoken
 from vemrecon.data.remote.recognise import content_sha256, known_sha256, recognise
 from vemrecon.data.split import Split
 from vemrecon.files import atomic_write, digest_of, make_folder, read_json, sha256_of, write_json
+from vemrecon.progress import Say
 from vemrecon.volume import Volume, VoxelSize, open_volume
 
 if TYPE_CHECKING:
     from vemrecon.data.phantom import Phantom
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from vemrecon.data.prepared import prepared_inspection, prepared_volume
 from vemrecon.data.slabs import read_slab
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.files import make_folder, output_error, read_json, write_json
+from vemrecon.progress import Share
 from vemrecon.volume import Region, Volume
 from vemrecon.volume.ome_zarr import CHUNK, create_zarr
 from vemrecon.volume.region import triple
@@ -68,7 +69,7 @@ def prepare(
     *,
     digest: str,
     memory_bytes: int,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Share = lambda share: None,
     facts: Mapping[str, str] | None = None,
 ) -> Inspection:
     """Write a volume as OME-Zarr 0.5 with the same voxels, and inspect it in the same pass.
@@ -114,7 +115,7 @@ def _prepare(
     digest: str,
     layout: Layout,
     facts: Mapping[str, str],
-    progress: Callable[[float], None],
+    progress: Share,
 ) -> None:
     import zarr
 
@@ -142,7 +143,7 @@ class _Pass:
         layout: Layout,
         finished: dict[int, list[list[float]]],
         log: Any,
-        progress: Callable[[float], None],
+        progress: Share,
     ) -> None:
         self.volume, self.array, self.layout, self.finished = volume, array, layout, finished
         self.log, self.progress = log, progress

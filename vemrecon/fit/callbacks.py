@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from vemrecon.errors import VemreconError
 from vemrecon.files import atomic_write
 from vemrecon.methods.base import Method
 from vemrecon.methods.stage import Stage
+from vemrecon.progress import Share
 from vemrecon.seeding import derive, derive_seed
 
 FIELDS = ("batch", "name", "value")
@@ -35,7 +36,7 @@ class StageCallback(Callback):
         folder: Path,
         seed: int,
         held_out: PatchStream | None,
-        progress: Callable[[float], None],
+        progress: Share,
         fixed: frozenset[str],
     ) -> None:
         self.stage, self.folder, self.seed, self.held_out, self.progress = stage, folder, seed, held_out, progress

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,10 +23,11 @@ from vemrecon.files import canonical_json, digest_of, make_folder, output_error,
 from vemrecon.fit.callbacks import StageCallback, rest_others
 from vemrecon.fit.loggers import make_loggers
 from vemrecon.fit.sampler import StridedSampler
-from vemrecon.fit.shelf import Shelf
+from vemrecon.fit.shared_stages import SharedStages
 from vemrecon.methods.base import Method
 from vemrecon.methods.stage import Stage
 from vemrecon.processes import local_rank, rank, world_size
+from vemrecon.progress import Progress, Share
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
@@ -43,8 +44,8 @@ def train(
     devices: int = 1,
     workers: int = 0,
     loggers: Sequence[str] = (),
-    shelf: Shelf | None = None,
-    progress: Callable[[str, float], None] = lambda stage, share: None,
+    shared: SharedStages | None = None,
+    progress: Progress = lambda stage, share: None,
 ) -> None:
     """Train all stages of a method.
 
@@ -58,7 +59,7 @@ def train(
         devices: Processes that share every batch.
         workers: Processes that prepare patches.
         loggers: Further logs beside loss.csv: wandb, tensorboard.
-        shelf: Where stages are kept that other runs may have in common; see `take_shared`.
+        shared: Where stages are kept that other runs may have in common; see `take_shared`.
         progress: Told stage and finished share.
 
     Raises:
@@ -84,18 +85,18 @@ def train(
             write_json(
                 mark, {"key": key, "seconds": seconds + waited, "batches": stage.epochs * stage.batches_per_epoch}
             )
-            if shelf:
-                shelf.put(stage, seed, place)
+            if shared:
+                shared.put(stage, seed, place)
 
 
-def take_shared(method: Method, folder: Path, shelf: Shelf, *, identity: str, seed: int) -> None:
-    """Take stages from the shelf that `train` would otherwise train; their seconds count as if they were trained here.
+def take_shared(method: Method, folder: Path, shared: SharedStages, *, identity: str, seed: int) -> None:
+    """Take stages that `train` would otherwise train; their seconds count as if they were trained here.
 
     To be called by one process, before several share a training.
     """
     for number, stage in enumerate(method.stages()):
         key, mark = stage_key(identity, number, stage), folder / stage.name / "stage.json"
-        if not finished(mark, key) and (facts := shelf.take(stage, seed, mark.parent)):
+        if not finished(mark, key) and (facts := shared.take(stage, seed, mark.parent)):
             write_json(mark, {**facts, "key": key, "shared": True})
 
 
@@ -116,7 +117,7 @@ def prepared(
     place: Path,
     key: str,
     device: str,
-    progress: Callable[[str, float], None],
+    progress: Progress,
 ) -> float:
     """Let the method prepare what a stage learns from; gives the seconds that it has taken over all attempts."""
     mark, clock = place / "prepared.json", time.perf_counter()
@@ -145,7 +146,7 @@ def fit_stage(
     devices: int,
     workers: int,
     loggers: list[Logger],
-    progress: Callable[[float], None],
+    progress: Share,
 ) -> float:
     """Run one stage, from its last checkpoint if there is one; gives its seconds over all attempts."""
     from lightning.pytorch import Trainer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +16,7 @@ import torch
 
 from vemrecon.files import output_error
 from vemrecon.methods.base import Method, Tile, TileShape, reconstruct_tile
+from vemrecon.progress import Share
 from vemrecon.volume import Region, SectionGrid, Volume, VoxelSize, quantise
 from vemrecon.volume.ome_zarr import create_zarr
 from vemrecon.volume.region import Triple, triple
@@ -68,7 +69,7 @@ def reconstruct_volume(
     axis: int = 0,
     uncertainty: Path | None = None,
     device: str = "cpu",
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Share = lambda share: None,
 ) -> None:
     """Reconstruct an observed volume into an OME-Zarr folder.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +16,7 @@ from vemrecon.data.source import Source
 from vemrecon.errors import ConfigError
 from vemrecon.methods.card import MethodCard
 from vemrecon.methods.stage import Stage
+from vemrecon.progress import Share
 from vemrecon.volume import SectionGrid
 from vemrecon.volume.region import Triple
 
@@ -81,7 +82,7 @@ class Method(LightningModule, ABC):
     """What the stage learns from; set by the runner. Asking it for more than the regime allows raises `LeakError`."""
     seed: int = 0
     """Of the run; set when the method is built. Methods with randomness of their own derive it from here."""
-    progress: Callable[[float], None]
+    progress: Share
     """Told the finished share of `prepare`; set by the runner."""
 
     def supports(self, scale: float, grid: SectionGrid) -> str | None:

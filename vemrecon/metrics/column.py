@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from vemrecon.metrics.score import Kind, Reference
 
-PLANES = ("volume", "xy", "xz", "yz", "mean", "all", "z", "y", "x", "lateral", "ratio")
+PLANE_ORDER = ("volume", "xy", "xz", "yz", "mean", "all", "z", "y", "x", "lateral", "ratio")
 """Planes and directions of scores in the order in which they are listed."""
 
 
@@ -116,4 +116,4 @@ class Column:
 
 def plane_order(plane: str) -> tuple[int, str]:
     """Sort key that keeps planes in the usual order."""
-    return (PLANES.index(plane) if plane in PLANES else len(PLANES), plane)
+    return (PLANE_ORDER.index(plane) if plane in PLANE_ORDER else len(PLANE_ORDER), plane)

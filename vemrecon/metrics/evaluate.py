@@ -10,14 +10,15 @@ from vemrecon.metrics.evaluation import Evaluation
 from vemrecon.metrics.evidence import Evidence
 from vemrecon.metrics.isotropy import AxialContinuity
 from vemrecon.metrics.passes import bounding_region, spectral_pass, tile_pass, too_short
-from vemrecon.metrics.rows import AXES
 from vemrecon.metrics.score import Need, Score
 from vemrecon.metrics.spec import NO_SPREAD, REFERENCE, MetricSpec
 from vemrecon.metrics.spectrum import EDGE_LIMIT, spectral_blocks
 from vemrecon.metrics.tiles import Readable
 from vemrecon.metrics.whole_sections import ALL_PLANES
 from vemrecon.perceptual import PerceptualError
+from vemrecon.progress import Share
 from vemrecon.volume import SectionGrid
+from vemrecon.volume.planes import AXES
 from vemrecon.volume.region import Region
 
 SPECTRAL_WORK = 2  # per voxel, where reading and PSNR cost 1
@@ -50,7 +51,7 @@ def evaluate(
     blocks: Mapping[str, Region] | None = None,
     grid: SectionGrid | None = None,
     edge_limit: int = EDGE_LIMIT,
-    progress: Callable[[float], None] | None = None,
+    progress: Share | None = None,
 ) -> Evaluation:
     """Score a reconstruction.
 

@@ -12,19 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.errors import DataError
-from vemrecon.metrics.rows import AXES, LeftOut, Scope
+from vemrecon.metrics.rows import LeftOut, Scope
 from vemrecon.metrics.score import Need, Score
 from vemrecon.metrics.spectrum import EDGE_LIMIT
 from vemrecon.metrics.tiles import Readable
 from vemrecon.metrics.whole_sections import ALL_PLANES
+from vemrecon.progress import Progress
 from vemrecon.volume import SectionGrid, Volume
+from vemrecon.volume.planes import AXES
 from vemrecon.volume.region import Region, triple
 from vemrecon.volume.voxels import VoxelSize
 
 IN_MEMORY_BYTES = 2 << 30
 """Most of an observed volume that is held at once."""
-Tell = Callable[[str, float], None]
-"""Told what is being done and the finished share of it."""
 
 
 class Judge(Protocol):
@@ -78,7 +78,7 @@ class Evidence:
     method: Remaker | None = None
     edge_limit: int = EDGE_LIMIT
     """Longest edge of a block that is Fourier-transformed at once."""
-    tell: Tell = lambda phase, share: None
+    tell: Progress = lambda phase, share: None
 
     curves: dict[str, Any] = field(default_factory=dict)
     """What explains the scores, JSON-able; metrics leave it here, the report draws it."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from vemrecon.metrics.spectrum import frequency_grid, sums_by_label
-from vemrecon.metrics.tiles import Tile
+from vemrecon.metrics.tiles import TilePair
 from vemrecon.volume import SectionGrid
 from vemrecon.volume.region import Region, Triple
 from vemrecon.volume.voxels import VoxelSize
@@ -43,7 +43,7 @@ class AxialContinuity(Metric):
             for name, shape in (("error", (2, n)), ("steps", (2, n)), ("change", (2, 3))):
                 self.add_state(f"{name}_{i}", torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")
 
-    def update(self, tile: Tile) -> None:
+    def update(self, tile: TilePair) -> None:
         """Add the core of a tile; the halo must hold at least one voxel."""
         for i, scope in enumerate(self.scopes):
             if not scope.overlaps(tile.core):

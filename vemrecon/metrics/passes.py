@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torchmetrics import Metric
 
-from vemrecon.metrics.sections import PLANES
 from vemrecon.metrics.spectrum import folded_spectra
-from vemrecon.metrics.tiles import Readable, Tile, read_pair, tile_batches
+from vemrecon.metrics.tiles import Readable, TilePair, read_pair, tile_batches
 from vemrecon.metrics.whole_sections import WholeSectionMetric
+from vemrecon.volume.planes import NORMALS
 from vemrecon.volume.region import Region, triple
 
 SLAB_VOXELS = 2**21  # sections that are held at once; a float64 map of them is 16 MB
@@ -68,7 +68,7 @@ def tile_pass(
     """
     crews = [list(metrics), *(copy.deepcopy(list(metrics)) for _ in range(torch.get_num_threads() - 1))]
 
-    def work(crew: Sequence[Metric], share: Sequence[Tile]) -> float:
+    def work(crew: Sequence[Metric], share: Sequence[TilePair]) -> float:
         for tile in share:
             if any(region.overlaps(tile.core) for region in regions):
                 for metric in crew:
@@ -106,7 +106,7 @@ def section_pass(truth: Readable, reconstruction: Readable, metric: WholeSection
     """
     workers = 1 if metric.one_by_one else torch.get_num_threads()
     for i, region in enumerate(metric.scopes):
-        for plane, normal in PLANES.items():
+        for plane, normal in NORMALS.items():
             if not metric.defined(i, plane):
                 done(region.voxels)
                 continue

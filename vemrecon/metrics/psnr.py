@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vemrecon.metrics.sections import PLANES, SectionMetric
-from vemrecon.metrics.tiles import Tile
+from vemrecon.metrics.sections import SectionMetric
+from vemrecon.metrics.tiles import TilePair
+from vemrecon.volume.planes import NORMALS
 
 DATA_RANGE = 255.0  # scores are taken on 8-bit grey levels
 
@@ -29,11 +30,11 @@ class PeakSignalNoiseRatio(SectionMetric):
     Source: metrics.md, section 2; equals `skimage.metrics.peak_signal_noise_ratio(..., data_range=255)`.
     """
 
-    def update(self, tile: Tile) -> None:
+    def update(self, tile: TilePair) -> None:
         """Add the squared errors of the core of a tile."""
         inner = tile.core.relative_to(tile.region.start).slices
         error = (tile.a[inner].to(torch.float64) - tile.b[inner].to(torch.float64)).square_()
-        for plane in (*PLANES, "volume"):
+        for plane in (*NORMALS, "volume"):
             self.tally(plane, error, tile.core.start)
 
     def compute(self) -> list[dict[str, Tensor]]:

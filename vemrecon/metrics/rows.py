@@ -14,15 +14,13 @@ from vemrecon.metrics.fsc import DIRECTIONS, ShellCurve
 from vemrecon.metrics.isotropy import layer_contrast, periodic_error_fraction, section_period
 from vemrecon.metrics.passes import section_pass
 from vemrecon.metrics.score import Limit, Score
-from vemrecon.metrics.sections import PLANES
 from vemrecon.metrics.whole_sections import WholeSectionMetric
 from vemrecon.volume import SectionGrid
+from vemrecon.volume.planes import AXES, NORMALS
 from vemrecon.volume.region import Region
 
 if TYPE_CHECKING:
     from vemrecon.metrics.evidence import Evidence
-
-AXES = "zyx"
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class LeftOut:
 
     def kinds(self, plane: str) -> list[tuple[str, frozenset[int]]]:
         """What is left out of a plane, by kind."""
-        kept = self.kept if PLANES[plane] == self.axis else frozenset()
+        kept = self.kept if NORMALS[plane] == self.axis else frozenset()
         defects = self.defects if plane == "xy" else frozenset()
         return [("kept", kept - defects), ("defect", defects)]
 
@@ -99,12 +97,12 @@ def section_rows(
         _plane_row(Score(metric, variant, plane, scope.range, scope.block, None, unit), scope, values[plane], left_out)
         if values[plane].numel()
         else Score(metric, variant, plane, scope.range, scope.block, None, unit, note=undefined)
-        for plane in PLANES
+        for plane in NORMALS
         if plane in values
     ]
-    if len(rows) == len(PLANES):
+    if len(rows) == len(NORMALS):
         found = [row.value for row in rows if row.value is not None]
-        mean = sum(found) / len(found) if len(found) == len(PLANES) else None
+        mean = sum(found) / len(found) if len(found) == len(NORMALS) else None
         note = "" if mean is not None else "not defined in every plane"
         rows.append(Score(metric, variant, "mean", scope.range, scope.block, mean, unit, note=note))
     if "volume" in values:
@@ -116,7 +114,7 @@ def section_rows(
 
 
 def _plane_row(row: Score, scope: Scope, sections: Tensor, left_out: LeftOut) -> Score:
-    first = scope.region.start[PLANES[row.plane]]
+    first = scope.region.start[NORMALS[row.plane]]
     values = sections.reshape(-1).numpy()
     counts = np.ones(len(values), bool)
     notes = []

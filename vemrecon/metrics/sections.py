@@ -10,10 +10,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from vemrecon.errors import DataError
+from vemrecon.volume.planes import NORMALS
 from vemrecon.volume.region import Region, Triple
-
-PLANES: dict[str, int] = {"xy": 0, "xz": 1, "yz": 2}
-"""Plane name to the axis that its sections are perpendicular to."""
 
 
 class SectionMetric(Metric):
@@ -33,7 +31,7 @@ class SectionMetric(Metric):
         super().__init__(**options)
         self.scopes = tuple(scopes)
         for i, scope in enumerate(self.scopes):
-            for plane, axis in PLANES.items():
+            for plane, axis in NORMALS.items():
                 self._add_sums(f"{plane}_{i}", 2, scope.shape[axis])
             self._add_sums(f"volume_{i}", 2, 1)
 
@@ -66,7 +64,7 @@ class SectionMetric(Metric):
                 sums[0] += inside.sum(dtype=torch.float64)
                 sums[1] += inside.numel()
             else:
-                axis = PLANES[plane]
+                axis = NORMALS[plane]
                 here = slice(low[axis] - scope.start[axis], high[axis] - scope.start[axis])
                 sums[0, here] += inside.sum(dim=[k for k in range(3) if k != axis], dtype=torch.float64)
                 sums[1, here] += inside.numel() // inside.shape[axis]
@@ -84,14 +82,14 @@ class SectionMetric(Metric):
         sums, counts = getattr(self, f"{plane}_{i}")
         expected = room[0] * room[1] * room[2]
         if plane != "volume":
-            expected //= room[PLANES[plane]]
+            expected //= room[NORMALS[plane]]
         if bool((counts != expected).any()):
             raise DataError(f"{type(self).__name__}: the tiles do not cover the region {scope} exactly once")
         return sums / counts
 
     def per_section(self) -> list[dict[str, Tensor]]:
         """Per scope: means per section of xy, xz and yz, and one for the volume; empty where not defined."""
-        return [{plane: self.means(i, plane) for plane in (*PLANES, "volume")} for i in range(len(self.scopes))]
+        return [{plane: self.means(i, plane) for plane in (*NORMALS, "volume")} for i in range(len(self.scopes))]
 
     def compute(self) -> list[dict[str, Tensor]]:
         """The metric, per scope and plane; see `per_section`."""

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from vemrecon.metrics.evidence import Evidence
 
 REFERENCE, LATERAL, NATIVE = "reference", "lateral", "native"
-KINDS = (REFERENCE, LATERAL, NATIVE)
 """Kinds of tasks: z of an isotropic volume is degraded; y of an anisotropic one is; real z, without a truth."""
 NO_SPREAD = "the method averages over neither rotations nor samples"
 

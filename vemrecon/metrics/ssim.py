@@ -10,9 +10,10 @@ from torch import Tensor
 
 from vemrecon.errors import unknown
 from vemrecon.metrics.psnr import DATA_RANGE
-from vemrecon.metrics.sections import PLANES, SectionMetric
-from vemrecon.metrics.tiles import Tile
+from vemrecon.metrics.sections import SectionMetric
+from vemrecon.metrics.tiles import TilePair
 from vemrecon.metrics.windows import apply_band, band, window
+from vemrecon.volume.planes import NORMALS
 from vemrecon.volume.region import Region, Triple, triple
 
 C1 = (0.01 * DATA_RANGE) ** 2
@@ -89,16 +90,16 @@ class StructuralSimilarity(SectionMetric):
         """Half a window along the axes that the window of this plane extends over."""
         if self.mirrors:
             return (0, 0, 0)
-        return triple([0 if PLANES.get(plane) == axis else self.radius for axis in range(3)])
+        return triple([0 if NORMALS.get(plane) == axis else self.radius for axis in range(3)])
 
     def means(self, i: int, plane: str) -> Tensor:
         """Mean per section; with mirrored borders there is no volume value, and no short side."""
-        sides = [n for axis, n in enumerate(self.scopes[i].shape) if axis != PLANES.get(plane)]
+        sides = [n for axis, n in enumerate(self.scopes[i].shape) if axis != NORMALS.get(plane)]
         if self.mirrors and (plane == "volume" or min(sides) <= 2 * self.radius):
             return torch.zeros(0, dtype=torch.float64)
         return super().means(i, plane)
 
-    def update(self, tile: Tile) -> None:
+    def update(self, tile: TilePair) -> None:
         """Add the similarity at every window centre in the core of a tile."""
         if not self.mirrors:
             self._add(tile, tile.core, tile.region, range(len(self.scopes)))
@@ -122,7 +123,7 @@ class StructuralSimilarity(SectionMetric):
         centres = (low - inputs[0], high - inputs[0])
         return low, band(self.window, centres, (0, inputs[1] - inputs[0]), mirror) if fits else None
 
-    def _add(self, tile: Tile, core: Region, region: Region, scopes: Sequence[int]) -> None:
+    def _add(self, tile: TilePair, core: Region, region: Region, scopes: Sequence[int]) -> None:
         box = core.expanded((self.radius,) * 3, region)
         inner = box.relative_to(tile.region.start).slices
         maps = moment_maps(tile.a[inner], tile.b[inner], self.plane_constant)  # (4, z, y, x) with halo

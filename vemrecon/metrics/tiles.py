@@ -1,4 +1,4 @@
-"""`Tile`: a small piece of two volumes in 8-bit grey levels, with the margin that windows reach into."""
+"""`TilePair`: a small piece of two volumes in 8-bit grey levels, with the margin that windows reach into."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Readable(Protocol):
 
 
 @dataclass(frozen=True)
-class Tile:
+class TilePair:
     """A piece of truth and reconstruction with halo."""
 
     a: Tensor
@@ -86,7 +86,7 @@ def tile_batches(
     *,
     size: Triple = TILE,
     piece: Triple = PIECE,
-) -> Iterator[list[Tile]]:
+) -> Iterator[list[TilePair]]:
     """Cut a region of two volumes into tiles, reading one piece at a time and giving all its tiles at once.
 
     Args:
@@ -104,7 +104,7 @@ def tile_batches(
         for core in outer.blocks(size):
             region = core.expanded((halo,) * 3, whole)
             inner = region.relative_to(around.start).slices
-            batch.append(Tile(a[inner], b[inner], region, core))
+            batch.append(TilePair(a[inner], b[inner], region, core))
         yield batch
 
 
@@ -116,7 +116,7 @@ def tiles(
     *,
     size: Triple = TILE,
     piece: Triple = PIECE,
-) -> Iterator[Tile]:
+) -> Iterator[TilePair]:
     """The tiles of `tile_batches` one by one."""
     for batch in tile_batches(truth, reconstruction, whole, halo, size=size, piece=piece):
         yield from batch

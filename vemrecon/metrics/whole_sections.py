@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from vemrecon.errors import DataError
-from vemrecon.metrics.sections import PLANES, SectionMetric
+from vemrecon.metrics.sections import SectionMetric
+from vemrecon.volume.planes import NORMALS
 from vemrecon.volume.region import Region
 
-ALL_PLANES = (*PLANES, "volume")
+ALL_PLANES = (*NORMALS, "volume")
 
 
 class WholeSectionMetric(SectionMetric):
@@ -46,7 +47,7 @@ class WholeSectionMetric(SectionMetric):
 
     def defined(self, i: int, plane: str) -> bool:
         """Whether a plane (or the volume) is asked for and the sections of a scope are large enough."""
-        sides = [n for axis, n in enumerate(self.scopes[i].shape) if axis != PLANES.get(plane)]
+        sides = [n for axis, n in enumerate(self.scopes[i].shape) if axis != NORMALS.get(plane)]
         return plane in self.planes and min(sides) >= self.shortest and (plane != "volume" or self.volumes)
 
     def update(self, i: int, plane: str, first: int, values: Tensor) -> None:

@@ -20,10 +20,11 @@ from vemrecon.report.overlay import (
     neuron_colours,
     overlay_png,
 )
-from vemrecon.report.pictures import PLANES, centre, length_text, scale_bar
+from vemrecon.report.pictures import centre, length_text, scale_bar
 from vemrecon.report.row import Row
 from vemrecon.report.segmentation_table import CEILING_LABEL, Segmentation
 from vemrecon.report.viewer import address_of
+from vemrecon.volume.planes import AXES, NORMALS, PLANE_AXES
 
 SHOWN = ("xy", "xz")
 """Planes of the pictures: within recorded sections and across them."""
@@ -134,11 +135,11 @@ def _cut(masks: Masks, plane: str) -> dict[str, NDArray[Any]]:
 
 def _shot(masks: Masks, plane: str, png: bytes, words: str, cut: Mapping[str, NDArray[Any]]) -> Shot:
     rows, columns = cut["labels"].shape
-    axis = next(axis for axis in "zyx" if axis not in PLANES[plane])
+    axis = AXES[NORMALS[plane]]
     at = f"{plane}, {axis} = {masks.middle['zyx'.index(axis)]}"
     caption = f"{words.partition(' found in ')[0]}, {at}"
     size = dict(zip("zyx", masks.voxel_size or (1.0, 1.0, 1.0), strict=True))
-    tall, wide = (size[a] for a in PLANES[plane])
+    tall, wide = (size[a] for a in PLANE_AXES[plane])
     zoom = max(1, TARGET // columns)
     height = round(rows * zoom * tall / wide)
     return Shot(f"{words}, {at}", address_of(png), caption, columns * zoom, height, _bar(masks, columns * wide))

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.errors import DataError
-from vemrecon.report.pictures import PLANES, Section, indexed_png
+from vemrecon.report.pictures import Section, indexed_png
+from vemrecon.volume.planes import PLANE_AXES
 
 Mask = NDArray[np.bool_]
 Labels = NDArray[np.integer[Any]]
@@ -28,7 +29,7 @@ NEURONS: tuple[Colour, ...] = (
     (238, 153, 170),
 )  # fmt: skip
 """Colours of neurons, again and again: after Paul Tol. Borders are left grey, because colours do repeat."""
-KINDS = {"grey": "u", "truth_grey": "u", "found": "b", "truth": "b", "labels": "b", "instances": "iu", "neurons": "iu"}
+DTYPES = {"grey": "u", "truth_grey": "u", "found": "b", "truth": "b", "labels": "b", "instances": "iu", "neurons": "iu"}
 """Names of sections in a file, and the kinds of numbers that they hold."""
 STRENGTH = 0.58
 """Share of the colour in a coloured voxel; the rest is its grey level."""
@@ -72,10 +73,10 @@ def load_masks(path: Path) -> Masks:
     except (OSError, ValueError, TypeError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path.name}: not readable ({error})") from error
     sections: dict[str, dict[str, NDArray[Any]]] = {}
-    for name, kinds in KINDS.items():
-        found = {plane: data[f"{name}_{plane}"] for plane in PLANES if f"{name}_{plane}" in data}
+    for name, kinds in DTYPES.items():
+        found = {plane: data[f"{name}_{plane}"] for plane in PLANE_AXES if f"{name}_{plane}" in data}
         wrong = [p for p, s in found.items() if s.dtype.kind not in kinds or s.shape != data[f"grey_{p}"].shape]
-        complete = len(found) == len(PLANES) or (not found and kinds == "iu")  # only neurons have instances
+        complete = len(found) == len(PLANE_AXES) or (not found and kinds == "iu")  # only neurons have instances
         if wrong or not complete or any(s.ndim != 2 for s in found.values()):
             raise DataError(f"{path.name}: the {name} sections are not what a segmentation leaves")
         if found:

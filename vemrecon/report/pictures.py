@@ -15,11 +15,9 @@ import numpy.typing as npt
 
 from vemrecon.errors import DataError
 from vemrecon.volume import SectionGrid
+from vemrecon.volume.planes import PLANE_AXES
 
 Section = npt.NDArray[np.uint8]
-PLANES = {"xy": ("y", "x"), "xz": ("z", "x"), "yz": ("z", "y")}
-"""Row and column axis of the picture of a plane."""
-
 LARGEST = 320
 """Voxels along a side of a picture: enough to judge membranes, small enough for one file with many methods."""
 
@@ -54,7 +52,7 @@ def load_sections(path: Path) -> Sections:
         raise DataError(f"{path.name}: not readable ({error})") from error
     pictures: dict[str, dict[str, Section]] = {}
     for role in ("truth", "observed", "reconstruction"):
-        found = {plane: data[f"{role}_{plane}"] for plane in PLANES if f"{role}_{plane}" in data}
+        found = {plane: data[f"{role}_{plane}"] for plane in PLANE_AXES if f"{role}_{plane}" in data}
         if any(section.ndim != 2 or section.dtype != np.uint8 or not section.size for section in found.values()):
             raise DataError(f"{path.name}: the {role} sections are not two-dimensional uint8 arrays")
         pictures[role] = found

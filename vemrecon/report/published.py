@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vemrecon.errors import ConfigError, DataError, unknown
-from vemrecon.metrics.column import Better, Column
+from vemrecon.metrics.column import Better, Column, plane_order
 from vemrecon.protocol import benchmark_folder, load_yaml
 
 FIELDS = (
@@ -24,7 +24,6 @@ MEASURES = {
 }  # fmt: skip
 """Our name of every measure of quality, in the order of columns; what is in no column (costs) is missing here."""
 
-PLANES = ("volume", "xy", "xz", "yz")
 UNITS = {"psnr": "dB", "fsc": "nm"}
 LOWER = {"fsc", "lpips", "are", "voi"}
 """Measures of which less is better."""
@@ -128,10 +127,10 @@ def published_column(key: str) -> Column:
     return Column(measure, plane, label, plane, better, unit=UNITS.get(measure, ""))
 
 
-def column_order(key: str) -> tuple[int, int]:
+def column_order(key: str) -> tuple[int, tuple[int, str]]:
     """Sort key of columns: measure, then plane."""
     measure, plane = key.split("/")
-    return list(MEASURES.values()).index(measure), PLANES.index(plane)
+    return list(MEASURES.values()).index(measure), plane_order(plane)
 
 
 def matching(

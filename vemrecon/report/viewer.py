@@ -13,7 +13,6 @@ import numpy.typing as npt
 from vemrecon.report.leaderboard import MAIN_RANGE, TIMES, Table
 from vemrecon.report.panel import Fragment, Look
 from vemrecon.report.pictures import (
-    PLANES,
     Section,
     Sections,
     centre,
@@ -25,6 +24,7 @@ from vemrecon.report.pictures import (
     stretch,
 )
 from vemrecon.report.row import Row
+from vemrecon.volume.planes import AXES, NORMALS, PLANE_AXES
 
 TARGET = 280
 """Pixels on the page that a picture should be wide; small ones are enlarged by whole numbers only."""
@@ -108,7 +108,7 @@ def build_viewer(table: Table) -> Viewer:
             if truth is not None:
                 errors[plane, row.label] = centre(section).astype(np.int16) - centre(truth).astype(np.int16)
     limit = error_limit(list(errors.values())) if errors else 0
-    planes = [view for plane in PLANES if (view := _plane(table, plane, found.rows, errors, limit))]
+    planes = [view for plane in PLANE_AXES if (view := _plane(table, plane, found.rows, errors, limit))]
     return Viewer(tuple(planes), limit, reference.voxel_size, tuple(found.missing), tuple(found.warnings))
 
 
@@ -177,7 +177,7 @@ def _plane(
     if voxels != shape:
         note = f"The middle {_size(voxels)} of {_size(shape)} voxels. {note}".strip()
     size = dict(zip("zyx", reference.voxel_size or (1.0, 1.0, 1.0), strict=True))
-    rows_nm, columns_nm = (size[axis] for axis in PLANES[plane])
+    rows_nm, columns_nm = (size[axis] for axis in PLANE_AXES[plane])
     zoom = max(1, TARGET // voxels[1])
     return PlaneView(
         plane=plane,
@@ -201,7 +201,7 @@ def _size(shape: Sequence[int]) -> str:
 
 
 def _where(plane: str, sections: Sections) -> str:
-    axis = next(axis for axis in "zyx" if axis not in PLANES[plane])
+    axis = AXES[NORMALS[plane]]
     if sections.position is None:
         return f"{plane} section"
     at = sections.position["zyx".index(axis)]

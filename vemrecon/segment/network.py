@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vemrecon.errors import DataError
+from vemrecon.progress import Share
 from vemrecon.segment.recipe import Recipe, level_kernels, level_strides
 from vemrecon.volume import Region, VoxelSize
 from vemrecon.volume.region import Triple, triple
@@ -110,7 +111,7 @@ def predict(
     shape: Triple,
     *,
     device: str = "cpu",
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Share = lambda share: None,
 ) -> NDArray[np.float16]:
     """Probability of the target in every voxel of a volume, independent of the tiles in which it is predicted.
 

@@ -9,7 +9,6 @@ small of 29 September 2024.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.files import sha256_of
+from vemrecon.progress import Share
 
 UNAVAILABLE = "SAM 2 is not available"
 """How every reason begins."""
@@ -124,7 +124,7 @@ class Tracker:
         self,
         grey: NDArray[np.uint8],
         prompts: NDArray[np.bool_],
-        progress: Callable[[float], None] = lambda share: None,
+        progress: Share = lambda share: None,
     ) -> NDArray[np.uint8]:
         """Follow objects from the first section to the last.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from vemrecon.errors import DataError
 from vemrecon.files import output_error
+from vemrecon.progress import Share
 from vemrecon.seeding import derive
 from vemrecon.segment.network import make_network, multiple, standardised
 from vemrecon.segment.recipe import Recipe, patch_shape
@@ -54,7 +55,7 @@ def train(
     *,
     seed: int = 0,
     device: str = "cpu",
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Share = lambda share: None,
 ) -> Trained:
     """Train a segmenter.
 

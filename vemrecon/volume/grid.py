@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vemrecon.errors import DataError
 
-KINDS = ("centred", "aligned")
+GRID_KINDS = ("centred", "aligned")
 """Words for the two usual grids: of slab means, in the middle of their slabs, and of kept sections, where they were."""
 CLOSE = 1e-9  # of a voxel: positions are products of small numbers
 
@@ -56,7 +56,7 @@ class SectionGrid:
 
     @classmethod
     def of_kind(cls, kind: str, scale: float) -> SectionGrid:
-        """The grid that a word of `KINDS` stands for."""
+        """The grid that a word of `GRID_KINDS` stands for."""
         return cls.kept_every(scale) if kind == "aligned" else cls.slabs(scale)
 
     @classmethod
@@ -73,7 +73,7 @@ class SectionGrid:
 
     @classmethod
     def stored(cls, value: Mapping[str, Any] | str, scale: float) -> SectionGrid:
-        """The grid in a file: that of `as_dict`, or of earlier versions a word of `KINDS`, which needs the scale."""
+        """The grid in a file: that of `as_dict`, or of earlier versions a word of `GRID_KINDS` that needs the scale."""
         return cls.of_kind(value, scale) if isinstance(value, str) else cls.from_dict(value)
 
     def as_dict(self) -> dict[str, float]:
@@ -91,7 +91,7 @@ class SectionGrid:
 
     @property
     def kind(self) -> str:
-        """The word of `KINDS`."""
+        """The word of `GRID_KINDS`."""
         return "aligned" if self.thin else "centred"
 
     @property

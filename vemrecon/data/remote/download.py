@@ -22,14 +22,14 @@ from vemrecon.data.remote.connection import (
 )
 from vemrecon.data.remote.part import Origin, Part
 from vemrecon.errors import DataError
+from vemrecon.progress import Say
 from vemrecon.version import __version__
 
 if TYPE_CHECKING:
     from requests import Response
 
-Progress = Callable[[int, int | None], None]
+Received = Callable[[int, int | None], None]
 """Called with the bytes that are here and those of the whole file, if known."""
-Say = Callable[[str], None]
 CHUNK = 1 << 18
 ENOUGH = 1 << 20  # bytes that make a dropped attempt count as progress, not as a failure
 TEMPORARY = (408, 425, 429, 500, 502, 503, 504)
@@ -44,7 +44,7 @@ def download(
     path: Path,
     *,
     sha256: str = "",
-    progress: Progress = lambda done, total: None,
+    progress: Received = lambda done, total: None,
     say: Say = lambda text: None,
     patience: Patience = PATIENT,
     unreachable: set[str] | None = None,
@@ -94,7 +94,7 @@ class _Download:
     file: RemoteFile
     part: Part
     sha256: str
-    progress: Progress
+    progress: Received
     say: Say
     patience: Patience
 

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from vemrecon.data.card import DatasetCard, DatasetFile, RemoteFile
 from vemrecon.data.remote.connection import PATIENT, Patience
-from vemrecon.data.remote.download import Progress, Say, download
+from vemrecon.data.remote.download import Received, download
 from vemrecon.data.remote.missing import MissingFilesError, missing_line, size_text
 from vemrecon.data.remote.recognise import content_sha256, known_sha256, recognise
 from vemrecon.errors import DataError, unknown
 from vemrecon.files import make_folder, output_error
+from vemrecon.progress import Say
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def fetch_files(
     wanted: Iterable[tuple[DatasetCard, RemoteFile]],
     root: Path,
     *,
-    begin: Callable[[RemoteFile], Progress] | None = None,
+    begin: Callable[[RemoteFile], Received] | None = None,
     done: Callable[[RemoteFile, Fetched], None] = lambda file, fetched: None,
     say: Say = lambda text: None,
     patience: Patience = PATIENT,
@@ -100,7 +101,7 @@ def fetch_file(
     file: RemoteFile,
     root: Path,
     *,
-    progress: Progress = lambda done, total: None,
+    progress: Received = lambda done, total: None,
     say: Say = lambda text: None,
     patience: Patience = PATIENT,
     unreachable: set[str] | None = None,
@@ -124,7 +125,7 @@ def fetch_file(
     return Fetched(path, recognise(card, file, path, found), False)
 
 
-def spoken(say: Say, name: str, seconds: float = 20) -> Progress:
+def spoken(say: Say, name: str, seconds: float = 20) -> Received:
     """Progress as a line now and then, for commands without a bar."""
     last = -math.inf
 
@@ -152,7 +153,7 @@ def _get(
     card: DatasetCard,
     file: RemoteFile,
     path: Path,
-    progress: Progress,
+    progress: Received,
     say: Say,
     patience: Patience,
     unreachable: set[str] | None,

@@ -18,6 +18,7 @@ import numpy as np
 from vemrecon.data.card import DatasetFile, Precomputed
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.files import make_folder, output_error
+from vemrecon.progress import Share
 from vemrecon.volume import Region, VoxelSize
 from vemrecon.volume.ome_zarr import create_zarr
 from vemrecon.volume.volume import GREY_DTYPES
@@ -33,7 +34,7 @@ def fetch_box(
     file: DatasetFile,
     path: Path,
     voxel_size: VoxelSize | None,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Share = lambda share: None,
 ) -> None:
     """Copy the box of a remote volume that a card names to an OME-Zarr folder, which appears when it is complete.
 
@@ -111,9 +112,7 @@ def _checked(box: Precomputed, store: Any, voxel_size: VoxelSize | None) -> Voxe
     return voxel_size or found
 
 
-def _copy(
-    box: Precomputed, store: Any, path: Path, voxel_size: VoxelSize | None, progress: Callable[[float], None]
-) -> None:
+def _copy(box: Precomputed, store: Any, path: Path, voxel_size: VoxelSize | None, progress: Share) -> None:
     """Write a box block by block, and what is known about it."""
     region = box.region
     source = {"url": box.url, "mip": box.mip, "region": [list(region.start), list(region.stop)]}

@@ -24,6 +24,7 @@ from torch import Tensor
 from vemrecon.errors import DataError
 from vemrecon.files import atomic_write, make_folder
 from vemrecon.processes import rank, wait_until, world_size
+from vemrecon.progress import Share
 from vemrecon.volume import Region, Volume, open_volume
 from vemrecon.volume.ome_zarr import copy_to_zarr
 from vemrecon.volume.region import Triple, triple
@@ -31,7 +32,6 @@ from vemrecon.volume.region import Triple, triple
 RestorePass = Callable[[str, Tensor, Triple], Tensor]
 """From a direction (`xz` or `yz`), an observed tile (z, y, x) and the place of its first voxel, to the tile restored by
 all planes of this direction, shape (factor z, y, x)."""
-Progress = Callable[[float], None]
 DIRECTIONS = ("xz", "yz")
 TILE: Triple = (32, 256, 256)
 OVERLAP: Triple = (4, 4, 4)
@@ -133,7 +133,7 @@ class Tiling:
 
 @torch.no_grad()
 def restore_passes(
-    volume: Tensor, restore: RestorePass, tiling: Tiling, folder: Path, progress: Progress = lambda share: None
+    volume: Tensor, restore: RestorePass, tiling: Tiling, folder: Path, progress: Share = lambda share: None
 ) -> None:
     """Restore all tiles in both directions, one file each.
 
@@ -174,7 +174,7 @@ def stored_pseudo_truth(
     path: Path,
     *,
     device: torch.device | str = "cpu",
-    progress: Progress = lambda share: None,
+    progress: Share = lambda share: None,
 ) -> Volume:
     """The isotropic volume as OME-Zarr, clipped to [0, 1], in float32; one that is there is opened.
 

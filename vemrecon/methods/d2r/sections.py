@@ -10,7 +10,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from vemrecon.methods.d2r.backbone import SECTIONS
-from vemrecon.methods.places import places, predict_sections
+from vemrecon.methods.section_places import places, predict_sections
 from vemrecon.volume import SectionGrid
 
 Predict = Callable[[Tensor, Tensor], Tensor]

@@ -42,15 +42,15 @@ from vemrecon.methods.emdiffuse.gaps import Gaps, turned
 from vemrecon.methods.emdiffuse.samplers import SAMPLERS, Denoiser, Noise, ancestral, ddim, dpmpp_2m_warm
 from vemrecon.methods.emdiffuse.schedule import linear_schedule
 from vemrecon.methods.emdiffuse.unet import NoiseUNet
-from vemrecon.methods.guess import of_learned, with_guess
 from vemrecon.methods.noise import noise_at, noise_key
-from vemrecon.methods.places import places, predict_sections
+from vemrecon.methods.preconditioning import of_learned, with_guess
+from vemrecon.methods.section_places import places, predict_sections
 from vemrecon.methods.short_floats import short_floats
 from vemrecon.methods.stage import Stage, epoch_of
 from vemrecon.seeding import derive
 from vemrecon.volume import SectionGrid
+from vemrecon.volume.planes import NORMALS
 
-PLANES = {"xy": 0, "xz": 1, "yz": 2}
 """Planes that can be learned, and the axis that they follow each other along."""
 DEPTHS = ("layer", "fraction")
 LOSSES = ("mse", "difficulty", "ranked")
@@ -124,7 +124,7 @@ class VEMDiffuse(NoiseMethod):
         at_once: int = 4,
     ) -> None:
         for what, names, known in (
-            ("plane", planes, PLANES),
+            ("plane", planes, NORMALS),
             ("depth", [depth], DEPTHS),
             ("loss", [loss], LOSSES),
             ("sampler", [sampler], SAMPLERS),
@@ -172,7 +172,7 @@ class VEMDiffuse(NoiseMethod):
 
     def stages(self) -> tuple[Stage, ...]:
         """One stage on gaps."""
-        patches = Gaps(self.crop, tuple(PLANES[name] for name in self.planes), TRAINING.steps, self.blur)
+        patches = Gaps(self.crop, tuple(NORMALS[name] for name in self.planes), TRAINING.steps, self.blur)
         epoch = epoch_of(self.budget)
         return (Stage("fit", self.learning, patches, self.budget, self.batch, epoch, VALIDATION_SECTIONS),)
 

@@ -1,12 +1,12 @@
-"""A noise network for sections that only learns what a guess leaves over, see `guess`: not part of IRSDE."""
+"""A noise network for sections that only learns what a guess leaves over (`preconditioning`): not part of IRSDE."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from vemrecon.methods.guess import with_guess
 from vemrecon.methods.irsde.diffusion import Denoiser, Level, like
 from vemrecon.methods.irsde.schedule import Schedule
+from vemrecon.methods.preconditioning import with_guess
 
 
 def preconditioned(schedule: Schedule, net: Denoiser, residual: float) -> Denoiser:

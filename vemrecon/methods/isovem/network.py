@@ -23,7 +23,7 @@ from vemrecon.methods.isovem.resampling import (
     resize_rows,
     shuffle_factor,
 )
-from vemrecon.methods.isovem.stages import Group, Stage
+from vemrecon.methods.isovem.stages import BodyStage, Group
 from vemrecon.nets.windows import Size3
 
 STAGES = 7  # one at full resolution, three down, three up
@@ -99,7 +99,7 @@ class IsoVEMNet(nn.Module):
         }
         self.first = nn.Conv2d(in_chans, embed_dims[0], 3, padding=1)
         self.stages = nn.ModuleList(
-            Stage(
+            BodyStage(
                 self._resample(i, embed_dims),
                 embed_dims[i],
                 depths[i],

@@ -13,7 +13,7 @@ from vemrecon.nets.windows import Size3
 MUTUAL_FRAMES = 2  # mutual attention pairs two frames, whatever the temporal window
 
 
-class Stage(nn.Module):
+class BodyStage(nn.Module):
     """Change of resolution, blocks with mutual and self-attention, blocks with self-attention only.
 
     `x = resample(x)`, `x = x + mutual_linear(mutual(x))`, `x = x + plain_linear(plain(x))`.

@@ -26,13 +26,13 @@ from vemrecon.methods.emdiffuse.diffusion import clean, noisy, psnr, signed, siz
 from vemrecon.methods.emdiffuse.samplers import Denoiser, Noise
 from vemrecon.methods.emdiffuse.schedule import linear_schedule
 from vemrecon.methods.emdiffuse.unet import NoiseUNet
-from vemrecon.methods.guess import of_learned, with_guess
 from vemrecon.methods.interpolation import interpolation_matrix
 from vemrecon.methods.lateral_diffusion.consistency import consistent, levels
 from vemrecon.methods.lateral_diffusion.noisy_crops import NoisyCrops
 from vemrecon.methods.lateral_diffusion.observation import Observation
 from vemrecon.methods.lateral_diffusion.replacement import resampled, respaced
 from vemrecon.methods.noise import noise_at, noise_key
+from vemrecon.methods.preconditioning import of_learned, with_guess
 from vemrecon.methods.short_floats import short_floats
 from vemrecon.methods.stage import Stage, epoch_of
 from vemrecon.volume import SectionGrid

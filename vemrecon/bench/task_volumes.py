@@ -1,21 +1,22 @@
-"""`Scene`: what a run looks at. Truth and observed volume of each kind of task, and what may be learned from."""
+"""`TaskVolumes`: what a run looks at. Truth and observed volume of each kind of task, and what may be learned from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 from vemrecon.bench.job import Job
-from vemrecon.bench.store import RunFolder, exclusive
-from vemrecon.bench.volume_at import VolumeAt
+from vemrecon.bench.store import RunFolder
 from vemrecon.data.source import Source
+from vemrecon.data.volume_at import VolumeAt
 from vemrecon.degrade import Degradation, degrade, make_degradation, trimmed
+from vemrecon.locks import exclusive
 from vemrecon.seeding import derive_seed
 from vemrecon.volume import Region, Volume, open_volume
 from vemrecon.volume.ome_zarr import copy_to_zarr
 
 
 @dataclass(frozen=True)
-class Scene:
+class TaskVolumes:
     """Volumes of a task, all in z, y, x order."""
 
     observed: Volume
@@ -36,11 +37,11 @@ def task_degradation(folder: RunFolder) -> Degradation:
     return make_degradation(facts.name, folder.spec.task.scale, facts.arguments)
 
 
-def observe(folder: RunFolder, job: Job) -> Scene:
+def observe(folder: RunFolder, job: Job) -> TaskVolumes:
     """Truth and observed volume. A degraded one is made once and shared by all runs of the task."""
     task, degradation = folder.spec.task, task_degradation(folder)
     if task.kind == "native":
-        return Scene(replace(job.truth.open(), grid=degradation.grid), None, 0)
+        return TaskVolumes(replace(job.truth.open(), grid=degradation.grid), None, 0)
     axis = task.axis_number
     region = trimmed_along(job.truth.open(), task.scale, axis)
     with exclusive(folder.observed.with_suffix(".lock"), f"{folder.observed}", patience=3600):
@@ -50,7 +51,7 @@ def observe(folder: RunFolder, job: Job) -> Scene:
     observed = replace(open_volume(folder.observed), name=f"{region.name} observed", grid=degradation.grid)
     stop = list(region.shape)
     stop[axis] = degradation.grid.extent(observed.shape[axis])
-    return Scene(observed, region.crop(Region.whole(stop)), axis)
+    return TaskVolumes(observed, region.crop(Region.whole(stop)), axis)
 
 
 def trimmed_along(volume: Volume, scale: float, axis: int) -> Volume:

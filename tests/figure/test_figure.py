@@ -10,10 +10,10 @@ import pytest
 
 from vemrecon.degrade import Average, Subsample, degrade
 from vemrecon.errors import ConfigError, DataError
-from vemrecon.report.cuts import Observed, cut, cut_observed, place
-from vemrecon.report.figure import draw, write_figure
-from vemrecon.report.layout import Style, lay_out
-from vemrecon.report.plate import Entry, make_plate
+from vemrecon.figure.cuts import Observed, cut, cut_at, cut_observed
+from vemrecon.figure.drawing import draw, write_figure
+from vemrecon.figure.layout import Style, lay_out
+from vemrecon.figure.plate import Entry, make_plate
 from vemrecon.volume import Volume, VoxelSize
 
 SHAPE = (24, 40, 32)
@@ -52,14 +52,14 @@ def plate_of(errors: bool = False, size=(10, 10, 10), planes=("xy", "xz", "yz"),
     truth = volume(size=size)
     seen = observed_of(truth, Subsample(4))
     worse = volume(np.clip(positions().astype(int) + 7, 0, 255).astype(np.uint8), size, "bicubic")
-    where = place(SHAPE, VoxelSize(*size), seen, side=side)
+    where = cut_at(SHAPE, VoxelSize(*size), seen, side=side)
     entries = [Entry("bicubic", worse, scores or {})]
     return make_plate(truth, seen, entries, where, planes, errors)
 
 
 @pytest.mark.parametrize("plane", PLANES)
 def test_planes_are_cut_where_asked(plane):
-    where = place(SHAPE, VoxelSize(10, 10, 10), None, at=(9, 21, 13), side=8)
+    where = cut_at(SHAPE, VoxelSize(10, 10, 10), None, at=(9, 21, 13), side=8)
 
     found = cut(volume(), plane, where)
 
@@ -79,7 +79,7 @@ def test_by_default_no_plane_shows_a_section_that_was_recorded(degradation, axis
     truth = volume()
     seen = observed_of(truth, degradation, axis)
 
-    where = place(SHAPE, VoxelSize(10, 10, 10), seen)
+    where = cut_at(SHAPE, VoxelSize(10, 10, 10), seen)
 
     assert not seen.recorded(where.at)
     kept = degradation.positions(degradation.sections(SHAPE[axis])) if degradation.name == "subsample" else []
@@ -88,7 +88,7 @@ def test_by_default_no_plane_shows_a_section_that_was_recorded(degradation, axis
 
 
 def test_a_crop_at_the_edge_keeps_its_size():
-    where = place(SHAPE, VoxelSize(10, 10, 10), None, at=(0, 39, 31), side=16)
+    where = cut_at(SHAPE, VoxelSize(10, 10, 10), None, at=(0, 39, 31), side=16)
 
     assert where.box.start == (0, 24, 16)
     assert where.box.stop == (16, 40, 32)
@@ -96,7 +96,7 @@ def test_a_crop_at_the_edge_keeps_its_size():
 
 def test_observed_voxels_are_drawn_where_they_were_recorded():
     truth = volume()
-    where = place(SHAPE, VoxelSize(10, 10, 10), None, at=(10, 20, 16), side=16)
+    where = cut_at(SHAPE, VoxelSize(10, 10, 10), None, at=(10, 20, 16), side=16)
 
     kept = cut_observed(observed_of(truth, Subsample(4)), "xz", where)
     means = cut_observed(observed_of(truth, Average(4)), "xz", where)
@@ -113,14 +113,14 @@ def test_observed_voxels_are_drawn_where_they_were_recorded():
 def test_an_observed_section_along_the_coarse_axis_is_the_nearest():
     truth = volume()
     for at, nearest in ((9, 8), (11, 12), (23, 20)):
-        where = place(SHAPE, VoxelSize(10, 10, 10), None, at=(at, 20, 16), side=8)
+        where = cut_at(SHAPE, VoxelSize(10, 10, 10), None, at=(at, 20, 16), side=8)
         found = cut_observed(observed_of(truth, Subsample(4)), "xy", where)
         assert np.array_equal(found.section, positions()[nearest, 16:24, 12:20])
 
 
 def test_a_lateral_task_has_blocks_along_y():
     truth = volume(size=(40, 4, 4))
-    where = place(SHAPE, VoxelSize(40, 4, 4), None, at=(10, 20, 16), side=16)
+    where = cut_at(SHAPE, VoxelSize(40, 4, 4), None, at=(10, 20, 16), side=16)
 
     found = cut_observed(observed_of(truth, Average(4), axis=1), "xy", where)
 
@@ -185,7 +185,7 @@ def test_columns_are_planes_or_methods(columns, rows):
 def test_only_what_is_shown_is_read():
     arrays = [Counting(positions()) for _ in range(2)]
     truth, made = (Volume(array, VoxelSize(10, 10, 10), "v") for array in arrays)
-    where = place(SHAPE, VoxelSize(10, 10, 10), None, side=8)
+    where = cut_at(SHAPE, VoxelSize(10, 10, 10), None, side=8)
 
     make_plate(truth, None, [Entry("a", made)], where, errors=True)
 
@@ -251,7 +251,7 @@ def test_a_figure_of_one_plane_is_no_poster_and_a_crowded_one_is_refused():
 
 def test_volumes_of_another_shape_are_refused():
     entries = [Entry("a", volume()), Entry("b", volume(positions((24, 40, 31)), name="b"))]
-    where = place(SHAPE, VoxelSize(10, 10, 10), None)
+    where = cut_at(SHAPE, VoxelSize(10, 10, 10), None)
 
     with pytest.raises(DataError, match=r"b: shape \(24, 40, 31\)"):
         make_plate(None, None, entries, where)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vemrecon.bench.environment import environment
-from vemrecon.bench.labelled import SegmentationAt
-from vemrecon.bench.spec import slug
-from vemrecon.bench.store import exclusive
+from vemrecon.environment import environment
 from vemrecon.errors import DataError
-from vemrecon.files import digest_of, make_folder, read_json, sha256_of, write_json
+from vemrecon.files import digest_of, make_folder, read_json, sha256_of, slug, write_json
+from vemrecon.judges.labelled import SegmentationAt
+from vemrecon.locks import exclusive
+from vemrecon.progress import Share
 from vemrecon.segment.recipe import Recipe, recipe
 from vemrecon.volume import Region, Volume, VoxelSize
 
@@ -36,9 +35,7 @@ class Segmenter:
     facts: dict[str, Any]
     """What it is and how it was trained, for the report."""
 
-    def probability(
-        self, volume: Volume, region: Region, device: str, progress: Callable[[float], None]
-    ) -> NDArray[np.float16]:
+    def probability(self, volume: Volume, region: Region, device: str, progress: Share) -> NDArray[np.float16]:
         """Probability of what it finds, in every voxel of a region of a volume; nothing outside the region is seen."""
         from vemrecon.segment.network import predict
 
@@ -46,7 +43,7 @@ class Segmenter:
         return predict(self.net, self.recipe, self.voxel_size, part.read, part.shape, device=device, progress=progress)
 
 
-def segmenter(at: SegmentationAt, store: Path, device: str, progress: Callable[[float], None]) -> Segmenter:
+def segmenter(at: SegmentationAt, store: Path, device: str, progress: Share) -> Segmenter:
     """The segmenter of a dataset and preset; trained now if no run has done so before.
 
     Args:
@@ -84,7 +81,7 @@ def _train(
     size: VoxelSize,
     place: Path,
     device: str,
-    progress: Callable[[float], None],
+    progress: Share,
 ) -> None:
     from safetensors.torch import save_file
 

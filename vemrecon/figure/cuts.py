@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from vemrecon.errors import ConfigError, DataError
-from vemrecon.report.pictures import PLANES, Section
+from vemrecon.report.pictures import Section
 from vemrecon.volume import Region, Volume, VoxelSize, quantise
+from vemrecon.volume.planes import AXES, NORMALS, PLANE_AXES
 
-AXES = "zyx"
 SIDE = 128
 """Voxels along a side of a cut: membranes of a few voxels can still be seen in print."""
 
@@ -21,7 +21,7 @@ Extent = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class Place:
+class CutAt:
     """Where all volumes are cut, in voxels of the truth."""
 
     at: tuple[int, int, int]
@@ -32,7 +32,7 @@ class Place:
 
     def window(self, plane: str) -> Extent:
         """What a plane shows."""
-        (top, bottom), (left, right) = (self._edges(axis) for axis in PLANES[plane])
+        (top, bottom), (left, right) = (self._edges(axis) for axis in PLANE_AXES[plane])
         return left, right, bottom, top
 
     def _edges(self, axis: str) -> tuple[float, float]:
@@ -74,13 +74,13 @@ class Cut:
     extent: Extent
 
 
-def place(
+def cut_at(
     shape: tuple[int, int, int],
     voxel_size: VoxelSize,
     observed: Observed | None,
     at: Sequence[int] | None = None,
     side: int | None = None,
-) -> Place:
+) -> CutAt:
     """A place to cut: by default the middle, through a section that was not copied from the input.
 
     Args:
@@ -107,15 +107,15 @@ def place(
         start.append(low)
         stop.append(low + length)
     z, y, x = at
-    return Place((z, y, x), Region((start[0], start[1], start[2]), (stop[0], stop[1], stop[2])), voxel_size)
+    return CutAt((z, y, x), Region((start[0], start[1], start[2]), (stop[0], stop[1], stop[2])), voxel_size)
 
 
-def cut(volume: Volume, plane: str, where: Place) -> Cut:
+def cut(volume: Volume, plane: str, where: CutAt) -> Cut:
     """The grey levels of a plane of a volume on the grid of the truth. Nothing else of the volume is read."""
     return Cut(_read(volume, plane, where.at, where.box), where.window(plane))
 
 
-def cut_observed(observed: Observed, plane: str, where: Place) -> Cut:
+def cut_observed(observed: Observed, plane: str, where: CutAt) -> Cut:
     """The observed voxels that the window of a plane sees, with their true size.
 
     Seen along the coarse axis, the nearest observed section. The extent can reach beyond the window, because a coarse
@@ -130,10 +130,10 @@ def cut_observed(observed: Observed, plane: str, where: Place) -> Cut:
     box = Region((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
     section = _read(observed.volume, plane, at, box)
     left, right, bottom, top = where.window(plane)
-    if AXES[axis] in PLANES[plane]:
+    if AXES[axis] in PLANE_AXES[plane]:
         step = list(where.voxel_size)[axis]
         low, high = ((edge + k * observed.scale) * step for k in (start[axis], stop[axis]))
-        if PLANES[plane][0] == AXES[axis]:
+        if PLANE_AXES[plane][0] == AXES[axis]:
             top, bottom = low, high
         else:
             left, right = low, high
@@ -142,7 +142,7 @@ def cut_observed(observed: Observed, plane: str, where: Place) -> Cut:
 
 def _read(volume: Volume, plane: str, at: Sequence[int], box: Region) -> Section:
     """Grey levels of the voxels of a box in the plane through a voxel, rows first."""
-    normal = next(n for n, axis in enumerate(AXES) if axis not in PLANES[plane])
+    normal = NORMALS[plane]
     start, stop = list(box.start), list(box.stop)
     start[normal], stop[normal] = at[normal], at[normal] + 1
     region = Region((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))

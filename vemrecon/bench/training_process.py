@@ -1,4 +1,4 @@
-"""The training of one run in several processes: `torchrun -m vemrecon.bench.together RUN_FOLDER`.
+"""The training of one run in several processes: `torchrun -m vemrecon.bench.training_process RUN_FOLDER`.
 
 Every process builds the same method from the same seed; each takes its share of every batch.
 """

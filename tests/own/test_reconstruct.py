@@ -50,7 +50,7 @@ def test_what_cannot_be_reconstructed_is_refused(stack, tmp_path, capsys):
         (["--method", "bicubik"], "did you mean 'bicubic'"),
         (["--method", "lateral-cnn", "--train", "cpu", "--scale", "2.5"], "whole scale"),
         (["--weights", tmp_path / "none.safetensors", "--method", "lateral-cnn"], "no such file"),
-        (["--grid", "middle"], "--grid middle"),
+        (["--grid", "middle"], "unknown grid 'middle'"),
         (["--voxel-size", "10", "10", "10"], "isotropic already"),
         (["--set", "kernal=linear"], "did you mean 'kernel'"),
     ):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vemrecon.errors import ConfigError
+from vemrecon.figure.plate import Picture, Plate
 from vemrecon.report.pictures import scale_bar
-from vemrecon.report.plate import Picture, Plate
 
 COLUMNS = ("planes", "methods")
 INCH = 25.4  # mm
@@ -37,7 +37,7 @@ class Style:
 
 
 @dataclass(frozen=True)
-class Cell:
+class PictureCell:
     """A picture with what it is."""
 
     picture: Picture
@@ -61,12 +61,12 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Layout:
+class FigureLayout:
     """Pictures at left, bottom, width and height in inches, and texts."""
 
     width: float
     height: float
-    boxes: tuple[tuple[Cell, tuple[float, float, float, float]], ...]
+    boxes: tuple[tuple[PictureCell, tuple[float, float, float, float]], ...]
     texts: tuple[Text, ...]
 
 
@@ -74,7 +74,7 @@ class Layout:
 class _Grid:
     """Cells in rows, with headings; a place without a picture is None."""
 
-    rows: tuple[tuple[Cell | None, ...], ...]
+    rows: tuple[tuple[PictureCell | None, ...], ...]
     beside: tuple[str, ...]
     above: tuple[str, ...]
 
@@ -84,7 +84,7 @@ def bar_length(plate: Plate, style: Style) -> float:
     return style.bar_nm or scale_bar(min(plate.size_nm(plane)[0] for plane in range(len(plate.windows))))
 
 
-def lay_out(plate: Plate, style: Style) -> Layout:
+def lay_out(plate: Plate, style: Style) -> FigureLayout:
     """Places of everything: all pictures at one magnification, so that a nanometre is as long everywhere.
 
     Raises:
@@ -123,7 +123,7 @@ def lay_out(plate: Plate, style: Style) -> Layout:
     for text, wide_nm in zip(above, widths, strict=True):
         texts.append(Text(x + inch * wide_nm / 2, height - top + 0.03, text, vertical="bottom"))
         x += inch * wide_nm + GAP
-    return Layout(width, height, tuple(boxes), tuple(text for text in texts if text.text))
+    return FigureLayout(width, height, tuple(boxes), tuple(text for text in texts if text.text))
 
 
 def _magnification(
@@ -151,10 +151,10 @@ def _grid(plate: Plate, columns: str) -> _Grid:
     """Which picture goes where."""
     planes = range(len(plate.titles))
 
-    def row(pictures: Sequence[Picture], number: int, error: bool) -> tuple[Cell, ...]:
-        return tuple(Cell(picture, plane, error, number == 0) for plane, picture in enumerate(pictures))
+    def row(pictures: Sequence[Picture], number: int, error: bool) -> tuple[PictureCell, ...]:
+        return tuple(PictureCell(picture, plane, error, number == 0) for plane, picture in enumerate(pictures))
 
-    rows: list[tuple[Cell | None, ...]] = []
+    rows: list[tuple[PictureCell | None, ...]] = []
     beside: list[str] = []
     if columns == "planes":
         for number, line in enumerate(plate.lines):
@@ -179,7 +179,7 @@ def _wrapped(text: str, inches: float, size: float) -> str:
     return "\n".join(textwrap.wrap(text, letters)) or text
 
 
-def _caption(cell: Cell | None, inches: float) -> str:
+def _caption(cell: PictureCell | None, inches: float) -> str:
     """The caption of a picture; parts go below each other where they do not fit beside each other."""
     text = cell.picture.caption if cell is not None else ""
     fits = len(text) * LETTER * SMALL * POINT <= inches

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from vemrecon.data import Located, Split, task_volume
+from vemrecon.data.locate import Located, task_volume
+from vemrecon.data.split import Split
 from vemrecon.volume import Region, Volume, VoxelSize
 
 

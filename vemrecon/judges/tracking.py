@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vemrecon.bench.environment import environment
-from vemrecon.bench.judges import OUTSIDE, JudgedTask, ReferenceJudge, blank
-from vemrecon.bench.labelled import NO_LABELS, SegmentationAt
+from vemrecon.environment import environment
 from vemrecon.errors import DataError
+from vemrecon.judges.labelled import NO_LABELS, SegmentationAt
+from vemrecon.judges.reference import OUTSIDE, JudgedTask, ReferenceJudge, blank
 from vemrecon.metrics.score import Need, Reference, Score
 from vemrecon.metrics.tracks import Bits, as_bits, components, followed, mean_iou
 from vemrecon.segment.tracker import Tracker, TrackerError, obstacle

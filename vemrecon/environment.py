@@ -60,7 +60,7 @@ def cores() -> int:
 
 def commit() -> str:
     """Commit of the checkout in use, with '+' if files are changed; empty for an installed package."""
-    folder = Path(__file__).parents[2]
+    folder = Path(__file__).parents[1]
     if not (folder / ".git").exists():
         return ""
     try:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vemrecon.errors import ConfigError
+from vemrecon.figure.layout import SMALL, PictureCell, Style, Text, bar_length, lay_out
+from vemrecon.figure.outlines import Outline
+from vemrecon.figure.plate import Plate
 from vemrecon.files import atomic_write
-from vemrecon.report.layout import SMALL, Cell, Style, Text, bar_length, lay_out
-from vemrecon.report.outlines import Outline
 from vemrecon.report.overlay import CLASSES
 from vemrecon.report.pictures import length_text, palette
-from vemrecon.report.plate import Plate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,7 +108,7 @@ def _add_axes(figure: Figure, box: tuple[float, float, float, float]) -> Axes:
     return axes
 
 
-def _picture(axes: Axes, cell: Cell, plate: Plate) -> None:
+def _picture(axes: Axes, cell: PictureCell, plate: Plate) -> None:
     left, right, bottom, top = plate.windows[cell.plane]
     limits = (-plate.limit, plate.limit) if cell.error else (0, 255)
     axes.imshow(

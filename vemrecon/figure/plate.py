@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vemrecon.report.cuts import AXES, Extent, Observed, Place, cut, cut_observed, require_same_grid
-from vemrecon.report.outlines import Outline
-from vemrecon.report.pictures import PLANES, error_limit
+from vemrecon.figure.cuts import CutAt, Extent, Observed, cut, cut_observed, require_same_grid
+from vemrecon.figure.outlines import Outline
+from vemrecon.report.pictures import error_limit
 from vemrecon.volume import Volume
+from vemrecon.volume.planes import AXES, NORMALS, PLANE_AXES
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Line:
+class PlateLine:
     """Pictures of one volume, one for each plane, and of its errors if they are wanted."""
 
     label: str
@@ -55,7 +56,7 @@ class Plate:
     """Of the planes."""
     windows: tuple[Extent, ...]
     """What is seen of each plane, in nm."""
-    lines: tuple[Line, ...]
+    lines: tuple[PlateLine, ...]
     limit: int = 0
     """Grey levels at which the colours of errors saturate; 0 where no errors are shown."""
 
@@ -69,8 +70,8 @@ def make_plate(
     truth: Volume | None,
     observed: Observed | None,
     entries: Sequence[Entry],
-    where: Place,
-    planes: Sequence[str] = tuple(PLANES),
+    where: CutAt,
+    planes: Sequence[str] = tuple(PLANE_AXES),
     errors: bool = False,
     outlines: Mapping[str, Outline] | None = None,
 ) -> Plate:
@@ -95,9 +96,9 @@ def make_plate(
     if reference:
         drawn = [(outlines or {}).get(plane) for plane in planes]
         pictures = [Picture(c.section, c.extent, outline=o) for c, o in zip(reference, drawn, strict=True)]
-        lines.append(Line("Truth", tuple(pictures)))
+        lines.append(PlateLine("Truth", tuple(pictures)))
     if observed is not None:
-        lines.append(Line("Observed", tuple(_observed(observed, plane, where) for plane in planes)))
+        lines.append(PlateLine("Observed", tuple(_observed(observed, plane, where) for plane in planes)))
     for entry in entries:
         cuts = [cut(entry.volume, plane, where) for plane in planes]
         beside = [(entry.captions.get(plane, ""), entry.outlines.get(plane)) for plane in planes]
@@ -106,7 +107,7 @@ def make_plate(
             Picture(made.section.astype(np.int16) - true.section.astype(np.int16), made.extent)
             for made, true in (zip(cuts, reference, strict=True) if errors and reference else ())
         ]
-        lines.append(Line(entry.label, tuple(pictures), tuple(wrong)))
+        lines.append(PlateLine(entry.label, tuple(pictures), tuple(wrong)))
     found = [picture.values for line in lines for picture in line.errors]
     return Plate(
         titles=tuple(_title(plane, where) for plane in planes),
@@ -116,14 +117,14 @@ def make_plate(
     )
 
 
-def _observed(observed: Observed, plane: str, where: Place) -> Picture:
+def _observed(observed: Observed, plane: str, where: CutAt) -> Picture:
     found = cut_observed(observed, plane, where)
-    seen_along = AXES[observed.axis] not in PLANES[plane]
+    seen_along = AXES[observed.axis] not in PLANE_AXES[plane]
     same = observed.recorded(where.at)
     caption = ("this section was recorded" if same else "nearest recorded") if seen_along else ""
     return Picture(found.section, found.extent, caption)
 
 
-def _title(plane: str, where: Place) -> str:
-    normal = next(n for n, axis in enumerate(AXES) if axis not in PLANES[plane])
+def _title(plane: str, where: CutAt) -> str:
+    normal = NORMALS[plane]
     return f"{plane}, {AXES[normal]} = {where.at[normal]}"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vemrecon.report.cuts import AXES, Extent
+from vemrecon.figure.cuts import Extent
 from vemrecon.report.overlay import Masks
-from vemrecon.report.pictures import PLANES
 from vemrecon.volume import VoxelSize
+from vemrecon.volume.planes import AXES, PLANE_AXES
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ def outlines_of(masks: Masks, name: str, voxel_size: VoxelSize) -> dict[str, Out
     found = {}
     for plane, mask in masks.sections[name].items():
         edges = []
-        for axis, length in zip(PLANES[plane], mask.shape, strict=True):
+        for axis, length in zip(PLANE_AXES[plane], mask.shape, strict=True):
             n = AXES.index(axis)
             edges.append([(masks.origin[n] + voxel) * list(voxel_size)[n] for voxel in (0, length)])
         (top, bottom), (left, right) = edges

@@ -7,14 +7,15 @@ import pytest
 from report.segmentation_fakes import ORIGIN, SIDE, keep_masks, volumes
 
 from vemrecon.commands.figure import _check_outlined
-from vemrecon.commands.figure_volumes import Subject, _outlined
 from vemrecon.errors import ConfigError, DataError
-from vemrecon.report.cuts import place
-from vemrecon.report.figure import draw
-from vemrecon.report.layout import Style
-from vemrecon.report.outlines import outlines_of
+from vemrecon.figure.cuts import cut_at
+from vemrecon.figure.drawing import draw
+from vemrecon.figure.from_runs import with_outlines
+from vemrecon.figure.layout import Style
+from vemrecon.figure.outlines import outlines_of
+from vemrecon.figure.plate import Entry, make_plate
+from vemrecon.figure.subject import Subject
 from vemrecon.report.overlay import load_masks
-from vemrecon.report.plate import Entry, make_plate
 from vemrecon.volume import Volume, VoxelSize
 
 SIZE = VoxelSize(20.0, 10.0, 10.0)
@@ -48,8 +49,8 @@ def test_masks_lie_where_they_were_found(tmp_path: Path):
 
 
 def test_what_was_found_is_outlined_in_truth_and_reconstructions(tmp_path: Path):
-    made = _outlined(subject("linear"), folders(tmp_path, "linear"), "membranes")
-    where = place(SHAPE, SIZE, None, made.outlined)
+    made = with_outlines(subject("linear"), folders(tmp_path, "linear"), "membranes")
+    where = cut_at(SHAPE, SIZE, None, made.outlined)
     plate = make_plate(made.truth, None, made.entries, where, ("xz",), outlines=made.outlines)
 
     truth, linear = draw(plate, Style()).axes
@@ -63,10 +64,10 @@ def test_what_was_found_is_outlined_in_truth_and_reconstructions(tmp_path: Path)
 
 
 def test_planes_without_a_mask_are_refused(tmp_path: Path):
-    made = _outlined(subject("linear"), folders(tmp_path, "linear"), "membranes")
+    made = with_outlines(subject("linear"), folders(tmp_path, "linear"), "membranes")
     assert made.outlined == (10, 8, 18)
 
-    elsewhere = place(SHAPE, SIZE, None, (10, 3, 18))
+    elsewhere = cut_at(SHAPE, SIZE, None, (10, 3, 18))
     _check_outlined(elsewhere, ("xy", "yz"), made.outlined)
     with pytest.raises(ConfigError, match="--at 10 8 18, which is the default"):
         _check_outlined(elsewhere, ("xz",), made.outlined)
@@ -77,7 +78,7 @@ def test_a_run_without_masks_is_named(tmp_path: Path):
     (known[1] / "segmentation-membranes.npz").unlink()
 
     with pytest.raises(DataError, match="made with --metrics segmentation"):
-        _outlined(subject("linear", "nearest"), known, "membranes")
+        with_outlines(subject("linear", "nearest"), known, "membranes")
 
 
 def test_masks_of_another_place_are_refused(tmp_path: Path):
@@ -85,11 +86,11 @@ def test_masks_of_another_place_are_refused(tmp_path: Path):
     keep_masks(known[1], position=np.array([6, 8, 10]))
 
     with pytest.raises(DataError, match=r"goes through \(6, 8, 10\)"):
-        _outlined(subject("linear", "nearest"), known, "membranes")
+        with_outlines(subject("linear", "nearest"), known, "membranes")
 
 
 def test_a_name_that_is_a_path_finds_nothing(tmp_path: Path):
     known = folders(tmp_path, "linear")
 
     with pytest.raises(DataError, match="no such file"):
-        _outlined(subject("linear"), known, "x/../../linear/segmentation-membranes")
+        with_outlines(subject("linear"), known, "x/../../linear/segmentation-membranes")

@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vemrecon.bench.judges import OUTSIDE, JudgedTask, ReferenceJudge, blank
-from vemrecon.bench.labelled import SegmentationAt
-from vemrecon.bench.segmenters import Segmenter, segmenter
 from vemrecon.files import atomic_write
+from vemrecon.judges.labelled import SegmentationAt
+from vemrecon.judges.reference import OUTSIDE, JudgedTask, ReferenceJudge, blank
+from vemrecon.judges.segmenters import Segmenter, segmenter
 from vemrecon.metrics.score import Need, Reference, Score
 from vemrecon.metrics.segmentation import average_precision, breaks, breaks_per_object, overlap, partition
 from vemrecon.segment import instances as watershed
 from vemrecon.segment import network
 from vemrecon.segment.target import target
 from vemrecon.volume import Region, Volume, quantise
+from vemrecon.volume.planes import NORMALS
 
 MASK = 0.5
 """Probability from which a voxel belongs to a mask."""
@@ -141,7 +142,7 @@ class SegmentationJudge(ReferenceJudge[Segmented]):
         }
         arrays = {"voxel_size": np.array(tuple(self.size)), "origin": np.array(self.region.start)}
         arrays["position"] = np.add(self.region.start, middle)
-        for axis, plane in enumerate(("xy", "xz", "yz")):
+        for plane, axis in NORMALS.items():
             for name, values in volumes.items():
                 if values is not None:
                     arrays[f"{name}_{plane}"] = np.take(values, middle[axis], axis=axis)

@@ -14,10 +14,11 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vemrecon.bench.labelled import SegmentationAt
-from vemrecon.bench.store import exclusive
 from vemrecon.files import atomic_write, digest_of, make_folder, read_json, write_json
+from vemrecon.judges.labelled import SegmentationAt
+from vemrecon.locks import exclusive
 from vemrecon.metrics.score import Need, Reference, Score
+from vemrecon.progress import Progress
 from vemrecon.volume import Region, SectionGrid, Volume
 
 FLOOR = "bicubic"
@@ -47,7 +48,7 @@ class JudgedTask:
     """Folder where references are kept for other runs."""
     floor: Callable[[Path], Volume]
     """Makes the reconstruction of `FLOOR` at a path."""
-    tell: Callable[[str, float], None]
+    tell: Progress
     defects: tuple[int, ...] = ()
     """Damaged sections (z)."""
     device: str = "cpu"
@@ -130,7 +131,7 @@ class ReferenceJudge(ABC, Generic[Found]):
                 write_json(scores, {**self.facts(), **where, "references": named})
         with np.load(arrays) as stored:
             self.truth = self.restored({key: stored[key] for key in stored.files})
-        self.beside = read_json(scores)
+        self.references = read_json(scores)
 
     def scores(self, reconstruction: Volume) -> Sequence[Score]:
         """Scores against the labels, and against what is found in the true volume (the protocol of the D2R papers)."""
@@ -147,7 +148,7 @@ class ReferenceJudge(ABC, Generic[Found]):
 
     def kept(self) -> Mapping[str, Any]:
         """What the report shows beside the scores: the judge, and the scores of ceiling and floor."""
-        return {self.name: self.beside}
+        return {self.name: self.references}
 
 
 def blank(metric: str, plane: str, target: str, reason: str, missing: Need | None = None) -> Score:

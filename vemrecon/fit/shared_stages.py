@@ -18,12 +18,12 @@ WEIGHTS, LOG, FACTS = "stage.safetensors", "loss.csv", "stage.json"
 
 
 @dataclass(frozen=True)
-class Shelf:
+class SharedStages:
     """Where shared stages lie.
 
     Attributes:
         folder: One folder per stage is made in it.
-        data: Identity of what all runs that use this shelf learn from.
+        data: Identity of what all runs that share them learn from.
     """
 
     folder: Path

@@ -1,0 +1,37 @@
+"""What can be segmented in the reconstructions of a split, as the card of its dataset says."""
+
+from __future__ import annotations
+
+from vemrecon.data import DatasetCard, Locator, Split
+from vemrecon.data.card import Target
+from vemrecon.data.volume_at import VolumeAt
+from vemrecon.errors import DataError
+from vemrecon.judges.labelled import NO_LABELS, LabelledAt, LabelsAt, SegmentationAt
+from vemrecon.volume import Region
+
+
+def located_segmentations(card: DatasetCard, split: Split, preset: str, locator: Locator) -> tuple[SegmentationAt, ...]:
+    """What can be segmented in reconstructions of a split, and why the rest cannot; no missing label stops a run."""
+    found = []
+    for what, target in card.segmentation.items():
+        try:
+            found.append(_located(card, split, what, target, preset, locator))
+        except DataError as error:
+            found.append(SegmentationAt(card.name, what, target.labels, reason=str(error).splitlines()[0]))
+    return tuple(found) or (SegmentationAt(card.name, "", "", reason=NO_LABELS),)
+
+
+def _located(
+    card: DatasetCard, split: Split, what: str, target: Target, preset: str, locator: Locator
+) -> SegmentationAt:
+    def labelled(key: str, region: Region) -> LabelledAt:
+        volume = VolumeAt.of(locator.volume(card, key), Split(what, key, region))
+        return LabelledAt(volume, LabelsAt.of(locator.labels(card, key, target.labels)))
+
+    inside = target.score.get(split.file)
+    region = inside and (inside.intersection(split.region) if split.region else inside)
+    if not region:
+        reason = "no voxel of this split is labelled to be scored by"
+        return SegmentationAt(card.name, what, target.labels, reason=reason)
+    training = tuple(labelled(key, part) for key, part in target.train.items())
+    return SegmentationAt(card.name, what, target.labels, preset, training, labelled(split.file, region))

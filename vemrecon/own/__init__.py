@@ -1,0 +1,1 @@
+"""Volumes of one's own: reconstruct an anisotropic one, outside any benchmark."""

@@ -1,0 +1,86 @@
+"""A method that is ready to reconstruct a volume: training-free, with given weights, or trained on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vemrecon.data.source import Source
+from vemrecon.degrade import Degradation, make_degradation
+from vemrecon.errors import ConfigError
+from vemrecon.files import digest_of
+from vemrecon.methods.base import Method
+from vemrecon.methods.registry import check_preset, choose_preset, method_entry, with_settings
+from vemrecon.progress import Progress
+from vemrecon.volume import SectionGrid, Volume
+
+
+def prepare_method(
+    name: str,
+    volume: Volume,
+    *,
+    train: str | None,
+    weights: Path | None,
+    scratch: Path,
+    seed: int,
+    overrides: Mapping[str, Any],
+    device: str,
+    progress: Progress,
+) -> Method:
+    """A method that is ready to reconstruct: training-free, with given weights, or trained on the volume itself.
+
+    Raises:
+        ConfigError: If a method that learns gets neither weights nor a training preset, or declines the scale.
+        DataError: If weights do not fit.
+    """
+    from vemrecon.fit.stages import load_weights, trained_parts
+    from vemrecon.fit.stages import train as fit
+    from vemrecon.methods.build import build_method
+
+    grid = volume.require_grid()
+    kind, card, presets = method_entry(name).resolved()
+    preset, arguments = choose_preset(name, check_preset(train or "cpu"), presets)
+    if weights is not None:
+        arguments = _fitting_arguments(name, weights, volume)
+    arguments = with_settings(arguments, overrides)
+    method = build_method(kind, name, arguments, grid=grid, seed=seed)
+    if reason := method.supports(grid.scale, grid):
+        raise ConfigError(f"method '{name}' cannot do this volume: {reason}")
+    if weights is not None:
+        load_weights(method, weights, trained_parts(method))
+    elif method.stages():
+        if train is None:
+            raise ConfigError(f"method '{name}' learns: give --weights FILE, or --train cpu to train it on this volume")
+        if card.regime != "self":
+            raise ConfigError(f"method '{name}' needs isotropic truth to learn from; give --weights FILE")
+        source = Source.of([volume], learning_degradation(grid), card.regime)
+        identity = digest_of([name, card.version, preset, arguments, seed, list(volume.shape), volume.name])
+        fit(method, source, scratch, identity=identity, seed=seed, device=device, progress=progress)
+    return method.eval().to(device)
+
+
+def _fitting_arguments(name: str, weights: Path, volume: Volume) -> dict[str, Any]:
+    """Arguments that a weights file was made with.
+
+    Raises:
+        ConfigError: If it belongs to another method or another kind of sections.
+    """
+    from vemrecon.fit.stages import weights_facts
+
+    facts = weights_facts(weights)
+    if facts.get("method") not in (None, name):
+        raise ConfigError(f"{weights}: weights of method '{facts['method']}', not of '{name}'")
+    grid, stored = volume.require_grid(), facts.get("grid")
+    kind, learned = grid.kind, stored and SectionGrid.stored(stored, grid.scale).kind
+    if learned not in (None, kind):
+        raise ConfigError(
+            f"{weights}: learned on {learned} sections, but those of {volume.name} are {kind}; "
+            f"if that is wrong, give --grid {learned}"
+        )
+    return dict(facts.get("arguments", {}))
+
+
+def learning_degradation(grid: SectionGrid) -> Degradation:
+    """How a lateral axis is degraded for training: as the volume's sections came about."""
+    return make_degradation("subsample" if grid.thin else "average", grid.scale)

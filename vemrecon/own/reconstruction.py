@@ -1,0 +1,71 @@
+"""The isotropic volume as a file, and the folder that an interrupted reconstruction goes on from."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vemrecon.files import digest_of, make_folder
+from vemrecon.methods.base import Method
+from vemrecon.progress import Progress
+from vemrecon.volume import Volume, open_volume
+from vemrecon.volume.ome_zarr import copy_to_zarr
+from vemrecon.volume.tiff import write_tiff
+
+
+def reconstruct_file(
+    work: Path,
+    outputs: Mapping[Path, str],
+    volume: Volume,
+    observed: Volume,
+    method: Method,
+    device: str,
+    progress: Progress,
+) -> Volume:
+    """Write the isotropic volume; an interrupted reconstruction goes on where it stopped.
+
+    Args:
+        work: Working folder; removed at the end.
+        outputs: Path and format (`zarr` or `tiff`) of the reconstruction and, if wanted, of its uncertainty.
+        volume: The anisotropic volume as it was given; tells dtype and intensity range.
+        observed: The same with missing sections filled.
+        method: Ready to reconstruct.
+        device: Where it runs.
+        progress: Told phase and finished share.
+
+    Returns:
+        The reconstruction as written.
+
+    Raises:
+        ConfigError: If the uncertainty is wanted of a method that has none.
+    """
+    from vemrecon.infer.reconstruct import reconstruct_volume
+
+    make_folder(work)
+    parts = [work / "reconstruction.zarr", work / "uncertainty.zarr"][: len(outputs)]
+    spread = parts[1] if len(parts) > 1 else None
+    reconstruct_volume(
+        method,
+        observed,
+        parts[0],
+        like=volume,
+        uncertainty=spread,
+        device=device,
+        progress=lambda share: progress("reconstruct", share),
+    )
+    spans = [volume.intensity_range, None]  # the uncertainty is kept in [0, 1]
+    results = [open_volume(part, intensity_range=span) for part, span in zip(parts, spans, strict=False)]
+    for (path, kind), result in zip(outputs.items(), results, strict=True):
+        (copy_to_zarr if kind == "zarr" else write_tiff)(path, result, volume.dtype, volume.intensity_range)
+    shutil.rmtree(work, ignore_errors=True)
+    return results[0]
+
+
+def work_folder(out: Path, request: Mapping[str, Any]) -> Path:
+    """Where training and reconstruction are kept until the output is whole.
+
+    Its name depends on everything that was asked for, so that no other request goes on with what this one left.
+    """
+    return out.with_name(f".{out.name}.work-{digest_of(request)[:12]}")

@@ -1,0 +1,72 @@
+"""Open an anisotropic volume, and find where its sections lie."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from vemrecon.degrade import check_scale
+from vemrecon.errors import ConfigError, DataError
+from vemrecon.volume import SectionGrid, Volume, VoxelSize, open_volume, require_content
+
+
+def open_anisotropic(
+    path: Path,
+    dataset: str | None = None,
+    *,
+    grid: str | None = None,
+    scale: float | None = None,
+    voxel_size: VoxelSize | None = None,
+    intensity_range: tuple[float, float] | None = None,
+) -> Volume:
+    """Open and check the volume to reconstruct; it knows where its sections lie.
+
+    Args:
+        path: See `open_volume`.
+        dataset: See `open_volume`.
+        grid: `centred` or `aligned`, if the file does not say or is wrong.
+        scale: Sections to make of one, by default as the file says, or the anisotropy.
+        voxel_size: See `open_volume`.
+        intensity_range: See `open_volume`.
+
+    Raises:
+        ConfigError: If the scale is not known, or not that of the file.
+        DataError: If it cannot be used.
+    """
+    volume = open_volume(path, dataset, voxel_size=voxel_size, intensity_range=intensity_range, scale=scale)
+    require_content(volume)
+    if volume.shape[0] < 2:
+        raise DataError(f"{volume.name}: a single section cannot be reconstructed")
+    return replace(volume, grid=grid_of(volume, grid, scale))
+
+
+def grid_of(volume: Volume, kind: str | None, scale: float | None) -> SectionGrid:
+    """Where the sections of a volume lie: as the user says, or as its file does, or in the middle of slabs.
+
+    Raises:
+        ConfigError: If neither the file nor the user says how many sections to make of one, or they say otherwise.
+    """
+    if kind is not None:
+        return SectionGrid.of_kind(kind, scale or (volume.grid.scale if volume.grid else _anisotropy(volume)))
+    if volume.grid is None:
+        return SectionGrid.slabs(scale or _anisotropy(volume))
+    if scale and abs(scale - volume.grid.scale) > 1e-6:
+        raise ConfigError(
+            f"--scale {scale:g}: {volume.name} has {volume.grid}; leave --scale out, or if the file is wrong, say "
+            f"--grid centred or --grid aligned too"
+        )
+    return volume.grid
+
+
+def _anisotropy(volume: Volume) -> float:
+    """The scale that makes a volume isotropic.
+
+    Raises:
+        ConfigError: If its voxel size does not say.
+    """
+    if volume.voxel_size is None:
+        raise ConfigError(f"{volume.name}: the file does not say its voxel size; give --scale or --voxel-size Z Y X")
+    anisotropy = volume.voxel_size.anisotropy
+    if anisotropy < 1.2:
+        raise ConfigError(f"{volume.name}: voxels of {volume.voxel_size} are isotropic already; give --scale to insist")
+    return check_scale(round(anisotropy) if abs(anisotropy - round(anisotropy)) < 0.05 else anisotropy)
