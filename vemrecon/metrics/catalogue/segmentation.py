@@ -55,9 +55,9 @@ def _columns(kind: str, axis: str) -> Sequence[Column]:
 
 
 def _obstacle() -> str:
-    from vemrecon.segment import network
+    from vemrecon.segment import instances, network
 
-    return network.obstacle()
+    return network.obstacle() or instances.obstacle()
 
 
 SPECS = (
