@@ -19,6 +19,8 @@ from vemrecon.cli import main
 from vemrecon.data import Locator, Split, require_apart
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.metrics import Need, Score
+from vemrecon.metrics.score import Reference
+from vemrecon.segment import instances, network
 from vemrecon.volume import Region
 
 TASK = Task("d", "test", 8.0, DegradationVariant("average"), "0" * 64, "1" * 12)
@@ -144,6 +146,28 @@ def test_a_finished_run_is_scored_again_when_what_lpips_needs_has_arrived(tmp_pa
     for known in (replace(row, note="a side is shorter than 16", missing=None), replace(row, value=0.3, missing=None)):
         runs[0].folder.write_result(Status.DONE, scores=(known,))
         assert to_do(runs, retry_failed=False) == []
+
+
+def test_weights_of_one_network_do_not_fill_the_scores_of_another(tmp_path, monkeypatch):
+    runs = runs_of(request(seeds=(0,), metrics=("lpips",)), tmp_path)[:1]
+    blank = Score("lpips", "vgg", "xy", "all", "all", None, note="no weights", missing=Need.WEIGHTS)
+    runs[0].folder.create()
+    runs[0].folder.write_result(Status.DONE, scores=(blank, replace(blank, variant="alex", value=0.3, missing=None)))
+    monkeypatch.setattr(perceptual, "obstacle", lambda network: "no weights" if network == "vgg" else "")
+    assert to_do(runs, retry_failed=False) == []  # or it would be scored at every call, and stay blank
+    monkeypatch.setattr(perceptual, "obstacle", lambda network: "no weights" if network == "alex" else "")
+    assert to_do(runs, retry_failed=False) == runs
+
+
+def test_neurons_wait_for_everything_that_a_segmentation_needs(tmp_path, monkeypatch):
+    runs = runs_of(request(seeds=(0,), metrics=("segmentation",)), tmp_path)[:1]
+    need = {"target": "membranes", "reference": Reference.LABELS, "missing": Need.WEIGHTS}
+    runs[0].folder.create()
+    runs[0].folder.write_result(Status.DONE, scores=(Score("iou", "", "volume", "all", "all", None, **need),))
+    for missing in ("no scikit-image", ""):
+        monkeypatch.setattr(network, "obstacle", lambda: "")
+        monkeypatch.setattr(instances, "obstacle", lambda missing=missing: missing)
+        assert to_do(runs, retry_failed=False) == ([] if missing else runs)
 
 
 def test_a_result_that_cannot_be_read_counts_as_not_done(tmp_path):

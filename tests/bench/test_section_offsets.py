@@ -76,6 +76,25 @@ def test_offsets_score_alike_through_the_commands(truth, tmp_path, capsys):
     assert found[2] > found[0] - 0.3 and found[4] > found[0] - 0.3, found  # fewer sections lie outside of kept ones
 
 
+def test_a_file_is_evaluated_between_the_sections_that_were_kept(truth, tmp_path, capsys):
+    copy_to_zarr(tmp_path / "truth.zarr", truth, "uint8")
+    files = [tmp_path / "truth.zarr", tmp_path / "truth.zarr", "--metrics", "psnr"]
+    report = tmp_path / "scores.json"
+    words = ["--scale", SCALE, "--degradation", "subsample", "--set", "offset=3", "--json", report]
+    assert run("evaluate", *files, *words) == 0
+    span = json.loads(report.read_text())["curves"]["slices"]["span"]
+    assert span["first"] == 3 and len(span["mae"]) == 89  # 3 to 91, the last of every eighth
+    rows = json.loads(report.read_text())["scores"]
+    notes = {r["range"]: r["note"] for r in rows if r["plane"] == "xy"}
+    assert "12 kept, 84 identical" in notes["all"] and "12 kept, 77 identical" in notes["span"]
+    capsys.readouterr()
+    for wrong, message in ((["offst=3"], "did you mean 'offset'"), (["offset=8"], "offset"), (["offset=x"], "offset")):
+        assert run("evaluate", *files, *words[:4], "--set", *wrong) == 2
+        assert message in capsys.readouterr().err
+    assert run("evaluate", *files, "--set", "offset=3") == 2
+    assert "--set needs --degradation" in capsys.readouterr().err
+
+
 def test_the_range_between_kept_sections_begins_at_the_first_and_ends_at_the_last(truth):
     ranges, kept = scored_ranges(truth, Subsample(SCALE, 3), 12)
     assert ranges["span"] == Region((3, 0, 0), (92, 64, 64)) and kept == list(range(3, 96, 8))

@@ -43,6 +43,7 @@ def test_a_box_of_a_remote_volume_becomes_an_ome_zarr_with_the_same_voxels(tmp_p
     volume = open_volume(tmp_path / "data" / "box.zarr")
     np.testing.assert_array_equal(volume.read_raw(volume.whole), GREY[BOX.slices])
     assert volume.dtype == np.uint8 and volume.voxel_size == SIZE
+    assert volume.origin == pytest.approx((3 * 45, 5 * 4.3, 7 * 4.3))  # so that it overlays on the remote volume
     assert shares == sorted(shares) and shares[-1] == 1
     facts = zarr.open_group(tmp_path / "data" / "box.zarr", mode="r").attrs["vemrecon"]
     assert facts["source"] == {"url": file.precomputed.url, "mip": 0, "region": [[3, 5, 7], [20, 38, 36]]}
@@ -57,6 +58,7 @@ def test_a_box_is_counted_in_the_frame_of_the_volume_and_block_by_block(tmp_path
     volume = open_volume(tmp_path / "box.zarr")
     np.testing.assert_array_equal(volume.read_raw(volume.whole), GREY[BOX.slices].astype(np.uint16) * 200)
     np.testing.assert_allclose(tuple(volume.voxel_size), tuple(SIZE))  # that of the remote volume
+    np.testing.assert_allclose(volume.origin, (2603 * 45, 105 * 4.3, 57 * 4.3))
 
 
 def refused(file, path, voxel_size, message):

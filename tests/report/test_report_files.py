@@ -13,7 +13,9 @@ import pytest
 from report.report_fakes import TASK, scores
 
 from vemrecon.metrics import Limit
+from vemrecon.metrics.catalogue import metric
 from vemrecon.report import Report, load_results, print_table, write_report
+from vemrecon.report.columns import COSTS
 from vemrecon.report.records import HEADER
 
 
@@ -271,3 +273,10 @@ def test_the_terminal_table_fits_and_shows_failures(make_run, tmp_path: Path, wi
     assert any("27.50 ± 0.71" in line for line in lines)
     assert any("isovem failed (seed 0): out of memory" in line for line in lines)
     assert any("reconstruct" in line for line in lines) == (width >= 100)
+
+
+@pytest.mark.parametrize("name", ["uncertainty", "segmentation", "sam2"])
+def test_a_narrow_terminal_shows_a_metric_that_no_protocol_asks_for(name: str):
+    """It is there because somebody asked for it, so that details of others and costs make way."""
+    asked, details = (metric(one).columns("reference", "z") for one in (name, "psnr"))
+    assert min(column.rank for column in asked) < min(c.rank for c in (*details[1:], *COSTS))

@@ -49,14 +49,14 @@ def weights_arrived(folder: RunFolder) -> bool:
     """Whether a finished run lacks a score because a package or weights were missing, and now they are here."""
     result = folder.result()
     scores = result.scores if result else ()
-    blank = {score.metric for score in scores if score.value is None and score.missing == Need.WEIGHTS}
+    blank = {(s.metric, s.variant) for s in scores if s.value is None and s.missing == Need.WEIGHTS}
     if not result or not blank or result.status != Status.DONE:
         return False
     task = result.spec.task
     waiting = [
         spec
         for spec in expanded(name for name in result.spec.metrics if name in metrics())
-        if spec.obstacle and blank & {column.metric for column in spec.columns(task.kind, task.axis)}
+        if spec.obstacle and blank & {(column.metric, column.variant) for column in spec.columns(task.kind, task.axis)}
     ]
     return any(spec.obstacle and not spec.obstacle() for spec in waiting)
 

@@ -101,6 +101,9 @@ class EvaluateOptions(FileOptions):
         choices=known_degradations,
         noun="degradation",
     )
+    set: Mapping[str, Any] = option(
+        "ARGUMENT=VALUE of the degradation, such as offset=2", factory=dict, metavar="ARGUMENT=VALUE", read=settings
+    )
     trim: bool = option("score the first sections only when the reconstruction is shorter", False)
     truth_dataset: str | None = option("name inside an HDF5 file or zarr group", None)
     reconstruction_dataset: str | None = option("name inside an HDF5 file or zarr group", None)
@@ -214,7 +217,7 @@ def evaluate(options: EvaluateOptions) -> int:
     reconstruction = replace(reconstruction, voxel_size=truth.voxel_size)
     require_content(truth)
     truth = _trimmed_like(truth, reconstruction) if options.trim else truth
-    ranges, kept, grid = _ranges(truth, options.scale, options.degradation)
+    ranges, kept, grid = _ranges(truth, options.scale, options.degradation, options.set)
     result = score(
         truth,
         reconstruction,
@@ -240,17 +243,19 @@ def evaluate(options: EvaluateOptions) -> int:
 
 
 def _ranges(
-    truth: Volume, scale: float | None, degradation: str | None
+    truth: Volume, scale: float | None, degradation: str | None, arguments: Mapping[str, Any]
 ) -> tuple[dict[str, Region], list[int], SectionGrid | None]:
+    from vemrecon.bench.resolve import checked_degradation
     from vemrecon.bench.scoring import scored_ranges
-    from vemrecon.degrade import make_degradation
     from vemrecon.volume import SectionGrid
 
     if degradation is None:
+        if arguments:
+            raise ConfigError("--set needs --degradation, whose arguments it sets")
         return {"all": truth.whole}, [], SectionGrid.slabs(scale) if scale else None
     if scale is None:
         raise ConfigError("--degradation needs --scale, the anisotropy factor of the input")
-    kind = make_degradation(degradation, scale)
+    kind = checked_degradation(degradation, scale, arguments)
     if truth.shape[0] < kind.scale:
         raise DataError(f"{truth.name}: {truth.shape[0]} sections are fewer than the scale {kind.scale:g}")
     ranges, kept = scored_ranges(truth, kind, kind.sections(truth.shape[0]))

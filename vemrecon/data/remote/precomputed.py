@@ -21,7 +21,7 @@ from vemrecon.files import make_folder, output_error
 from vemrecon.progress import Share
 from vemrecon.volume import Region, VoxelSize
 from vemrecon.volume.ome_zarr import create_zarr
-from vemrecon.volume.volume import GREY_DTYPES
+from vemrecon.volume.volume import GREY_DTYPES, moved
 
 BLOCK = (64, 256, 256)  # voxels asked for at once; whole chunks of the output
 CACHE_BYTES = 256 << 20  # chunks of the source that reach into several blocks
@@ -38,7 +38,8 @@ def fetch_box(
 ) -> None:
     """Copy the box of a remote volume that a card names to an OME-Zarr folder, which appears when it is complete.
 
-    The folder also keeps where the voxels come from, the sha256 of the voxels (C order), and how many are black.
+    The folder also keeps where the voxels come from and lie (its origin, in nm), the sha256 of the voxels (C order),
+    and how many are black.
 
     Args:
         file: Of the card, with `precomputed`.
@@ -116,7 +117,8 @@ def _copy(box: Precomputed, store: Any, path: Path, voxel_size: VoxelSize | None
     """Write a box block by block, and what is known about it."""
     region = box.region
     source = {"url": box.url, "mip": box.mip, "region": [list(region.start), list(region.stop)]}
-    array = create_zarr(path, region.shape, store.dtype.name, voxel_size, attributes={"source": source})
+    origin = moved((0, 0, 0), region.start, voxel_size)
+    array = create_zarr(path, region.shape, store.dtype.name, voxel_size, origin=origin, attributes={"source": source})
     done = black = 0
     for block in Region.whole(region.shape).blocks(BLOCK):
         z, y, x = block.shifted(region.start).slices

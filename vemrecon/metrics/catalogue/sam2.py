@@ -17,7 +17,7 @@ def _columns(kind: str, axis: str) -> Sequence[Column]:
     return tuple(
         Column(
             "sam2_iou", "xy", "SAM 2", "IoU", Better.HIGH, "3", per_target=True,
-            default=reference == Reference.LABELS, rank=5, reference=reference, help=text,
+            default=reference == Reference.LABELS, rank=1, reference=reference, help=text,
         )
         for reference, text in words.items()
     )  # fmt: skip

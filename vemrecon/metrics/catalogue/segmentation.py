@@ -47,7 +47,7 @@ def _columns(kind: str, axis: str) -> Sequence[Column]:
     return tuple(
         Column(
             metric, "volume", m.label, m.label, m.better, m.style, m.unit, per_target=True,
-            default=metric == "iou" and reference == Reference.LABELS, rank=5, reference=reference, help=m.words,
+            default=metric == "iou" and reference == Reference.LABELS, rank=1, reference=reference, help=m.words,
         )
         for reference in REFERENCES
         for metric, m in MEASURES.items()
@@ -55,9 +55,9 @@ def _columns(kind: str, axis: str) -> Sequence[Column]:
 
 
 def _obstacle() -> str:
-    from vemrecon.segment import network
+    from vemrecon.segment import instances, network
 
-    return network.obstacle()
+    return network.obstacle() or instances.obstacle()
 
 
 SPECS = (

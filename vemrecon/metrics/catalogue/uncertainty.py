@@ -14,18 +14,19 @@ if TYPE_CHECKING:
 
 
 def _columns(kind: str, axis: str) -> Sequence[Column]:
-    def column(label: str, variant: str, better: Better, style: str, unit: str, words: str) -> Column:
+    def column(label: str, variant: str, better: Better, style: str, unit: str, words: str, rank: int = 9) -> Column:
         of = Reference.TRUTH if variant == "spearman" else Reference.NONE
         return Column(
-            "uncertainty", "volume", "Uncertainty", label, better, style, unit, variant, False, help=words, reference=of
-        )
+            "uncertainty", "volume", "Uncertainty", label, better, style, unit, variant, False, rank=rank, help=words,
+            reference=of,
+        )  # fmt: skip
 
     spread = (
         column("mean", "mean", Better.NEITHER, "2", "grey", "standard deviation over rotations or samples"),
         column("99 %", "p99", Better.NEITHER, "2", "grey",
                "99th percentile of the standard deviation over rotations or samples"),
     )  # fmt: skip
-    tells = column("with error", "spearman", Better.HIGH, "3", "", "rank correlation of uncertainty and error")
+    tells = column("with error", "spearman", Better.HIGH, "3", "", "rank correlation of uncertainty and error", 1)
     return spread if kind == NATIVE else (*spread, tells)
 
 
