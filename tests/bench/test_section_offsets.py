@@ -6,12 +6,12 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from vemrecon.commands.figure_volumes import _observed as observed_of
 
 from vemrecon.bench.scoring import gathered, scored_ranges
 from vemrecon.bench.sections import write_sections
 from vemrecon.bench.task_volumes import TaskVolumes
 from vemrecon.cli import main
-from vemrecon.commands.figure_volumes import _observed as observed_of
 from vemrecon.data.phantom import make_phantom
 from vemrecon.degrade import Subsample, degrade, make_degradation
 from vemrecon.degrade.realistic import Realistic
