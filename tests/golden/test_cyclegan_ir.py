@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 from golden_files import cases, each
+from released_states import generator_state
 
 from vemrecon.methods.base import Tile
 from vemrecon.methods.cyclegan_ir.adversarial import ADVERSARIAL, CYCLE, critic_loss, generator_losses, iterate
 from vemrecon.methods.cyclegan_ir.generator import Enlarge, Reduce
 from vemrecon.methods.cyclegan_ir.image_pool import ImagePool
 from vemrecon.methods.cyclegan_ir.method import CycleGANIR
-from vemrecon.methods.cyclegan_ir.released import generator_options, load_released, released_key, to_released
+from vemrecon.methods.cyclegan_ir.released import generator_options, load_released, released_key
 from vemrecon.volume import SectionGrid, quantise
 
 FILES = each("cyclegan_ir")
@@ -137,7 +138,7 @@ def test_generator_has_the_released_names_shapes_and_number_of_parameters(golden
     state = golden.below(f"state.{name}.")
     net = generator(golden, name)
     assert sum(p.numel() for p in net.parameters()) == sum(value.numel() for value in state.values())
-    again = to_released(net)
+    again = generator_state(net)
     assert again.keys() == state.keys()
     for key in again:
         golden.check(f"state.{name}.{key}", again[key], atol=0)
