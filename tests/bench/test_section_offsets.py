@@ -6,7 +6,6 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from vemrecon.commands.figure_volumes import _observed as observed_of
 
 from vemrecon.bench.scoring import gathered, scored_ranges
 from vemrecon.bench.sections import write_sections
@@ -16,6 +15,7 @@ from vemrecon.data.phantom import make_phantom
 from vemrecon.degrade import Subsample, degrade, make_degradation
 from vemrecon.degrade.realistic import Realistic
 from vemrecon.errors import DataError
+from vemrecon.figure.from_files import _observed as observed_of
 from vemrecon.fit.stages import save_tensors
 from vemrecon.infer.reconstruct import reconstruct_volume
 from vemrecon.methods.interpolation import Interpolation

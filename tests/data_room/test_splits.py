@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from data_room.split_check import scored_splits, split_faults
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +11,6 @@ from vemrecon import protocol
 from vemrecon.data.card import DatasetCard, DatasetFile, Precomputed
 from vemrecon.data.catalogue import dataset_card, dataset_names
 from vemrecon.data.split import Split, check_mode, gaps_between, guard_voxels, require_apart
-from vemrecon.data.split_check import scored_splits, split_faults
 from vemrecon.errors import ConfigError
 from vemrecon.volume import Region, VoxelSize
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from cyclegan_golden import FILES, GENERATORS, close, generator, named, normalised
 from golden_files import cases
+from released_states import generator_state
 
 from vemrecon.methods.base import Tile
 from vemrecon.methods.cyclegan_ir.method import CycleGANIR
-from vemrecon.methods.cyclegan_ir.released import to_released
 from vemrecon.volume import SectionGrid, quantise
 
 NAMES = "|".join(GENERATORS)
@@ -72,7 +72,7 @@ def test_generator_has_the_released_names_shapes_and_number_of_parameters(golden
     state = golden.below(f"state.{name}.")
     net = generator(golden, name)
     assert sum(p.numel() for p in net.parameters()) == sum(value.numel() for value in state.values())
-    again = to_released(net)
+    again = generator_state(net)
     assert again.keys() == state.keys()
     for key in again:
         golden.check(f"state.{name}.{key}", again[key], atol=0)

@@ -7,16 +7,16 @@ import torch
 import torch.nn.functional as F
 from golden_files import cases
 from isovem_golden import network, tolerance
+from isovem_inference import reconstruct_rotated, reconstruct_volume
 
+from vemrecon.degrade import box_weights
 from vemrecon.methods.eightfold import rotate, rotate_back
-from vemrecon.methods.isovem.fusion import fuse, reconstruct_volume, tile_starts
+from vemrecon.methods.isovem.fusion import fuse, tile_starts
 from vemrecon.methods.isovem.inpainting import inpaint_sections
 from vemrecon.methods.isovem.released import (
     released_names,
 )
 from vemrecon.methods.isovem.resampling import shuffle_rows
-from vemrecon.methods.isovem.rotations import reconstruct_rotated
-from vemrecon.methods.isovem.training import average_rows
 from vemrecon.metrics.ms_ssim import VARIANTS, multiscale_similarity
 from vemrecon.metrics.psnr import decibels
 from vemrecon.nets.losses import l1_ssim_loss, structural_similarity
@@ -104,7 +104,9 @@ def unit_degrade(golden):
     for name in named(golden, "unit.degrade.factor"):
         factor, *rows = numbers(name.removeprefix("unit.degrade."))
         truth = golden.given("unit.degrade.input")
-        yield name, average_rows(truth[..., : rows[0], :] if rows else truth, factor)
+        truth = truth[..., : rows[0], :] if rows else truth
+        weights = box_weights(factor, 0, int(truth.shape[-2] / factor + 1e-9), 0, truth.shape[-2])
+        yield name, torch.from_numpy(weights).to(truth) @ truth
 
 
 def unit_loss(golden):

@@ -5,6 +5,7 @@ import re
 import torch
 import torch.nn.functional as F
 from golden_files import cases
+from released_states import export_state
 from vemamba_golden import (
     DOUBLE_AND_SINGLE,
     assert_close,
@@ -21,7 +22,7 @@ from vemamba_golden import (
 )
 
 from vemrecon.methods.vemamba.losses import contrast_loss, reconstruction_loss, warmup_cosine
-from vemrecon.methods.vemamba.released import export_state, import_network, network_options
+from vemrecon.methods.vemamba.released import import_network, network_options
 from vemrecon.metrics.psnr import decibels
 from vemrecon.nets.losses import structural_similarity
 

@@ -9,10 +9,7 @@ import torch.nn.functional as F
 from golden_files import cases
 from released_degradation import anisotropic_kernel, bicubic_resize, released_pipeline
 from vemamba_golden import check, contrast_of, first_number, names_of, sections, under
-
-from vemrecon.degrade.released import blur, isotropic_kernel
-from vemrecon.methods.vemamba.encoder import contrastive_pair, embedding_input
-from vemrecon.methods.vemamba.inference import (
+from vemamba_inference import (
     ROTATIONS,
     enlarge,
     released_volume,
@@ -21,6 +18,8 @@ from vemrecon.methods.vemamba.inference import (
     stitch,
     tile_starts,
 )
+
+from vemrecon.degrade.released import blur, isotropic_kernel
 from vemrecon.methods.vemamba.released import import_network
 
 
@@ -62,15 +61,6 @@ def test_degradation_of_the_release(golden, case):
             assert error.max() <= level + unit and (error > grey).float().mean() < 0.01, name
         else:
             assert error.max() <= (grey if wanted.max() > 2 else unit), name
-
-
-def test_contrastive_pairs_are_resized_as_in_the_release():
-    volume = torch.rand(1, 1, 16, 2, 16, generator=torch.Generator().manual_seed(0))
-
-    query, key = contrastive_pair(volume, size=(16, 16, 16))
-
-    resized = F.interpolate(volume, size=(16, 16, 16), mode="trilinear")
-    assert torch.equal(query, embedding_input(resized)) and torch.equal(key, resized[:, 0, 8:])
 
 
 @sections("inference")

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from released_states import generator_state
 from safetensors.torch import load_file
 from small_volumes import textured
 
@@ -30,7 +31,7 @@ from vemrecon.methods.build import initialise
 from vemrecon.methods.cyclegan_ir.generator import Enlarge, Generator
 from vemrecon.methods.cyclegan_ir.image_pool import ImagePool
 from vemrecon.methods.cyclegan_ir.method import CycleGANIR
-from vemrecon.methods.cyclegan_ir.released import load_released, to_released
+from vemrecon.methods.cyclegan_ir.released import load_released
 from vemrecon.methods.interpolation import interpolation_matrix
 from vemrecon.methods.registry import method_entry
 from vemrecon.volume import SectionGrid, Volume, VoxelSize
@@ -293,7 +294,7 @@ def test_reconstruction_does_not_depend_on_block_size(grid):
 def released(tmp_path):
     """A small generator under the authors' names, in the old serialisation of theirs."""
     torch.manual_seed(3)
-    state = to_released(Generator(Enlarge(SectionGrid.slabs(4)), 6, 2))
+    state = generator_state(Generator(Enlarge(SectionGrid.slabs(4)), 6, 2))
     torch.save(state, tmp_path / "G_LR2HR.pth", _use_new_zipfile_serialization=False)
     np.save(tmp_path / "stack.npy", textured((8, 32, 32)))
     return tmp_path, state
@@ -305,7 +306,7 @@ def run(*words):
 
 def test_released_weights_come_back_unchanged_and_reconstruct_a_volume(released):
     folder, state = released
-    again = to_released(load_released(state, torch.nn.Identity()))
+    again = generator_state(load_released(state, torch.nn.Identity()))
     assert list(again) == list(state) and all(torch.equal(again[key], state[key]) for key in state)
     weights = folder / "weights.safetensors"
     assert run("import-weights", "cyclegan-ir", folder / "G_LR2HR.pth", weights) == 0

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from released_states import export_state
 from small_volumes import textured
 
 from vemrecon.cli import main
@@ -11,7 +12,6 @@ from vemrecon.methods.isovem.network import IsoVEMNet
 from vemrecon.methods.isovem.released import to_released
 from vemrecon.methods.vemamba.encoder import MomentumContrast
 from vemrecon.methods.vemamba.network import VEMambaNet
-from vemrecon.methods.vemamba.released import export_state
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from irsde_noise import noise_of
 from small_volumes import textured
 from torch import nn
 
@@ -18,7 +19,7 @@ from vemrecon.methods.base import Tile, TileShape, reconstruct_tile
 from vemrecon.methods.build import build_method, initialise
 from vemrecon.methods.irsde import method as irsde
 from vemrecon.methods.irsde.continued import continued
-from vemrecon.methods.irsde.diffusion import forward_mean, forward_state, noise_of
+from vemrecon.methods.irsde.diffusion import forward_mean, forward_state
 from vemrecon.methods.irsde.method import IRSDE
 from vemrecon.methods.irsde.nafnet import NAFNet
 from vemrecon.methods.irsde.precondition import preconditioned

@@ -7,18 +7,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from isovem_inference import enlarge_axially, reconstruct_rotated, reconstruct_volume
 
-from vemrecon.degrade import Average
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.methods.eightfold import rotate, rotate_back
 from vemrecon.methods.isovem.any_size import reconstruct_any_size
-from vemrecon.methods.isovem.fusion import reconstruct_volume, tile_starts
-from vemrecon.methods.isovem.inpainting import inpaint_sections, repair_and_reconstruct
+from vemrecon.methods.isovem.fusion import tile_starts
+from vemrecon.methods.isovem.inpainting import inpaint_sections
 from vemrecon.methods.isovem.network import IsoVEMNet
 from vemrecon.methods.isovem.released import from_released, load_released, released_config, to_released
 from vemrecon.methods.isovem.resampling import resize_rows
-from vemrecon.methods.isovem.rotations import enlarge_axially, reconstruct_rotated
-from vemrecon.methods.isovem.training import average_rows, blank_frames, random_frames, random_rotation, training_pair
+from vemrecon.methods.isovem.training import blank_frames
 from vemrecon.nets.losses import l1_ssim_loss, structural_similarity
 from vemrecon.nets.window_attention import WindowAttention
 from vemrecon.nets.window_block import StochasticDepth, WindowBlock
@@ -289,45 +288,16 @@ def test_mean_and_uncertainty_are_those_of_the_eight_reconstructions(net):
 # training data
 
 
-@pytest.mark.parametrize("scale", [1, 2, 4, 2.5, 17.5])
-def test_averaging_rows_equals_the_degradation_of_the_benchmark(scale):
-    truth = noise(3, 40, 5)
-    if scale == 1:
-        assert torch.equal(average_rows(truth, 1), truth)
-        return
-    average = Average(scale)
-    along_first = np.ascontiguousarray(truth.numpy().transpose(1, 0, 2))
-    count = average.sections(40)
-    wanted = average.apply(along_first, 0, 0, count, 40, 0).transpose(1, 0, 2)
-    np.testing.assert_allclose(average_rows(truth, scale), wanted, atol=1e-6)
-
-
-def test_averaging_by_more_than_all_rows_is_refused():
-    with pytest.raises(DataError, match="cannot average 6 rows by 8"):
-        average_rows(noise(2, 6, 3), 8)
-
-
-@pytest.mark.parametrize("rotation", range(8))
-def test_training_pairs_hold_whole_slabs_of_the_rotated_crop(rotation):
-    crop = noise(4, 18, 18)
-    observed, truth = training_pair(crop, 4, rotation)
-    assert observed.shape == (4, 1, 4, 18)
-    assert truth.shape == (4, 1, 16, 18)
-    assert torch.equal(truth[:, 0], rotate(crop, rotation)[:, :16])
-    torch.testing.assert_close(observed, average_rows(truth, 4))
-
-
 def test_exactly_one_frame_of_every_sample_is_blanked():
     rng = np.random.default_rng(0)
     observed = noise(64, 5, 1, 2, 3) + 0.1
-    blanked = blank_frames(observed, random_frames(rng, 64, 5))
+    blanked = blank_frames(observed, rng.integers(5, size=64).tolist())
     black = (blanked == 0).flatten(2).all(dim=2)
     assert black.sum(dim=1).tolist() == [1] * 64
     assert set(black.nonzero()[:, 1].tolist()) == set(range(5))
     assert torch.equal(blanked[~black], observed[~black])
     assert (observed > 0).all()
-    assert random_frames(rng, 3, 5, probability=0) == (None, None, None)
-    assert {random_rotation(rng) for _ in range(200)} == set(range(8))
+    assert torch.equal(blank_frames(observed[:2], (None, None)), observed[:2])
 
 
 # blanked sections, whole volumes
@@ -360,7 +330,8 @@ def test_frames_near_the_ends_of_the_stack_are_found_again():
 
 def test_both_steps_give_the_reconstruction_of_the_repaired_volume():
     volume = noise(9, 12, 10)
-    mean, deviation = repair_and_reconstruct(interpolation, volume, [4], 2, (9, 12, 10))
+    filled = inpaint_sections(interpolation, volume, [4], (9, 12, 10))
+    mean, deviation = reconstruct_volume(interpolation, filled, 2, (9, 12, 10))
     repaired = volume.clone()
     repaired[4] = 0  # interpolation cannot see over sections
     torch.testing.assert_close(mean, enlarge_axially(interpolation, repaired, 2), rtol=0, atol=1e-6)

@@ -2,10 +2,10 @@ import itertools
 
 import pytest
 import torch
+from vemamba_inference import ROTATIONS, enlarge, released_volume, rotate, stitch, tile_starts
 
 from vemrecon.errors import ConfigError, DataError
-from vemrecon.methods.vemamba.encoder import MomentumContrast, contrastive_pair, embedding_input
-from vemrecon.methods.vemamba.inference import ROTATIONS, enlarge, released_volume, rotate, stitch, tile_starts
+from vemrecon.methods.vemamba.encoder import MomentumContrast, embedding_input
 from vemrecon.methods.vemamba.losses import contrast_loss
 from vemrecon.methods.vemamba.network import VEMambaNet
 
@@ -23,7 +23,7 @@ def test_keys_fill_the_queue_in_turn_and_get_no_gradient():
     start = contrast.queue.clone()
     weights = [p.clone() for p in contrast.key.parameters()]
     for _ in range(2):
-        query, key = contrastive_pair(torch.rand(2, 1, 16, 8, 9))
+        query, key = torch.rand(2, 16, 8, 9).chunk(2, dim=1)
         logits, embedding = contrast.contrast(query, key)
         contrast_loss(logits).backward()
 
@@ -51,7 +51,7 @@ def test_embedding_sees_the_first_eight_sections_and_mirrors_shorter_volumes():
     assert embedding_input(volume[:, :, :3]).flatten().tolist() == [0, 1, 2, 1, 0, 1, 2, 1]
     assert embedding_input(volume[:, :, :1]).flatten().tolist() == [0] * 8
     with pytest.raises(ConfigError, match="sections 8 to 15"):
-        contrastive_pair(volume[:, :, :12])
+        embedding_input(volume[:, :, :8], 8)
 
 
 def repeat_sections(x, d):

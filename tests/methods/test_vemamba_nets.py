@@ -3,13 +3,14 @@ import math
 
 import pytest
 import torch
+from released_states import export_state
 from torch import nn
 
 from vemrecon.errors import ConfigError, DataError, VemreconError
 from vemrecon.methods.vemamba.encoder import MomentumContrast
 from vemrecon.methods.vemamba.losses import reconstruction_loss
 from vemrecon.methods.vemamba.network import PAPER, RELEASED, VEMambaNet, prime_factors
-from vemrecon.methods.vemamba.released import export_state, import_encoder, import_network, network_options
+from vemrecon.methods.vemamba.released import import_encoder, import_network, network_options
 
 SMALL = {"width": 16, "depths": (1,), "state": 4, "embedding": 128}
 LAYOUTS = {
@@ -193,12 +194,6 @@ def test_networks_survive_export_and_import(feed_forward, embedding, scale):
     assert network_options(state)["depths"] == (2, 1)
     assert torch.equal(import_network(state).eval()(x, d), net(x, d))
     assert "body.1.blocks.0.mamba3d.dt_projs_bias_s2" in state and "first_conv.0.weight" in state
-
-
-@pytest.mark.parametrize("ablation", [{"dwam": False}, {"alcssm": False}])
-def test_layouts_that_the_release_has_no_names_for_are_not_exported(ablation):
-    with pytest.raises(DataError, match="no names"):
-        export_state(small_net(**ablation))
 
 
 def test_checkpoints_that_do_not_fit_are_refused_with_the_first_problems():

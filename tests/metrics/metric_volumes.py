@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
+from vemrecon.metrics.tiles import PIECE, TILE, Readable, TilePair, tile_batches
 from vemrecon.seeding import derive
 from vemrecon.volume.region import Region, Triple
 from vemrecon.volume.voxels import VoxelSize
@@ -35,3 +38,17 @@ def noisy(grey: NDArray[np.uint8], sigma: float = 12, seed: int = 1) -> NDArray[
     """The volume with Gaussian noise."""
     noise = derive(seed, "noisy").normal(0, sigma, grey.shape)
     return np.clip(np.rint(grey + noise), 0, 255).astype(np.uint8)
+
+
+def tiles(
+    truth: Readable,
+    reconstruction: Readable,
+    whole: Region,
+    halo: int,
+    *,
+    size: Triple = TILE,
+    piece: Triple = PIECE,
+) -> Iterator[TilePair]:
+    """The tiles of `tile_batches` one by one."""
+    for batch in tile_batches(truth, reconstruction, whole, halo, size=size, piece=piece):
+        yield from batch

@@ -16,7 +16,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from metrics.metric_volumes import ODD, GreyVolume, noisy, textured
+from metrics.metric_volumes import ODD, GreyVolume, noisy, textured, tiles
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -29,7 +29,6 @@ from vemrecon.metrics.ms_ssim import MultiScaleStructuralSimilarity
 from vemrecon.metrics.psnr import PeakSignalNoiseRatio
 from vemrecon.metrics.spectrum import folded_spectra
 from vemrecon.metrics.ssim import StructuralSimilarity
-from vemrecon.metrics.tiles import tiles
 from vemrecon.metrics.whole_sections import WholeSectionMetric
 from vemrecon.volume.planes import NORMALS
 from vemrecon.volume.region import Region, Triple

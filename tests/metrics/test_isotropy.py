@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from metrics.metric_volumes import ODD, GreyVolume, noisy, textured
+from metrics.metric_volumes import ODD, GreyVolume, noisy, textured, tiles
 from scipy.signal import windows
 
 from vemrecon.metrics.isotropy import AxialContinuity, layer_contrast, periodic_error_fraction
 from vemrecon.metrics.native import isotropy_scores
-from vemrecon.metrics.tiles import tiles
 from vemrecon.volume import SectionGrid
 from vemrecon.volume.region import Region, Triple
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from metrics.metric_volumes import ODD, GreyVolume, noisy, textured
+from metrics.metric_volumes import ODD, GreyVolume, noisy, textured, tiles
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from vemrecon.errors import DataError
 from vemrecon.metrics.psnr import PeakSignalNoiseRatio
 from vemrecon.metrics.sections import SectionMetric
 from vemrecon.metrics.ssim import StructuralSimilarity
-from vemrecon.metrics.tiles import grey_levels, tiles
+from vemrecon.metrics.tiles import grey_levels
 from vemrecon.volume.planes import NORMALS
 from vemrecon.volume.region import Region, Triple
 

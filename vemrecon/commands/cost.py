@@ -14,7 +14,6 @@ from vemrecon.options import Options, option
 if TYPE_CHECKING:
     from vemrecon.methods.registry import MethodEntry
 
-FITTED = "every tile is a fit of its own, which has no fixed cost"
 ABOUT = """
 Parameters: those that a gradient changes, and all; a running average of weights is a copy and does not count.
 Operations: of one call of `reconstruct` on {z} x {y} x {x} observed voxels ({out} x {y} x {x} reconstructed) of kept

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,6 @@ LEVELS = 1001
 """Of probabilities."""
 CORNERS = np.ones((3, 3, 3), dtype=bool)
 """26-connectivity."""
-MISSING = "unavailable: the package scikit-image is missing; pip install 'vemrecon[segmentation]'"
 
 
 @dataclass(frozen=True)
@@ -48,11 +46,6 @@ class Partition:
     def voi(self) -> float:
         """Variation of information, bits."""
         return self.voi_split + self.voi_merge
-
-
-def obstacle() -> str:
-    """Why partitions cannot be scored here; empty if they can."""
-    return "" if find_spec("skimage") else MISSING
 
 
 def overlap(true: Mask, found: Mask) -> Overlap:

@@ -20,13 +20,6 @@ REFERENCE, LATERAL, NATIVE = "reference", "lateral", "native"
 NO_SPREAD = "the method averages over neither rotations nor samples"
 
 
-class Accumulator(Protocol):
-    """Something that is shown a pair of volumes piece by piece, such as a torchmetrics metric."""
-
-    def update(self, *args: Any) -> None:
-        """One piece more."""
-
-
 class Evaluator(Protocol):
     """Gives the scores of a metric."""
 

@@ -19,8 +19,6 @@ from vemrecon.volume.region import Region, Triple, triple
 C1 = (0.01 * DATA_RANGE) ** 2
 C2 = (0.03 * DATA_RANGE) ** 2
 
-Run = tuple[int, int]
-
 WINDOWS: dict[str, str] = {"gaussian11": "gaussian11", "uniform7": "uniform7", "torchmetrics": "gaussian11"}
 """Variant to the name of its window."""
 

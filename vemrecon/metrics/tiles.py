@@ -106,17 +106,3 @@ def tile_batches(
             inner = region.relative_to(around.start).slices
             batch.append(TilePair(a[inner], b[inner], region, core))
         yield batch
-
-
-def tiles(
-    truth: Readable,
-    reconstruction: Readable,
-    whole: Region,
-    halo: int,
-    *,
-    size: Triple = TILE,
-    piece: Triple = PIECE,
-) -> Iterator[TilePair]:
-    """The tiles of `tile_batches` one by one."""
-    for batch in tile_batches(truth, reconstruction, whole, halo, size=size, piece=piece):
-        yield from batch

@@ -30,11 +30,6 @@ def released_key(key: str) -> str:
     return ".".join(["model", str(int(number) + 1), *(PARTS.get(part, part) for part in rest)])
 
 
-def to_released(net: Generator) -> dict[str, Tensor]:
-    """State dict with the authors' names (copies)."""
-    return {released_key(key): value.detach().clone() for key, value in net.state_dict().items()}
-
-
 def generator_options(state: State) -> dict[str, int]:
     """Width and blocks of a released generator.
 

@@ -31,11 +31,6 @@ def forward_state(schedule: Schedule, section: Tensor, mean: Tensor, level: Leve
     return forward_mean(schedule, section, mean, level) + noise * like(section, schedule.noise_level(level))
 
 
-def noise_of(schedule: Schedule, state: Tensor, section: Tensor, mean: Tensor, level: Level) -> Tensor:
-    """The noise that `forward_state` was given."""
-    return (state - forward_mean(schedule, section, mean, level)) / like(state, schedule.noise_level(level))
-
-
 def section_of(schedule: Schedule, state: Tensor, mean: Tensor, noise: Tensor, level: Level) -> Tensor:
     """The section that `forward_state` was given."""
     blurred = state - mean - noise * like(state, schedule.noise_level(level))

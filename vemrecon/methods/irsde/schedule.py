@@ -48,16 +48,6 @@ class Schedule:
         """Time between levels."""
         return -math.log(self.rest) / float(self.cumulative[-1])
 
-    @cached_property
-    def sigmas(self) -> Tensor:
-        """Diffusion coefficients."""
-        return self.delta * (2 * self.thetas).sqrt()
-
-    @cached_property
-    def sigma_bars(self) -> Tensor:
-        """Standard deviations of the noise in sections of each level."""
-        return self.delta * (-torch.expm1(-2 * self.cumulative * self.dt)).sqrt()
-
     def elapsed(self, level: int | Tensor, before: int | Tensor = 0) -> Tensor:
         """Integral of the speed from level `before` to `level`, shape () or (b,)."""
         return (self._cumulative_at(level) - self._cumulative_at(before)) * self.dt

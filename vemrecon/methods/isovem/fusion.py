@@ -1,11 +1,10 @@
-"""The published chain of inference on whole volumes in memory: overlapping tiles, fused axis by axis with linear ramps.
+"""Overlapping tiles of a volume in memory, fused axis by axis with linear ramps as in the released code.
 
-For parity with the released code. Volumes of any size are reconstructed by `vemrecon.infer`.
+Volumes of any size are reconstructed by `vemrecon.infer`.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 
@@ -13,7 +12,6 @@ import torch
 from torch import Tensor
 
 from vemrecon.errors import DataError
-from vemrecon.methods.isovem.rotations import VideoNet, reconstruct_rotated
 
 OVERLAP = 8  # input voxels, on every axis
 Shape = tuple[int, int, int]
@@ -70,32 +68,3 @@ def fuse(tiles: Sequence[Tensor], grid: Shape, whole: Shape, scale: float, overl
     rows = [fuse_axis(tiles[i * nx : (i + 1) * nx], 2, overlap, whole[2]) for i in range(nz * ny)]
     slabs = [fuse_axis(rows[i * ny : (i + 1) * ny], 1, overlap, whole[1]) for i in range(nz)]
     return fuse_axis(slabs, 0, int(overlap * scale), int(whole[0] * scale))
-
-
-@torch.no_grad()
-def reconstruct_volume(
-    net: VideoNet, volume: Tensor, scale: float, tile: Shape = (16, 128, 128), overlap: int = OVERLAP
-) -> tuple[Tensor, Tensor]:
-    """Reconstruct a volume that fits in memory, tile by tile, in eight orientations.
-
-    Args:
-        net: Network; sizes that it cannot take need `reconstruct_any_size`.
-        volume: Shape (z, y, x), in [0, 1].
-        scale: Axial voxels to make of each section.
-        tile: In observed voxels; cut to the volume.
-        overlap: In observed voxels.
-
-    Returns:
-        Mean and uncertainty, shape (int(z * scale), y, x) each, not clamped.
-    """
-    z, y, x = volume.shape
-    whole = (z, y, x)
-    starts = [tile_starts(n, size, overlap) for n, size in zip(whole, tile, strict=True)]
-    means, deviations = [], []
-    for origin in itertools.product(*starts):
-        region = tuple(slice(at, at + size) for at, size in zip(origin, tile, strict=True))
-        mean, deviation = reconstruct_rotated(net, volume[region], scale)
-        means.append(mean)
-        deviations.append(deviation)
-    grid = (len(starts[0]), len(starts[1]), len(starts[2]))
-    return fuse(means, grid, whole, scale, overlap), fuse(deviations, grid, whole, scale, overlap)

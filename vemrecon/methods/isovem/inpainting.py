@@ -1,4 +1,4 @@
-"""IsoVEM+: fill missing sections with the same weights run at scale 1, then reconstruct.
+"""IsoVEM+: fill missing sections with the same weights run at scale 1, before the reconstruction.
 
 Source: IsoVEM, doi:10.1101/2023.11.22.567807, two-step inference of IsoVEM+.
 Changed: the listed sections are blanked inside the input here, as the paper says (the released code expects them to be
@@ -9,13 +9,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from vemrecon.errors import DataError
-from vemrecon.methods.isovem.fusion import OVERLAP, Shape, fuse, reconstruct_volume, tile_starts
-from vemrecon.methods.isovem.rotations import VideoNet
+from vemrecon.methods.isovem.fusion import OVERLAP, Shape, fuse, tile_starts
+
+
+class VideoNet(Protocol):
+    """What reconstructs frames: `IsoVEMNet`, its version for any size, or a stand-in."""
+
+    def __call__(self, video: Tensor, scale: float, rows: int | None = None, /) -> Tensor:
+        """(b, frames, 1, rows, columns) to more rows; see `IsoVEMNet.forward`."""
 
 
 @torch.no_grad()
@@ -67,21 +74,3 @@ def inpaint_sections(
         plane = fuse(parts, (1, len(rows), len(columns)), (1, y, x), 1, overlap)
         repaired[section] = plane[0].clamp(0, 1)
     return repaired
-
-
-def repair_and_reconstruct(
-    net: VideoNet,
-    volume: Tensor,
-    sections: Sequence[int],
-    scale: float,
-    tile: Shape = (16, 128, 128),
-    *,
-    blank: bool = True,
-) -> tuple[Tensor, Tensor]:
-    """Both steps of IsoVEM+ on a volume that fits in memory: `inpaint_sections`, then `reconstruct_volume`.
-
-    Returns:
-        Mean and uncertainty, shape (int(z * scale), y, x) each, not clamped.
-    """
-    repaired = inpaint_sections(net, volume, sections, tile, blank=blank)
-    return reconstruct_volume(net, repaired, scale, tile)

@@ -28,40 +28,26 @@ def reflected(count: int, length: int) -> list[int]:
     return [min(i % period, period - i % period) if length > 1 else 0 for i in range(count)]
 
 
-def embedding_input(volume: Tensor, first: int = 0, *, reflect: bool = True) -> Tensor:
+def embedding_input(volume: Tensor, first: int = 0) -> Tensor:
     """What the encoder sees of a volume: eight sections along F, as channels.
 
     Args:
         volume: Shape (b, 1, F, h, W), in model order.
-        first: Index of the first section; 8 for the key of a contrastive pair.
-        reflect: Mirror volumes that end before the eighth section; otherwise they are refused.
+        first: Index of the first section; volumes that end before the eighth from there are mirrored.
 
     Returns:
         Shape (b, 8, h, W).
 
     Raises:
-        ConfigError: If there are too few sections and `reflect` is off.
+        ConfigError: If there is no section from there on.
     """
     rest = volume[:, 0, first:]
-    if rest.shape[1] < SECTIONS and not (reflect and rest.shape[1]):
+    if not rest.shape[1]:
         raise ConfigError(
             f"VEMamba's encoder needs sections {first} to {first + SECTIONS - 1} along F, got a volume of shape "
             f"{tuple(volume.shape)}"
         )
     return rest[:, :SECTIONS] if rest.shape[1] >= SECTIONS else rest[:, reflected(SECTIONS, rest.shape[1])]
-
-
-def contrastive_pair(volume: Tensor, size: tuple[int, int, int] | None = None) -> tuple[Tensor, Tensor]:
-    """Query and key of a crop: its sections 0-7 and 8-15 along F, each (b, 8, h, W).
-
-    Args:
-        volume: Degraded crop of at least 16 sections, shape (b, 1, F, h, W).
-        size: First resize to this (F, h, W) by trilinear interpolation; the release does so, to the size of the crop
-            before pooling. None to leave the crop as the network sees it.
-    """
-    if size is not None:
-        volume = F.interpolate(volume, size=size, mode="trilinear", align_corners=False)
-    return embedding_input(volume, reflect=False), embedding_input(volume, SECTIONS, reflect=False)
 
 
 class DegradationEncoder(nn.Module):

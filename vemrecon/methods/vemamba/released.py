@@ -1,7 +1,7 @@
 """Checkpoints of the authors of VEMamba, strictly: every key is used, none is missing, every shape fits.
 
 The layout (width, depths, scale, feed-forward, conditioning) is read from the checkpoint itself. The release had no
-trained weights when this was written; `export_state` names ours as the release does.
+trained weights when this was written.
 """
 
 from __future__ import annotations
@@ -53,20 +53,6 @@ def renamed(key: str, names: Names) -> str:
     for theirs, ours in names:
         key = key.replace(theirs, ours)
     return key
-
-
-def export_state(module: VEMambaNet | MomentumContrast) -> dict[str, Tensor]:
-    """State dict with the released names; `import_network` and `import_encoder` undo it.
-
-    Raises:
-        DataError: For ablations that the release has no names for (one scan order, fusion without weights).
-    """
-    ours = module.state_dict()
-    names = NETWORK_NAMES if isinstance(module, VEMambaNet) else ENCODER_NAMES
-    if isinstance(module, VEMambaNet) and not any("mamba.fusions.1." in key for key in ours):
-        raise DataError("the release has no names for VEMamba without its scan orders or its weights of fusion")
-    back = [(mine, theirs) for theirs, mine in names]
-    return {renamed(key, back): value.detach().clone() for key, value in ours.items()}
 
 
 def network_options(state: State) -> dict[str, Any]:

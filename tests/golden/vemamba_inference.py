@@ -1,4 +1,4 @@
-"""Reconstruction of tiles with VEMamba, and the released tiling, rotation and blending of whole volumes.
+"""The released inference of VEMamba on whole volumes in memory: tiles, rotations, and how they are blended.
 
 Volumes here are in observed order (z, y, x) with z coarse; the model order (F, h, W) is (y, z, x).
 """
