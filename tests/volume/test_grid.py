@@ -53,6 +53,12 @@ def test_sections_are_made_of_what_they_cover_and_of_nothing_else(grid, count):
     assert abs(stop - grid.covered(count)) <= 1  # half of a voxel is touched, but not known
 
 
+@pytest.mark.parametrize("scale", [1.2, 2.5, 3.3, 7.7])
+def test_slabs_cover_what_is_reconstructed_of_them_whatever_the_scale(scale):
+    grid = SectionGrid.slabs(scale)
+    assert [grid.covered(n) for n in range(1, 60)] == [grid.extent(n) for n in range(1, 60)]
+
+
 @given(grids())
 def test_a_grid_survives_json(grid):
     assert SectionGrid.from_dict(json.loads(json.dumps(grid.as_dict()))) == grid

@@ -120,10 +120,12 @@ class SectionGrid:
     def covered(self, count: int) -> int:
         """Isotropic sections up to the far face of the last one; what lies behind it can only be guessed.
 
-        >>> SectionGrid.kept_every(8).covered(4), SectionGrid.slabs(8).covered(4)
-        (25, 32)
+        >>> SectionGrid.kept_every(8).covered(4), SectionGrid.slabs(8).covered(4), SectionGrid.slabs(2.5).covered(5)
+        (25, 32, 12)
         """
-        return math.floor((count - 1) * self.scale + self._edge + self.thickness + 0.5)
+        if self.thin:
+            return math.floor((count - 1) * self.scale + self.first) + 1
+        return round(count * self.scale + (self._edge + self.thickness - self.scale))  # never more than `extent`
 
     def touched(self, first: int, last: int) -> tuple[int, int]:
         """Isotropic sections [start, stop) that sections [first, last) are made of.
