@@ -55,6 +55,8 @@ def pytest_deselected(items):
 
 
 def pytest_terminal_summary(terminalreporter, config):
+    if config.option.collectonly:
+        return
     for golden in golden_files():
         if golden.family is None:
             terminalreporter.write_line(f"not checked: {golden.path.name}, which no test knows")
