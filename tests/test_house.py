@@ -24,20 +24,7 @@ DOORS = {
     "report": BASE | {"bench", "metrics"},
     "figure": BASE | {"report", "bench"},
     "commands": BASE
-    | {
-        "bench",
-        "own",
-        "fit",
-        "infer",
-        "segment",
-        "metrics",
-        "methods",
-        "data",
-        "degrade",
-        "report",
-        "figure",
-        "progress",
-    },
+    | {"bench", "own", "fit", "infer", "segment", "metrics", "methods", "data", "degrade", "report", "figure"},
 }
 REPORT_MAY_SEE = (
     "vemrecon.bench.result",
