@@ -45,7 +45,7 @@ def volume(array=None, size=(10, 10, 10), name="truth") -> Volume:
 
 def observed_of(truth: Volume, degradation, axis: int = 0) -> Observed:
     made = degrade(truth, degradation, axis=axis)
-    return Observed(made, axis, degradation.scale, float(degradation.positions(1)[0]))
+    return Observed(made, axis)
 
 
 def plate_of(errors: bool = False, size=(10, 10, 10), planes=("xy", "xz", "yz"), side=16, scores=None):

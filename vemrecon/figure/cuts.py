@@ -10,7 +10,7 @@ import numpy as np
 
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.report.pictures import Section
-from vemrecon.volume import Region, Volume, VoxelSize, quantise
+from vemrecon.volume import Region, SectionGrid, Volume, VoxelSize, quantise
 from vemrecon.volume.planes import AXES, NORMALS, PLANE_AXES
 
 SIDE = 128
@@ -47,14 +47,16 @@ class Observed:
     volume: Volume
     axis: int
     """The coarse axis: 0, 1 or 2 for z, y or x."""
-    scale: float
-    first: float
-    """Position of the first observed section, in voxels of the truth."""
+
+    @property
+    def grid(self) -> SectionGrid:
+        """Where its sections lie."""
+        return self.volume.require_grid()
 
     def recorded(self, at: Sequence[int]) -> bool:
         """Whether the section through a voxel was recorded as it is."""
-        steps = (at[self.axis] - self.first) / self.scale
-        return self.volume.require_grid().thin and steps >= 0 and abs(steps - round(steps)) < 1e-6
+        kept = self.grid.kept(self.volume.shape[self.axis])
+        return kept is not None and at[self.axis] in kept
 
     def withheld(self, length: int) -> int:
         """The middle of `length` sections, or where sections were kept the one farthest from them near the middle.
@@ -62,8 +64,7 @@ class Observed:
         The same section that a run keeps for its report.
         """
         middle = self.volume.shape[self.axis] // 2
-        grid = self.volume.require_grid()
-        return min(length - 1, grid.between(grid.extent(middle)))
+        return min(length - 1, self.grid.between(self.grid.extent(middle)))
 
 
 @dataclass(frozen=True)
@@ -121,18 +122,19 @@ def cut_observed(observed: Observed, plane: str, where: CutAt) -> Cut:
     Seen along the coarse axis, the nearest observed section. The extent can reach beyond the window, because a coarse
     voxel at its edge is not cut, or leave a part of it empty, where nothing was observed.
     """
-    axis, count = observed.axis, observed.volume.shape[observed.axis]
-    edge = observed.first + 0.5 - observed.scale / 2  # voxel i of the truth lies between i and i + 1
+    axis, count, grid = observed.axis, observed.volume.shape[observed.axis], observed.grid
     start, stop, at = list(where.box.start), list(where.box.stop), list(where.at)
-    at[axis] = min(count - 1, max(0, math.ceil((at[axis] - observed.first) / observed.scale - 0.5)))
-    start[axis] = min(count - 1, max(0, math.floor((start[axis] - edge) / observed.scale + 1e-9)))
-    stop[axis] = min(count, max(start[axis] + 1, math.ceil((stop[axis] - edge) / observed.scale - 1e-9)))
+    # voxel i of the truth lies between i and i + 1, and a section reaches half-way to the next one
+    low, high = (float(grid.sections_at(edge - 0.5)) + 0.5 for edge in (start[axis], stop[axis]))
+    at[axis] = min(count - 1, max(0, grid.nearest(at[axis])))
+    start[axis] = min(count - 1, max(0, math.floor(low + 1e-9)))
+    stop[axis] = min(count, max(start[axis] + 1, math.ceil(high - 1e-9)))
     box = Region((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
     section = _read(observed.volume, plane, at, box)
     left, right, bottom, top = where.window(plane)
     if AXES[axis] in PLANE_AXES[plane]:
         step = list(where.voxel_size)[axis]
-        low, high = ((edge + k * observed.scale) * step for k in (start[axis], stop[axis]))
+        low, high = ((grid.halfway(k - 1) + 0.5) * step for k in (start[axis], stop[axis]))
         if PLANE_AXES[plane][0] == AXES[axis]:
             top, bottom = low, high
         else:

@@ -74,7 +74,7 @@ def _observed(path: Path, kind: str | None, span: tuple[float, float] | None, sh
             f"{volume.name}: {grid}, but the first of --volumes has {scale:g} for each; if the file is wrong, say "
             f"--grid centred or --grid aligned"
         )
-    return Observed(replace(volume, grid=grid), axis, grid.scale, grid.first)
+    return Observed(replace(volume, grid=grid), axis)
 
 
 def _cut_to(truth: Volume, shape: tuple[int, int, int], observed: Observed | None) -> Volume:
@@ -85,7 +85,7 @@ def _cut_to(truth: Volume, shape: tuple[int, int, int], observed: Observed | Non
     """
     slack = [0, 0, 0]
     if observed is not None:
-        slack[observed.axis] = math.ceil(observed.scale) - 1
+        slack[observed.axis] = math.ceil(observed.grid.scale) - 1
     if any(not 0 <= a - b <= s for a, b, s in zip(truth.shape, shape, slack, strict=True)):
         raise DataError(
             f"{truth.name}: shape {truth.shape} (z, y, x), but the first of --volumes has {shape}; "

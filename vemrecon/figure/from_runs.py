@@ -30,7 +30,7 @@ def from_runs(runs: Path, task: str | None, methods: Sequence[str] | None, segme
     from vemrecon.bench.job import Job
     from vemrecon.bench.phases import RECONSTRUCTION, reconstruction
     from vemrecon.bench.store import RunFolder
-    from vemrecon.bench.task_volumes import observe, task_degradation
+    from vemrecon.bench.task_volumes import observe
     from vemrecon.report.viewer import quality
 
     table = _table(runs, task)
@@ -40,12 +40,12 @@ def from_runs(runs: Path, task: str | None, methods: Sequence[str] | None, segme
         if not (folder.path / RECONSTRUCTION).exists():
             raise DataError(f"{folder.path / RECONSTRUCTION}: no such folder; leave {row.label} out with --methods")
     first = folders[0]
-    volumes, degradation = observe(first, Job.read(first.path / "job.json")), task_degradation(first)
+    volumes = observe(first, Job.read(first.path / "job.json"))
     entries = [
         Entry(row.label, reconstruction(folder, volumes), {plane: quality(table, row, plane) for plane in PLANE_AXES})
         for row, folder in zip(rows, folders, strict=True)
     ]
-    observed = Observed(volumes.observed, volumes.axis, degradation.scale, degradation.grid.first)
+    observed = Observed(volumes.observed, volumes.axis)
     planes = ("xy",) if first.spec.task.kind == "lateral" else tuple(PLANE_AXES)  # what is scored
     subject = Subject(volumes.truth, observed, tuple(entries), planes)
     return with_outlines(subject, [folder.path for folder in folders], segmentation) if segmentation else subject
