@@ -80,6 +80,13 @@ def test_uncertainty_is_stored_when_it_is_asked_for_and_changes_no_voxel(bench):
     assert "Uncertainty against error" in (leaning.path.parents[1] / "report" / "index.html").read_text()
 
 
+def test_a_run_that_is_scored_again_by_another_metric_keeps_its_scores(bench):
+    before = {score.kind: score.value for score in bench("psnr")["Leaning"].result().scores}
+    after = {score.kind: score.value for score in bench("ssim")["Leaning"].result().scores}
+    assert before.items() <= after.items()
+    assert {kind[0] for kind in after} == {"psnr", "ssim"}
+
+
 @pytest.mark.parametrize(
     ("name", "changed"),
     [("isovem", {"rotations": [0, 5]}), ("vemamba", {"rotations": [0, 5]}), ("irsde", {"samples": 2})],

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from vemrecon.bench.plan import PlannedRun
-from vemrecon.bench.result import Status
+from vemrecon.bench.result import RunResult, Status
 from vemrecon.bench.store import PLANNED, RunFolder
 from vemrecon.bench.worker import STOPPED
 from vemrecon.environment import cores, environment
@@ -59,6 +59,14 @@ def weights_arrived(folder: RunFolder) -> bool:
         if spec.obstacle and blank & {(column.metric, column.variant) for column in spec.columns(task.kind, task.axis)}
     ]
     return any(spec.obstacle and not spec.obstacle() for spec in waiting)
+
+
+def with_earlier_metrics(folder: RunFolder, old: RunResult | None) -> RunFolder:
+    """The folder of a run that is scored again, with what it was scored by before: nothing that is computed is lost."""
+    if old is None or old.status != Status.DONE:
+        return folder
+    names = dict.fromkeys(name for name in (*old.spec.metrics, *folder.spec.metrics) if name in metrics())
+    return replace(folder, spec=replace(folder.spec, metrics=tuple(names)))
 
 
 def execute(
@@ -113,9 +121,9 @@ class Pool:
 
     def _start(self, planned: PlannedRun) -> None:
         device = self.free_devices.pop(0)
-        planned.folder.create()
-        replace(planned.job, device=device).write(planned.folder.path / "job.json")
         old = planned.folder.result()
+        with_earlier_metrics(planned.folder, old).create()
+        replace(planned.job, device=device).write(planned.folder.path / "job.json")
         if old is not None and old.status != Status.DONE:  # a finished result stays until a better one replaces it
             (planned.folder.path / "result.json").unlink()
         worker = Worker(planned.folder, device, threads_per_job(self.jobs), self.messages.put)
