@@ -18,8 +18,8 @@ LEGEND = (
     "Rows are sorted by regime (none, self, isotropic, external: how much a method may see beyond the volume it "
     "reconstructs), then by the first column in which a value can be better than another. "
     "Bold: best value of the column; costs only where every row ran on the same hardware. ±: sample standard deviation "
-    "over seeds. `<=` and `>=`: bounds, where a correlation never fell below its threshold, or never rose above it; `~`: "
-    "made of bounds of both kinds. Blank cells carry the mark of their reason."
+    "over seeds. `<=` and `>=`: bounds, where a correlation never fell below its threshold, or never rose above it; "
+    "`~`: made of bounds of both kinds. Blank cells carry the mark of their reason."
 )
 
 
