@@ -33,14 +33,14 @@ from vemrecon.methods.emgauss.tiled import render_tiled
 from vemrecon.methods.interpolation import interpolation_matrix
 from vemrecon.methods.registry import method_entry
 from vemrecon.nets.losses import structural_similarity
-from vemrecon.volume import Volume, open_volume
+from vemrecon.volume import SectionGrid, Volume, open_volume
 
 SMALL = {"steps": [3, 3, 6], "per_pixel": 0.1, "depth": 3, "width": 8, "learning_rate": 2e-3}
 SMALL |= {"tile": [8, 16, 16], "halo": [1, 4, 4]}
 
 
 def small(seed=0, **more):
-    return build_method(EMGauss, "emgauss", SMALL | more, scale=4.0, grid="aligned", seed=seed).eval()
+    return build_method(EMGauss, "emgauss", SMALL | more, grid=SectionGrid.kept_every(4.0), seed=seed).eval()
 
 
 def random_splats(n=60, size=(40, 50), seed=0, dtype=torch.float32, scales=(0.7, 4.0), channels=1):
@@ -211,12 +211,12 @@ def test_scales_keep_a_floor_and_a_cap():
 def test_key_frames_are_met_and_joined_by_lines():
     canonical = Canonical(torch.rand(4, 2), 1.0, 0.5, torch.rand(4, 1), 9, frames=3)
     torch.nn.init.normal_(canonical.frames)
-    at = KeyFrames("aligned")
+    at = KeyFrames(SectionGrid.kept_every(4.0))
     for number, time in enumerate((0.0, 0.5, 1.0)):
         torch.testing.assert_close(at(canonical, time).opacities, canonical.frames[:, number])
     torch.testing.assert_close(at(canonical, 0.75).opacities, canonical.frames[:, 1:].mean(dim=1))
     torch.testing.assert_close(at(canonical, 1.3).opacities, canonical.frames[:, 2])
-    slabs, bundle = KeyFrames("centred"), Bundle(torch.rand(3, 4, 4), 4.0, "centred")
+    slabs, bundle = KeyFrames(SectionGrid.slabs(4.0)), Bundle(torch.rand(3, 4, 4), SectionGrid.slabs(4.0))
     for number in range(3):
         torch.testing.assert_close(slabs(canonical, bundle.time(number)).opacities, canonical.frames[:, number])
     torch.testing.assert_close(slabs(canonical, 0.1).opacities, canonical.frames[:, 0])
@@ -247,8 +247,8 @@ def test_the_loss_is_that_of_the_definition():
 @pytest.mark.parametrize(("grid", "scale"), [("aligned", 6.0), ("aligned", 2.5), ("centred", 6.0), ("centred", 2.5)])
 def test_sections_lie_where_linear_interpolation_has_them(grid, scale):
     sections = torch.rand(7, 3, 4)
-    bundle = Bundle(sections, scale, grid)
-    weights = torch.from_numpy(interpolation_matrix("linear", 7, scale, grid)).float()
+    bundle = Bundle(sections, SectionGrid.of_kind(grid, scale))
+    weights = torch.from_numpy(interpolation_matrix("linear", 7, SectionGrid.of_kind(grid, scale))).float()
     made = torch.stack([bundle.interpolated(position) for position in bundle.positions()])
     torch.testing.assert_close(made, torch.tensordot(weights, sections, dims=1), atol=1e-5, rtol=0)
     times = [bundle.time(position) for position in bundle.positions()]
@@ -259,16 +259,16 @@ def test_sections_lie_where_linear_interpolation_has_them(grid, scale):
 
 
 def test_slab_means_are_seen_over_all_of_their_slab():
-    bundle, rng = Bundle(torch.rand(4, 3, 3), 6.0, "centred"), np.random.default_rng(0)
+    bundle, rng = Bundle(torch.rand(4, 3, 3), SectionGrid.slabs(6.0)), np.random.default_rng(0)
     times = np.array([bundle.observed_times(2, 3, rng) for _ in range(200)])
     assert times.shape == (200, 3)
     assert ((np.floor(times * 12) - 6) == np.arange(3)).all()  # a third of the slab from 2/4 to 3/4 each
-    assert Bundle(torch.rand(4, 3, 3), 6.0, "aligned").observed_times(2, 3, rng) == [2 / 3]
+    assert Bundle(torch.rand(4, 3, 3), SectionGrid.kept_every(6.0)).observed_times(2, 3, rng) == [2 / 3]
 
 
 @pytest.mark.parametrize(("grid", "scale"), [("aligned", 6.0), ("aligned", 2.5), ("centred", 6.0)])
 def test_labels_spread_from_the_middle_of_each_gap(grid, scale):
-    bundle, rng = Bundle(torch.rand(5, 3, 3), scale, grid), np.random.default_rng(0)
+    bundle, rng = Bundle(torch.rand(5, 3, 3), SectionGrid.of_kind(grid, scale)), np.random.default_rng(0)
     for reach in (0.0, 0.25, 0.5):
         drawn = np.array([bundle.between(reach, rng) for _ in range(400)])
         assert drawn.min() > 0 and drawn.max() < 4
@@ -311,7 +311,7 @@ def test_a_teacher_that_waits_starts_when_the_gain_has_become_small():
 @pytest.mark.parametrize(("teacher", "waits"), [("ema", False), ("ema", True), ("linear", False), ("none", False)])
 def test_stages_train_what_they_should(teacher, waits):
     recipe = small(teacher=teacher, waits=waits, steps=[4, 4, 30], share=[1.0, 1.0]).recipe
-    fit = Fit(Bundle(torch.rand(4, 10, 12), 4.0, "aligned"), recipe, 0, (0, 0, 0))
+    fit = Fit(Bundle(torch.rand(4, 10, 12), SectionGrid.kept_every(4.0)), recipe, 0, (0, 0, 0))
     kinds = []
     fit._observed_step = lambda step: kinds.append((step, "observed"))
     fit._labelled_step = lambda step: kinds.append((step, "labelled"))
@@ -324,7 +324,7 @@ def test_stages_train_what_they_should(teacher, waits):
 
 
 def test_labelled_steps_leave_the_gaussians_alone_and_warm_up_the_network():
-    fit = Fit(Bundle(torch.rand(4, 10, 12), 4.0, "aligned"), small(teacher="linear").recipe, 0, (0, 0, 0))
+    fit = Fit(Bundle(torch.rand(4, 10, 12), SectionGrid.kept_every(4.0)), small(teacher="linear").recipe, 0, (0, 0, 0))
 
     def state():
         parts = (fit.canonical, fit.deformation)
@@ -343,7 +343,7 @@ def test_labelled_steps_leave_the_gaussians_alone_and_warm_up_the_network():
 
 
 def test_the_ema_teacher_follows_slowly_and_renders_the_result():
-    fit = Fit(Bundle(torch.rand(4, 10, 12), 4.0, "aligned"), small(decay=0.9).recipe, 0, (0, 0, 0))
+    fit = Fit(Bundle(torch.rand(4, 10, 12), SectionGrid.kept_every(4.0)), small(decay=0.9).recipe, 0, (0, 0, 0))
     movie = fit.run()
     assert movie.deformation is fit.teacher
     student, teacher = fit.deformation.heads.weight, fit.teacher.heads.weight
@@ -407,7 +407,7 @@ def test_a_densified_fit_stays_below_its_cap(monkeypatch):
     monkeypatch.setattr(density, "FIRST", 4)
     monkeypatch.setattr(density, "EVERY", 4)
     monkeypatch.setattr(density, "THRESHOLD", 0.0)
-    bundle = Bundle(torch.rand(4, 20, 20), 4.0, "aligned")
+    bundle = Bundle(torch.rand(4, 20, 20), SectionGrid.kept_every(4.0))
     fit = Fit(bundle, small(densify=True, cap=0.13, steps=[6, 6, 20]).recipe, 0, (0, 0, 0))
     before = len(fit.canonical)
     fit.run()
@@ -427,12 +427,12 @@ def observed(shape=(5, 20, 24), seed=0):
 def test_a_reconstruction_has_the_promised_shape_on_both_grids(grid, scale, shape):
     sections = observed((5, 20, 24))[:, :, : shape[0], : shape[1], : shape[2]]
     method = small(deltas=["position", "scale", "opacity", "rotation"])
-    made = reconstruct_tile(method, Tile(sections, scale, grid))[0]
+    made = reconstruct_tile(method, Tile(sections, SectionGrid.of_kind(grid, scale)))[0]
     assert made.shape == (1, 1, round(shape[0] * scale), *shape[1:])
 
 
 def test_observed_sections_are_passed_through_unless_they_are_to_be_rendered():
-    tile = Tile(observed(), 4.0, "aligned")
+    tile = Tile(observed(), SectionGrid.kept_every(4.0))
     kept, rendered = (reconstruct_tile(small(keep_observed=keep), tile)[0] for keep in (True, False))
     assert torch.equal(kept[:, :, ::4], tile.observed)
     assert not torch.equal(rendered[:, :, ::4], tile.observed)
@@ -442,7 +442,7 @@ def test_observed_sections_are_passed_through_unless_they_are_to_be_rendered():
 
 def test_a_fit_belongs_to_its_seed_and_its_place_and_to_nothing_else():
     sections = observed()
-    tile = Tile(sections, 4.0, "aligned", (8, 16, 0))
+    tile = Tile(sections, SectionGrid.kept_every(4.0), (8, 16, 0))
     before = torch.get_rng_state()
     one = reconstruct_tile(small(), tile)[0]
     assert torch.equal(torch.get_rng_state(), before)
@@ -450,7 +450,7 @@ def test_a_fit_belongs_to_its_seed_and_its_place_and_to_nothing_else():
     torch.rand(7)
     assert torch.equal(reconstruct_tile(small(), tile)[0], one)
     assert torch.equal(tile.observed, observed())
-    elsewhere = reconstruct_tile(small(), Tile(sections, 4.0, "aligned", (8, 0, 16)))[0]
+    elsewhere = reconstruct_tile(small(), Tile(sections, SectionGrid.kept_every(4.0), (8, 0, 16)))[0]
     assert not torch.equal(elsewhere, one)
     assert not torch.equal(reconstruct_tile(small(seed=1), tile)[0], one)
 
@@ -458,18 +458,18 @@ def test_a_fit_belongs_to_its_seed_and_its_place_and_to_nothing_else():
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_fit_does_not_depend_on_the_number_of_threads(threads):
     before = torch.get_num_threads()
-    wanted = reconstruct_tile(small(), Tile(observed(), 4.0, "aligned"))[0]
+    wanted = reconstruct_tile(small(), Tile(observed(), SectionGrid.kept_every(4.0)))[0]
     torch.set_num_threads(threads)
-    found = reconstruct_tile(small(), Tile(observed(), 4.0, "aligned"))[0]
+    found = reconstruct_tile(small(), Tile(observed(), SectionGrid.kept_every(4.0)))[0]
     assert torch.get_num_threads() == threads
     torch.set_num_threads(before)
     assert torch.equal(found, wanted)
 
 
 def test_tiles_give_the_same_in_any_order_and_after_a_restart(tmp_path):
-    volume = replace(Volume(textured((17, 20, 18)), None, "x"), grid="aligned")
+    volume = replace(Volume(textured((17, 20, 18)), None, "x"), grid=SectionGrid.kept_every(4))
     method = small(steps=[1, 1, 2])
-    reconstruct_volume(method, volume, 4.0, tmp_path / "whole" / "made.zarr", like=volume)
+    reconstruct_volume(method, volume, tmp_path / "whole" / "made.zarr", like=volume)
     made = open_volume(tmp_path / "whole" / "made.zarr")
     whole = made.read_raw(made.whole)
     assert whole.shape == (68, 20, 18)
@@ -484,14 +484,14 @@ def test_tiles_give_the_same_in_any_order_and_after_a_restart(tmp_path):
     for number in set(range(12)) - set(finished):
         z, y, x = number // 4, number // 2 % 2, number % 2
         array[32 * z : 32 * z + 32, 16 * y : 16 * y + 16, 16 * x : 16 * x + 16] = 0
-    reconstruct_volume(small(steps=[1, 1, 2]), volume, 4.0, tmp_path / "whole" / "made.zarr", like=volume)
+    reconstruct_volume(small(steps=[1, 1, 2]), volume, tmp_path / "whole" / "made.zarr", like=volume)
     assert np.array_equal(made.read_raw(made.whole), whole)
 
 
 def test_tiles_join_without_a_seam(tmp_path):
-    volume = replace(Volume(textured((5, 24, 64)), None, "x"), grid="aligned")
+    volume = replace(Volume(textured((5, 24, 64)), None, "x"), grid=SectionGrid.kept_every(4))
     method = small(steps=[50, 200, 0], per_pixel=0.25, width=32, teacher="none", tile=[8, 32, 32], halo=[1, 8, 8])
-    reconstruct_volume(method, volume, 4.0, tmp_path / "made.zarr", like=volume)
+    reconstruct_volume(method, volume, tmp_path / "made.zarr", like=volume)
     made = open_volume(tmp_path / "made.zarr")
     between = made.read(made.whole)[[z for z in range(17) if z % 4]]
     steps = np.abs(np.diff(between, axis=2)).mean(axis=(0, 1))  # from column to column
@@ -500,7 +500,7 @@ def test_tiles_join_without_a_seam(tmp_path):
 
 
 def test_sections_can_be_rendered_at_any_time_and_size():
-    movie, bundle = small().fitted(Tile(observed(), 4.0, "aligned"))
+    movie, bundle = small().fitted(Tile(observed(), SectionGrid.kept_every(4.0)))
     assert isinstance(movie, Movie) and bundle.size == (20, 24)
     assert movie.section(0.123).shape == (20, 24)
     assert movie.section(0.5, zoom=1.5).shape == (30, 36)
@@ -512,8 +512,8 @@ def test_a_loss_that_is_not_finite_names_the_step_and_the_tile():
     sections = observed()
     sections[..., 3, 4, 5] = math.nan
     with pytest.raises(FloatingPointError, match=r"step 0 of 12 of the tile at \(8, 16, 0\)"):
-        reconstruct_tile(small(background=0.5), Tile(sections, 4.0, "aligned", (8, 16, 0)))
-    fit = Fit(Bundle(torch.rand(4, 10, 12), 4.0, "aligned"), small().recipe, 0, (0, 0, 0))
+        reconstruct_tile(small(background=0.5), Tile(sections, SectionGrid.kept_every(4.0), (8, 16, 0)))
+    fit = Fit(Bundle(torch.rand(4, 10, 12), SectionGrid.kept_every(4.0)), small().recipe, 0, (0, 0, 0))
     with torch.no_grad():
         fit.canonical.means[1] = math.nan
     with pytest.raises(FloatingPointError, match="step 5"):
@@ -521,7 +521,7 @@ def test_a_loss_that_is_not_finite_names_the_step_and_the_tile():
 
 
 def test_more_steps_come_closer_to_the_observed_sections():
-    tile = Tile(observed((4, 24, 24)), 4.0, "aligned")
+    tile = Tile(observed((4, 24, 24)), SectionGrid.kept_every(4.0))
     errors = []
     for steps in ([1, 0, 0], [30, 10, 0], [30, 150, 0]):
         movie, bundle = small(steps=steps, per_pixel=0.25, width=32, teacher="none").fitted(tile)
@@ -532,7 +532,7 @@ def test_more_steps_come_closer_to_the_observed_sections():
 
 @pytest.mark.parametrize("mode", MODES)
 def test_key_frames_fit_without_a_network(mode):
-    tile = Tile(observed((4, 24, 24)), 4.0, "aligned")
+    tile = Tile(observed((4, 24, 24)), SectionGrid.kept_every(4.0))
     options = {"deformation": "keyframes", "teacher": "none", "mode": mode, "per_pixel": 0.25}
     movie, bundle = small(steps=[30, 270, 0], **options).fitted(tile)
     made = torch.stack([movie.section(bundle.time(k)) for k in range(4)])
@@ -565,11 +565,11 @@ def withheld_psnr(made, truth):
 def slow_motion(**options):
     """PSNR of the withheld sections of the phantom, above that of linear interpolation."""
     truth = blobs()
-    tile = Tile(truth[None, None, ::6], 6.0, "aligned")
-    weights = torch.from_numpy(interpolation_matrix("linear", 9, 6.0, "aligned")).float()
+    tile = Tile(truth[None, None, ::6], SectionGrid.kept_every(6.0))
+    weights = torch.from_numpy(interpolation_matrix("linear", 9, SectionGrid.kept_every(6.0))).float()
     linear = torch.tensordot(weights, truth[::6], dims=1)[:49]
     assert withheld_psnr(linear, truth) == pytest.approx(39.64, abs=0.01)
-    method = build_method(EMGauss, "emgauss", {"teacher": "none"} | options, scale=6.0, grid="aligned", seed=0)
+    method = build_method(EMGauss, "emgauss", {"teacher": "none"} | options, grid=SectionGrid.kept_every(6.0), seed=0)
     made = reconstruct_tile(method, tile)[0][0, 0, :49]
     return withheld_psnr(made, truth) - withheld_psnr(linear, truth)
 
@@ -590,15 +590,15 @@ def test_slow_motion_is_followed_better_than_by_linear_interpolation():
 def test_presets_are_accepted(name, preset):
     entry = method_entry(name)
     assert entry.card.at_test and entry.card.regime == "self"
-    method = build_method(entry.load(), name, entry.presets[preset], scale=8.0, grid="aligned", seed=3)
-    assert method.supports(8.0, "centred") is None and method.stages() == () and method.seed == 3
+    method = build_method(entry.load(), name, entry.presets[preset], grid=SectionGrid.kept_every(8.0), seed=3)
+    assert method.supports(8.0, SectionGrid.slabs(8.0)) is None and method.stages() == () and method.seed == 3
     assert method.recipe.frames == (name == "emgauss-keyframes")
     assert method.recipe.teacher != "linear" and (name == "emgauss" or "not EMGauss" in entry.card.title)
     if (name, preset) == ("emgauss", "paper"):
         schedule = method.recipe.schedule
         assert (schedule.warm_up, schedule.joint, schedule.bootstrapped) == (2000, 1000, 15000)
         assert (method.recipe.teacher, method.recipe.decay) == ("ema", 0.995)
-        network = sum(p.numel() for p in method.new_deformation(10, "aligned").parameters())
+        network = sum(p.numel() for p in method.new_deformation(10, SectionGrid.kept_every(8)).parameters())
         assert method.parameter_count() == network + 7 * round(544 * 544 / 4)
 
 
@@ -627,7 +627,7 @@ def test_settings_that_make_no_sense_are_refused(wrong, words):
 
 def test_gsplat_without_its_package_or_cuda_is_refused():
     with pytest.raises(ConfigError, match="gsplat"):
-        reconstruct_tile(small(kernel="gsplat"), Tile(observed(), 4.0, "aligned"))
+        reconstruct_tile(small(kernel="gsplat"), Tile(observed(), SectionGrid.kept_every(4.0)))
 
 
 def test_runs_need_no_training_split_and_are_named_transductive(tmp_path):
