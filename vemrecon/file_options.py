@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from vemrecon.options import Options, option
 
 if TYPE_CHECKING:
-    from vemrecon.volume import VoxelSize
+    from vemrecon.volume import Reading, VoxelSize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,22 @@ class FileOptions(Options):
     intensity_range: tuple[float, float] | None = option(
         "grey values that mean black and white", None, metavar=("LOW", "HIGH")
     )
+
+    channel: int | None = option("which one is read, counted from 0", None, least=0, unset="the only one")
+    time: int | None = option("time point that is read, counted from 0", None, least=0, unset="the only one")
+    axes: str | None = option("letters of the axes as they are stored, such as czyx", None, unset="as the file says")
+    missing: Literal["refuse", "fill"] = option(
+        "what was never stored: refuse the file, or take it for the fill value, which is usually black",
+        "refuse",
+        noun="value of --missing",
+    )
+
+    @property
+    def reading(self) -> Reading:
+        """What else the user says about files."""
+        from vemrecon.volume import Reading
+
+        return Reading(self.channel, self.time, self.axes, self.missing)
 
     @property
     def voxels(self) -> VoxelSize | None:

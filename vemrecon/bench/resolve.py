@@ -92,7 +92,7 @@ def resolve(
     Raises:
         VemreconError: For an unknown name or argument, a missing or unusable dataset, or a scale that cannot be used.
     """
-    locator = Locator(setup.scratch, setup.data_root, setup.voxels, setup.intensity_range, fetch, say)
+    locator = Locator(setup.scratch, setup.data_root, setup.voxels, setup.intensity_range, fetch, say, setup.reading)
     methods = [chosen_methods(request) for request in requests]
     chosen = [tuple(chosen_splits(*one, locator)) for one in zip(requests, methods, strict=True)]
     if fetch:  # all that is missing, in one message
@@ -116,7 +116,7 @@ def chosen_splits(request: Request, methods: Sequence[ChosenMethod], locator: Lo
         for scale in request.scale:
             checked_degradation(name, scale, request.set.get(name, {}))
     for dataset in request.dataset:
-        card = dataset_card(dataset, locator.voxel_size)
+        card = dataset_card(dataset, locator.voxel_size, locator.reading)
         kind = task_kind(card, request.task)
         metrics_of(kind, request.metrics)  # refuses what none of them can score
         native = NATIVE_SPLIT if kind == "native" and NATIVE_SPLIT in card.splits else None

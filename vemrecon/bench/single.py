@@ -14,7 +14,7 @@ from vemrecon.errors import ConfigError, DataError
 from vemrecon.files import digest_of, make_folder
 from vemrecon.methods.base import Method
 from vemrecon.methods.registry import check_preset, choose_preset, method_entry, with_settings
-from vemrecon.volume import SectionGrid, Volume, VoxelSize, open_volume, require_content
+from vemrecon.volume import Reading, SectionGrid, Volume, VoxelSize, open_volume, require_content
 from vemrecon.volume.ome_zarr import copy_to_zarr
 from vemrecon.volume.tiff import write_tiff
 
@@ -179,6 +179,7 @@ def open_anisotropic(
     scale: float | None = None,
     voxel_size: VoxelSize | None = None,
     intensity_range: tuple[float, float] | None = None,
+    reading: Reading | None = None,
 ) -> Volume:
     """Open and check the volume to reconstruct; it knows where its sections lie.
 
@@ -189,12 +190,15 @@ def open_anisotropic(
         scale: Sections to make of one, by default as the file says, or the anisotropy.
         voxel_size: See `open_volume`.
         intensity_range: See `open_volume`.
+        reading: See `open_volume`.
 
     Raises:
         ConfigError: If the scale is not known, or not that of the file.
         DataError: If it cannot be used.
     """
-    volume = open_volume(path, dataset, voxel_size=voxel_size, intensity_range=intensity_range, scale=scale)
+    volume = open_volume(
+        path, dataset, voxel_size=voxel_size, intensity_range=intensity_range, scale=scale, reading=reading
+    )
     require_content(volume)
     if volume.shape[0] < 2:
         raise DataError(f"{volume.name}: a single section cannot be reconstructed")

@@ -151,12 +151,14 @@ def from_files(options: FigureOptions) -> Subject:
     Raises:
         DataError: If a file cannot be read, or the volumes do not cover the same voxels.
     """
-    size, span = options.voxels, options.intensity_range
-    made = [replace(open_volume(path, intensity_range=span), name=str(path)) for path in options.volumes]
+    size, span, reading = options.voxels, options.intensity_range, options.reading
+    made = [
+        replace(open_volume(path, intensity_range=span, reading=reading), name=str(path)) for path in options.volumes
+    ]
     truth = observed = None
     known = size or next((volume.voxel_size for volume in made if volume.voxel_size), None)
     if options.truth is not None:
-        truth = open_volume(options.truth, voxel_size=size, intensity_range=span)
+        truth = open_volume(options.truth, voxel_size=size, intensity_range=span, reading=reading)
         known = truth.voxel_size or known
     if options.observed is not None:
         observed = _observed(options.observed, options.grid, span, made[0].shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -124,7 +125,9 @@ def reconstruct(options: ReconstructOptions) -> int:
         scale=options.scale,
         voxel_size=options.voxels,
         intensity_range=options.intensity_range,
+        reading=options.reading,
     )
+    _say(volume)
     missing = inpainting.parse_sections(options.missing_sections, volume.shape[0])
     work = single.work_folder(options.output, _asked(options))
     with PhaseBar() as bar:
@@ -146,6 +149,12 @@ def reconstruct(options: ReconstructOptions) -> int:
     for path in outputs:
         print(f"{path}: {' x '.join(map(str, result.shape))} voxels of {result.voxel_size or 'unknown size'}")
     return 0
+
+
+def _say(volume: Volume) -> None:
+    """What was done to read a volume, for the user to know."""
+    for note in volume.notes:
+        print(f"{volume.name}: {note}", file=sys.stderr)
 
 
 def _asked(options: ReconstructOptions) -> dict[str, Any]:
@@ -181,7 +190,8 @@ def degrade(options: DegradeOptions) -> int:
 
     degradation = checked_degradation(options.degradation, options.scale, options.set)
     size, span = options.voxels, options.intensity_range
-    volume = open_volume(options.input, options.dataset, voxel_size=size, intensity_range=span)
+    volume = open_volume(options.input, options.dataset, voxel_size=size, intensity_range=span, reading=options.reading)
+    _say(volume)
     kind = output_format(options.output)
     require_content(volume)
     observed = degraded(volume, degradation, axis="zyx".index(options.axis), seed=options.seed)
@@ -205,8 +215,13 @@ def evaluate(options: EvaluateOptions) -> int:
     from vemrecon.volume import open_volume, require_content
 
     size, span = options.voxels, options.intensity_range
-    truth = open_volume(options.truth, options.truth_dataset, voxel_size=size, intensity_range=span)
-    reconstruction = open_volume(options.reconstruction, options.reconstruction_dataset, intensity_range=span)
+    reading = options.reading
+    truth = open_volume(options.truth, options.truth_dataset, voxel_size=size, intensity_range=span, reading=reading)
+    reconstruction = open_volume(
+        options.reconstruction, options.reconstruction_dataset, intensity_range=span, reading=reading
+    )
+    for volume in (truth, reconstruction):
+        _say(volume)
     truth.require_voxel_size()
     reconstruction = replace(reconstruction, voxel_size=truth.voxel_size)
     require_content(truth)

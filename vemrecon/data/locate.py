@@ -17,7 +17,8 @@ from vemrecon.data.remote.fetch import fetch_file, fetch_files, spoken
 from vemrecon.data.remote.recognise import content_sha256, known_sha256, recognise
 from vemrecon.data.split import Split
 from vemrecon.files import atomic_write, digest_of, make_folder, read_json, sha256_of, write_json
-from vemrecon.volume import Volume, VoxelSize, open_volume
+from vemrecon.volume import Reading, Volume, VoxelSize, open_volume
+from vemrecon.volume.source import AS_IT_IS
 
 if TYPE_CHECKING:
     from vemrecon.data.phantom import Phantom
@@ -34,10 +35,17 @@ class Located:
     digest: str
     voxel_size: VoxelSize | None
     intensity_range: tuple[float, float] | None = None
+    reading: Reading = AS_IT_IS
 
     def open(self) -> Volume:
         """Open it; the voxels stay on disk."""
-        return open_volume(self.path, self.dataset, voxel_size=self.voxel_size, intensity_range=self.intensity_range)
+        return open_volume(
+            self.path,
+            self.dataset,
+            voxel_size=self.voxel_size,
+            intensity_range=self.intensity_range,
+            reading=self.reading,
+        )
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,7 @@ class Locator:
         intensity_range: For local float files.
         fetch: Whether to make or download what is not there; without it a file may be missing.
         say: Told what takes time.
+        reading: What else the user says about local files.
     """
 
     scratch: Path
@@ -70,6 +79,7 @@ class Locator:
     intensity_range: tuple[float, float] | None = None
     fetch: bool = True
     say: Say = lambda text: None
+    reading: Reading = AS_IT_IS
 
     @property
     def root(self) -> Path:
@@ -133,12 +143,12 @@ class Locator:
 
     def _local(self, file: DatasetFile) -> Located:
         path, size, span = Path(file.path), self.voxel_size, self.intensity_range
-        open_volume(path, file.dataset, voxel_size=size, intensity_range=span)  # refuses bad files now
+        open_volume(path, file.dataset, voxel_size=size, intensity_range=span, reading=self.reading)  # refuses bad ones
         digest = _digest(path, self.scratch)
-        said = {"voxel_size": size and list(size), "intensity_range": span}
+        said = {"voxel_size": size and list(size), "intensity_range": span, **self.reading.said()}
         if any(said.values()):  # these change scores as the voxels do
             digest = digest_of({"sha256": digest, **said})
-        return Located(path.resolve(), file.dataset, digest, size, span)
+        return Located(path.resolve(), file.dataset, digest, size, span, self.reading)
 
     def _generated(self, card: DatasetCard, file: DatasetFile) -> Located:
         from vemrecon.volume.ome_zarr import copy_to_zarr

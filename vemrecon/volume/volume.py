@@ -41,6 +41,17 @@ def intensity_range_of(dtype: np.dtype[Any]) -> tuple[float, float]:
     return 0.0, 1.0
 
 
+def likely_float(low: float, high: float) -> str:
+    """The range that float values are likely to have, as words for an option; a little beyond it is an overshoot.
+
+    >>> likely_float(-0.1, 1.2), likely_float(0, 255), likely_float(-1, 1), likely_float(3, 4000)
+    ('0 1', '0 255', '-1 1', '0 4095')
+    """
+    if low < -0.5 and high < 2:
+        return "-1 1"
+    return f"0 {next((top for top in (1, 255, 1023, 4095, 16383) if high <= 1.25 * top), 65535)}"
+
+
 def quantise(
     values: NDArray[np.floating[Any]], dtype: np.dtype[Any], intensity_range: tuple[float, float] | None = None
 ) -> NDArray[Any]:
@@ -67,6 +78,9 @@ class Volume:
         origin: Centre of voxel (0, 0, 0) in nm (z, y, x), so that volumes overlay; zeros where nobody said it.
         start: Where the volume begins in the array, in voxels.
         extent: Voxels along z, y and x; by default all that the array has from `start` on.
+        clipped: Whether values outside of the intensity range become its ends, as where somebody has stated it; float32
+            values outside are refused otherwise.
+        notes: What was done to read it that a user should know.
     """
 
     array: Array3D
@@ -77,6 +91,8 @@ class Volume:
     origin: Origin = (0.0, 0.0, 0.0)
     start: Triple = (0, 0, 0)
     extent: Triple | None = None
+    clipped: bool = False
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         shape = tuple(self.array.shape)
@@ -141,7 +157,7 @@ class Volume:
 
     def with_voxels(self, voxels: NDArray[np.float32]) -> Volume:
         """The same volume with other voxels, in memory and in [0, 1]."""
-        return replace(self, array=voxels, intensity_range=(0.0, 1.0), start=(0, 0, 0), extent=None)
+        return replace(self, array=voxels, intensity_range=(0.0, 1.0), clipped=False, start=(0, 0, 0), extent=None)
 
     def crop(self, region: Region) -> Volume:
         """The part of the volume inside a region, as a volume of its own."""
@@ -203,10 +219,11 @@ class Volume:
             if not np.isfinite(voxels).all():
                 raise DataError(f"{self.name}: NaN or infinite voxels in {region}; repair or mask them first")
             slack = 1e-3 * (high - low)
-            if voxels.min() < low - slack or voxels.max() > high + slack:
+            if not self.clipped and (voxels.min() < low - slack or voxels.max() > high + slack):
                 raise DataError(
                     f"{self.name}: values {voxels.min():g} to {voxels.max():g} lie outside ({low:g}, {high:g}); "
-                    f"give the values that mean black and white as --intensity-range LOW HIGH"
+                    f"give the values that mean black and white as --intensity-range LOW HIGH (those outside are "
+                    f"clipped), such as {likely_float(float(voxels.min()), float(voxels.max()))}"
                 )
         scaled = (voxels.astype(np.float64) - low) / (high - low)
         return np.clip(scaled, 0, 1).astype(np.float32)
