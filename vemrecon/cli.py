@@ -125,6 +125,11 @@ COMMANDS: dict[str, Command] = {
         "Download the files of a dataset, or the weights of LPIPS or SAM 2, and verify them.\n\n"
         "An interrupted download goes on where it stopped.",
     ),
+    "info": Command(
+        "info",
+        "InfoOptions",
+        "Say what a file holds, where each fact comes from, and what the other commands do with it.",
+    ),
     "reconstruct": Command("volumes", "ReconstructOptions", "Make an anisotropic volume isotropic."),
     "import-weights": Command(
         "volumes", "ImportOptions", "Convert weights that the authors of a method have released."

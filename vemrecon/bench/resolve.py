@@ -14,6 +14,7 @@ from vemrecon.bench.request import Request, Setup, metrics_of
 from vemrecon.bench.spec import KIND_AXES
 from vemrecon.bench.volume_at import VolumeAt
 from vemrecon.data import DatasetCard, Located, Locator, Split, dataset_card, task_volume
+from vemrecon.data.catalogue import LOCAL
 from vemrecon.data.inspect import check_card, inspection_of
 from vemrecon.data.overlap import require_no_copy
 from vemrecon.degrade import Degradation, make_degradation, trimmed
@@ -21,7 +22,7 @@ from vemrecon.errors import ConfigError, DataError
 from vemrecon.files import digest_of
 from vemrecon.metrics.catalogue import expanded
 from vemrecon.metrics.score import Need
-from vemrecon.volume import Volume, open_volume, require_content
+from vemrecon.volume import Volume, check_range, open_volume, require_content
 
 NATIVE_SPLIT = "axial"
 """Split of native tasks, where a dataset has one and the user names none."""
@@ -92,7 +93,7 @@ def resolve(
     Raises:
         VemreconError: For an unknown name or argument, a missing or unusable dataset, or a scale that cannot be used.
     """
-    locator = Locator(setup.scratch, setup.data_root, setup.voxels, setup.intensity_range, fetch, say, setup.reading)
+    locator = Locator(setup.scratch, setup.data_root, setup.voxels, setup.grey_range, fetch, say, setup.reading)
     methods = [chosen_methods(request) for request in requests]
     chosen = [tuple(chosen_splits(*one, locator)) for one in zip(requests, methods, strict=True)]
     if fetch:  # all that is missing, in one message
@@ -192,6 +193,8 @@ def _checked(request: Request, chosen: ChosenSplit, located: Located, locator: L
     defects = _defects(chosen, located, volume, locator)
     volume.require_voxel_size()
     require_content(volume)
+    if chosen.card.name.startswith(LOCAL):  # cards say what dtype their files must have
+        check_range(volume)
     if chosen.kind == "native":
         if volume.shape[0] < 2:
             raise DataError(f"{volume.name}: a single section cannot be reconstructed")

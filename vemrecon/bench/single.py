@@ -14,7 +14,16 @@ from vemrecon.errors import ConfigError, DataError
 from vemrecon.files import digest_of, make_folder
 from vemrecon.methods.base import Method
 from vemrecon.methods.registry import check_preset, choose_preset, method_entry, with_settings
-from vemrecon.volume import Reading, SectionGrid, Volume, VoxelSize, open_volume, require_content
+from vemrecon.volume import (
+    RangeRule,
+    Reading,
+    SectionGrid,
+    Volume,
+    VoxelSize,
+    check_range,
+    open_volume,
+    require_content,
+)
 from vemrecon.volume.ome_zarr import copy_to_zarr
 from vemrecon.volume.tiff import write_tiff
 
@@ -178,7 +187,7 @@ def open_anisotropic(
     grid: str | None = None,
     scale: float | None = None,
     voxel_size: VoxelSize | None = None,
-    intensity_range: tuple[float, float] | None = None,
+    intensity_range: tuple[float, float] | RangeRule | None = None,
     reading: Reading | None = None,
 ) -> Volume:
     """Open and check the volume to reconstruct; it knows where its sections lie.
@@ -199,6 +208,7 @@ def open_anisotropic(
     volume = open_volume(
         path, dataset, voxel_size=voxel_size, intensity_range=intensity_range, scale=scale, reading=reading
     )
+    volume = replace(volume, notes=(*volume.notes, *check_range(volume)))
     require_content(volume)
     if volume.shape[0] < 2:
         raise DataError(f"{volume.name}: a single section cannot be reconstructed")

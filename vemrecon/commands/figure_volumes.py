@@ -15,7 +15,7 @@ from vemrecon.report.outlines import Outline, outlines_of
 from vemrecon.report.overlay import Masks, file_of, load_masks
 from vemrecon.report.pictures import PLANES
 from vemrecon.report.plate import Entry
-from vemrecon.volume import Region, SectionGrid, Volume, VoxelSize, open_volume
+from vemrecon.volume import RangeRule, Region, SectionGrid, Volume, VoxelSize, open_volume
 
 if TYPE_CHECKING:
     from vemrecon.report.leaderboard import Table
@@ -151,7 +151,7 @@ def from_files(options: FigureOptions) -> Subject:
     Raises:
         DataError: If a file cannot be read, or the volumes do not cover the same voxels.
     """
-    size, span, reading = options.voxels, options.intensity_range, options.reading
+    size, span, reading = options.voxels, options.grey_range, options.reading
     made = [
         replace(open_volume(path, intensity_range=span, reading=reading), name=str(path)) for path in options.volumes
     ]
@@ -169,7 +169,9 @@ def from_files(options: FigureOptions) -> Subject:
     return Subject(truth, observed, tuple(entries))
 
 
-def _observed(path: Path, kind: str | None, span: tuple[float, float] | None, shape: tuple[int, int, int]) -> Observed:
+def _observed(
+    path: Path, kind: str | None, span: tuple[float, float] | RangeRule | None, shape: tuple[int, int, int]
+) -> Observed:
     """The observed volume of reconstructions of a shape; the axis that is shorter is the coarse one.
 
     Raises:

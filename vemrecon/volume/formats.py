@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.volume.hdf5 import open_hdf5
+from vemrecon.volume.intensity import RangeRule
 from vemrecon.volume.ome_zarr import old_grid, open_zarr
 from vemrecon.volume.sections import open_npy, open_sections
 from vemrecon.volume.source import AS_IT_IS, Reading, Source, require_stored
@@ -47,7 +49,7 @@ def open_volume(
     dataset: str | None = None,
     *,
     voxel_size: VoxelSize | None = None,
-    intensity_range: tuple[float, float] | None = None,
+    intensity_range: tuple[float, float] | RangeRule | None = None,
     scale: float | None = None,
     reading: Reading | None = None,
 ) -> Volume:
@@ -58,7 +60,8 @@ def open_volume(
             in the order of the number that varies in their names.
         dataset: Name inside an HDF5 file or zarr group; by default `raw`, `volumes/raw`, or the only 3D one.
         voxel_size: In nm (z, y, x); overrides what the file says.
-        intensity_range: Grey values that mean 0 and 1; values outside are clipped. By default the range of the dtype.
+        intensity_range: Grey values that mean 0 and 1, or how they are found in the content, which is then read; values
+            outside are clipped. By default the range that the file states, or that of the dtype.
         scale: Isotropic voxels per section, by default the anisotropy; only of use for zarr folders of an earlier
             version, which say that sections were kept but not how many.
         reading: What else the user says about the file.
@@ -70,13 +73,16 @@ def open_volume(
     path, reading = Path(path), reading or AS_IT_IS
     source = open_source(path, dataset, reading)
     notes = (*source.notes, *require_stored(path.name, source.stored, reading.missing))
+    if voxel_size and source.voxel_size and not source.voxel_size.close_to(voxel_size):
+        notes = (*notes, f"voxel size {voxel_size} as given; {source.voxel_size_from} says {source.voxel_size}")
     size, grid = voxel_size or source.voxel_size, source.grid
     if grid is None and _reader(path) is open_zarr:
         grid = old_grid(path, scale or (size.anisotropy if size else None))
-    span = intensity_range or source.intensity_range
-    return Volume(
-        source.array, size, path.name, grid, span, source.origin, clipped=intensity_range is not None, notes=notes
-    )
+    volume = Volume(source.array, size, path.name, grid, source.intensity_range, source.origin, notes=notes)
+    if intensity_range is None:
+        return replace(volume, stated=source.intensity_range is not None)
+    span = intensity_range.find(volume) if isinstance(intensity_range, RangeRule) else intensity_range
+    return replace(volume, intensity_range=span, stated=True)
 
 
 def _reader(path: Path) -> Reader:
