@@ -40,14 +40,12 @@ def read_range_words(flag: str, words: tuple[Any, ...] | None) -> tuple[float, f
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileOptions(Options):
-    """What files do not say themselves."""
+class ReadingOptions(Options):
+    """What files do not say themselves, or say wrongly, about where their voxels are."""
 
     voxel_size: tuple[float, float, float] | None = option(
         "nm, where a file does not say it", None, metavar=("Z", "Y", "X")
     )
-    intensity_range: tuple[Any, ...] | None = range_option("grey values that mean black and white")
-
     channel: int | None = option("which one is read, counted from 0", None, least=0, unset="the only one")
     time: int | None = option("time point that is read, counted from 0", None, least=0, unset="the only one")
     axes: str | None = option("letters of the axes as they are stored, such as czyx", None, unset="as the file says")
@@ -57,22 +55,9 @@ class FileOptions(Options):
         noun="value of --missing",
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _ = self.grey_range  # refuses what is no range
-
-    @property
-    def grey_range(self) -> tuple[float, float] | RangeRule | None:
-        """The intensity range, or how it is found.
-
-        Raises:
-            ConfigError: If it is none.
-        """
-        return read_range_words("--intensity-range", self.intensity_range)
-
     @property
     def reading(self) -> Reading:
-        """What else the user says about files."""
+        """What the user says about files beside the voxel size."""
         from vemrecon.volume import Reading
 
         return Reading(self.channel, self.time, self.axes, self.missing)
@@ -87,6 +72,26 @@ class FileOptions(Options):
         from vemrecon.volume import VoxelSize
 
         return VoxelSize(*self.voxel_size) if self.voxel_size else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions(ReadingOptions):
+    """What files do not say themselves, grey levels too."""
+
+    intensity_range: tuple[Any, ...] | None = range_option("grey values that mean black and white")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = self.grey_range  # refuses what is no range
+
+    @property
+    def grey_range(self) -> tuple[float, float] | RangeRule | None:
+        """The intensity range, or how it is found.
+
+        Raises:
+            ConfigError: If it is none.
+        """
+        return read_range_words("--intensity-range", self.intensity_range)
 
 
 @dataclass(frozen=True, kw_only=True)

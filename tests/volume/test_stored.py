@@ -134,3 +134,14 @@ def test_commands_refuse_and_take_the_declaration(tmp_path, capsys):
     assert "taken for the fill value" in capsys.readouterr().err
     assert main([*words, "--missing", "fil"]) == 2
     assert "did you mean 'fill'" in capsys.readouterr().err
+
+
+def test_prepare_takes_the_declaration_too(tmp_path, capsys):
+    path = tmp_path / "v.zarr"
+    sharded(path, GREY)
+    (path / "c" / "1" / "0" / "0").unlink()
+    words = ["prepare", str(path), str(tmp_path / "out.zarr"), "--voxel-size", "8", "8", "8"]
+    assert main(words) == 2
+    assert "4 of 27 chunks" in capsys.readouterr().err
+    assert main([*words, "--missing", "fill"]) == 0
+    assert counts(tmp_path / "out.zarr")[1] == 0

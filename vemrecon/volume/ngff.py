@@ -54,8 +54,9 @@ def level_of(path: Path, image: Mapping[str, Any], wanted: str | None = None) ->
         DataError: If the metadata are damaged.
     """
     try:
-        axes = [str(axis["name"] if isinstance(axis, Mapping) else axis) for axis in image["axes"]]
-        units = [NM_PER_UNIT.get(axis.get("unit", "")) if isinstance(axis, Mapping) else None for axis in image["axes"]]
+        named = image.get("axes", "tczyx")  # which versions before 0.3 do not write
+        axes = [str(axis["name"] if isinstance(axis, Mapping) else axis) for axis in named]
+        units = [NM_PER_UNIT.get(axis.get("unit", "")) if isinstance(axis, Mapping) else None for axis in named]
         levels = [one for one in image["datasets"] if wanted is None or str(one["path"]) == wanted]
         if wanted is not None and not levels:
             return None

@@ -141,6 +141,8 @@ def _pages_of(path: Path, series: Any, shape: tuple[int, ...], layout: Layout) -
     """The pages that are sections of the volume, in their order."""
     if layout.axes[-2:] != "yx":
         raise DataError(f"{path}: axes {layout.axes}; the last two of a TIFF file, those of its pages, must be y and x")
+    if series.keyframe.imagedepth > 1:
+        raise DataError(f"{path}: pages that hold several sections are not read; save one section a page")
     count = math.prod(shape[:-2])
     if len(series.pages) < count:
         raise DataError(f"{path}: truncated or damaged TIFF ({len(series.pages)} pages where {count} should be)")
