@@ -145,3 +145,9 @@ def test_prepare_takes_the_declaration_too(tmp_path, capsys):
     assert "4 of 27 chunks" in capsys.readouterr().err
     assert main([*words, "--missing", "fill"]) == 0
     assert counts(tmp_path / "out.zarr")[1] == 0
+
+
+def test_a_claim_of_ten_to_the_fifteen_voxels_costs_nothing(tmp_path):
+    for name, more in (("v.zarr", {}), ("s.zarr", {"shards": (1000, 1000, 1000)})):
+        zarr.create_array(tmp_path / name, shape=(100_000,) * 3, dtype="uint8", chunks=(100, 100, 100), **more)
+        assert counts(tmp_path / name) == (10**9, 10**9)

@@ -193,8 +193,7 @@ def _checked(request: Request, chosen: ChosenSplit, located: Located, locator: L
     defects = _defects(chosen, located, volume, locator)
     volume.require_voxel_size()
     require_content(volume)
-    if chosen.card.name.startswith(LOCAL):  # cards say what dtype their files must have
-        check_range(volume)
+    _check_range(volume, chosen.card)
     if chosen.kind == "native":
         if volume.shape[0] < 2:
             raise DataError(f"{volume.name}: a single section cannot be reconstructed")
@@ -202,6 +201,15 @@ def _checked(request: Request, chosen: ChosenSplit, located: Located, locator: L
     for scale in request.scale:
         trimmed(volume.with_axis_first("zyx".index(KIND_AXES[chosen.kind])), scale)
     return defects
+
+
+def _check_range(volume: Volume, card: DatasetCard) -> None:
+    try:
+        check_range(volume)
+    except DataError as error:
+        if card.name.startswith(LOCAL):
+            raise
+        raise DataError(f"{error} (a card cannot state it: name the file as {LOCAL}PATH)") from error
 
 
 def _defects(chosen: ChosenSplit, located: Located, volume: Volume, locator: Locator) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
@@ -17,23 +18,38 @@ CHECKSUM_BYTES = 4
 
 
 def zarr_stored(array: Any) -> Stored:
-    """Chunks of a zarr array that are there, inner chunks of shards counted one by one."""
-    root = getattr(array.store, "root", None)
-    if not array.shards or root is None:
-        return Stored("chunks", array.nchunks, array.nchunks - array.nchunks_initialized)
+    """Chunks of a zarr array that are there, inner chunks of shards counted one by one.
+
+    Files are counted, not places where files could be: an array may claim any size.
+    """
+    expected = _pieces(array.shape, array.chunks)
+    folder = Path(array.store.root) / array.path
+    if not array.shards:
+        return Stored("chunks", expected, expected - sum(1 for _ in _files(folder, array, array.chunks)))
     index_of = _shard_index(array)
-    expected = missing = lost = 0
-    for shard in product(*(range(-(-n // edge)) for n, edge in zip(array.shape, array.shards, strict=True))):
+    there, found = 0, 0
+    for shard, file in _files(folder, array, array.shards):
         inside = list(_inner_chunks(shard, array))
-        expected += len(inside)
-        file = Path(root) / array.path / array.metadata.encode_chunk_key(shard)
-        if not file.exists():
-            lost += 1
-            missing += len(inside)
-        elif index_of is not None:
-            offsets = index_of(file)
-            missing += sum(bool(offsets[chunk] == NEVER) for chunk in inside) if offsets is not None else len(inside)
-    return Stored("chunks", expected, missing, f"{lost} whole shard{'s' if lost > 1 else ''}" if lost else "")
+        offsets = None if index_of is None else index_of(file)
+        found += 1
+        there += len(inside) if index_of is None else sum(offsets is not None and offsets[n] != NEVER for n in inside)
+    lost = _pieces(array.shape, array.shards) - found
+    where = f"{lost} whole shard{'s' if lost > 1 else ''}" if lost else ""
+    return Stored("chunks", expected, expected - there, where)
+
+
+def _pieces(shape: Sequence[int], edges: Sequence[int]) -> int:
+    return math.prod(-(-n // edge) for n, edge in zip(shape, edges, strict=True))
+
+
+def _files(folder: Path, array: Any, edges: Sequence[int]) -> Iterator[tuple[tuple[int, ...], Path]]:
+    """Places in the grid of chunks or shards, and their files, of those that are there."""
+    for file in folder.rglob("*"):
+        name = file.relative_to(folder).as_posix()
+        place = tuple(int(part) for part in re.split(r"[/.]", name.removeprefix("c")) if part.isdigit())
+        inside = all(p * edge < n for p, edge, n in zip(place, edges, array.shape, strict=False))
+        if len(place) == array.ndim and inside and name == array.metadata.encode_chunk_key(place) and file.is_file():
+            yield place, file
 
 
 def _inner_chunks(shard: Sequence[int], array: Any) -> Iterator[tuple[int, ...]]:
@@ -85,7 +101,7 @@ def hdf5_stored(dataset: Any, folder: Path) -> Stored:
     if dataset.chunks is None:
         written = dataset.id.get_storage_size() > 0 or dataset.size == 0
         return Stored("datasets", 1, 0 if written else 1, "" if written else "nothing was ever written")
-    expected = math.prod(-(-n // edge) for n, edge in zip(dataset.shape, dataset.chunks, strict=True))
+    expected = _pieces(dataset.shape, dataset.chunks)
     return Stored("chunks", expected, expected - dataset.id.get_num_chunks())
 
 
