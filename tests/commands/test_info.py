@@ -5,6 +5,7 @@ import json
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 from small_volumes import textured
 
 from vemrecon.cli import main
@@ -57,6 +58,14 @@ def test_damage_is_listed_and_not_refused(tmp_path, capsys):
     assert main(["info", str(tmp_path / "v.h5")]) == 0
     text = capsys.readouterr().out
     assert "3 of 4 chunks, 1 missing" in text and "constant: sections 3, 12-15" in text
+
+
+def test_a_gap_in_section_numbers_keeps_its_place(tmp_path, capsys):
+    for z in (0, 1, 3, 4):
+        Image.fromarray(np.maximum(GREY[z], 1)).save(tmp_path / f"s{z}.png")
+    facts = told(tmp_path, capsys)
+    assert (facts["stored"]["missing"], facts["shape"], facts["stored_shape"]) == (1, [5, 64, 72], [4, 64, 72])
+    assert list(facts["sections"]["constant"]) == ["2"] and "(2: no file of these numbers)" in facts["verdict"]
 
 
 def test_what_is_no_volume_is_one_line(tmp_path, capsys):

@@ -11,7 +11,7 @@ from PIL import Image
 from small_volumes import textured
 
 from vemrecon.errors import ConfigError, DataError
-from vemrecon.volume import Reading, Region, open_volume
+from vemrecon.volume import Reading, Region, VoxelSize, open_volume
 
 GREY = textured((9, 20, 31))
 DEEP = GREY.astype(np.uint16) * 257
@@ -323,6 +323,17 @@ def test_hidden_files_and_images_without_a_number_are_no_sections(tmp_path):
     Image.fromarray(GREY[0, :4, :4]).save(tmp_path / "mac" / "thumb.png")
     np.testing.assert_array_equal(voxels_of(tmp_path / "mac"), GREY)
     assert "thumb.png" in open_volume(tmp_path / "mac").notes[0]
+
+
+def test_micrometres_are_not_taken_for_nanometres(tmp_path):
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        file["raw"] = GREY
+        file["raw"].attrs["resolution"] = (0.04, 0.004, 0.004)
+    with pytest.raises(DataError, match=r"attribute resolution.*smaller than atoms.*--voxel-size 40 4 4"):
+        open_volume(tmp_path / "v.h5")
+    with pytest.raises(DataError, match="smaller than atoms"):
+        open_volume(tmp_path / "v.h5", voxel_size=VoxelSize(0.04, 0.004, 0.004))
+    assert tuple(open_volume(tmp_path / "v.h5", voxel_size=VoxelSize(40, 4, 4)).voxel_size) == (40, 4, 4)
 
 
 def test_pages_of_different_sizes_are_no_shorter_stack(tmp_path):

@@ -63,6 +63,7 @@ def facts_of(options: InfoOptions) -> dict[str, Any]:
         "schema": 1,
         "path": str(options.input),
         **_stored_facts(source),
+        "shape": list(volume.shape),
         **_place_facts(options, source, volume),
         "grey": _grey_facts(volume, Levels.of(volume)),
         "sections": {
@@ -85,7 +86,6 @@ def _stored_facts(source: Source) -> dict[str, Any]:
         "dataset": source.dataset,
         "axes": source.axes,
         "stored_shape": list(source.shape),
-        "shape": list(source.array.shape),
         "dtype": source.dtype.name,
         "byte_order": order,
         "photometric": source.photometric or "black is the lowest grey level",

@@ -17,6 +17,7 @@ from vemrecon.volume.volume import Volume
 from vemrecon.volume.voxels import VoxelSize
 
 HDF5 = (".h5", ".hdf5", ".hdf", ".he5")
+SMALLEST_NM = 0.1
 TIFF = (".tif", ".tiff", ".btf")
 Reader = Callable[[Path, str | None, Reading], Source]
 READERS: Mapping[str, Reader] = {
@@ -76,6 +77,7 @@ def open_volume(
     if voxel_size and source.voxel_size and not source.voxel_size.close_to(voxel_size):
         notes = (*notes, f"voxel size {voxel_size} as given; {source.voxel_size_from} says {source.voxel_size}")
     size, grid = voxel_size or source.voxel_size, source.grid
+    _require_possible(path.name, size, "--voxel-size" if voxel_size else source.voxel_size_from)
     if grid is None and _reader(path) is open_zarr:
         grid = old_grid(path, scale or (size.anisotropy if size else None))
     volume = Volume(source.array, size, path.name, grid, source.intensity_range, source.origin, notes=notes)
@@ -83,6 +85,16 @@ def open_volume(
         return replace(volume, stated=source.intensity_range is not None)
     span = intensity_range.find(volume) if isinstance(intensity_range, RangeRule) else intensity_range
     return replace(volume, intensity_range=span, stated=True)
+
+
+def _require_possible(name: str, size: VoxelSize | None, said: str) -> None:
+    """Refuse voxels smaller than atoms: micrometres taken for nm."""
+    if size is not None and min(size) < SMALLEST_NM:
+        likely = " ".join(f"{1000 * edge:g}" for edge in size)
+        raise DataError(
+            f"{name}: voxels of {size} ({said}) are smaller than atoms; sizes are in nm: if these are micrometres, say "
+            f"--voxel-size {likely}"
+        )
 
 
 def _reader(path: Path) -> Reader:
