@@ -66,6 +66,10 @@ def test_a_range_for_each_file(tmp_path, capsys):
         assert main([*words, *more]) == 0
         facts = json.loads((tmp_path / "s.json").read_text())
         assert facts["intensity_range"] == {"truth": [0, 4095], "reconstruction": [0, 1]}
+    files = [str(tmp_path / "truth.npy"), str(tmp_path / "made.npy")]
+    for span in (["0", "4095"], ["percentile", "0", "100"], ["auto"]):
+        more = ["--reconstruction-range", "0", "1", *files, "--voxel-size", "8", "8", "8"]
+        assert main(["evaluate", "--intensity-range", *span, *more, "--metrics", "psnr"]) == 0, "files may come last"
     assert main([*words, "0", "4095", "--reconstruction-range", "automatic"]) == 2
     assert "--reconstruction-range automatic" in capsys.readouterr().err
 
