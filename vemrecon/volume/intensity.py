@@ -228,7 +228,7 @@ def _check_integers(volume: Volume, option: str) -> None:
         return
     share = (levels.high - levels.low) / (whole[1] - whole[0])
     raise DataError(
-        f"{volume.name}: values from {levels.low:g} to {levels.high:g} fill {share:.2g} of that of {volume.dtype}; say "
+        f"{volume.name}: values from {levels.low:g} to {levels.high:g} fill {share:.1%} of {volume.dtype}; say "
         f"which ones mean black and white: {option} {_words(likely)} is likely; {option} {_text(whole)} if the "
         f"range of the type is meant"
     )
