@@ -272,7 +272,7 @@ def test_a_training_file_that_is_a_copy_of_the_scored_one_is_refused(tmp_path, m
         {"test": Split("test", "a"), "train": Split("train", "b")},
         VoxelSize(8, 8, 8),
     )
-    monkeypatch.setattr("vemrecon.bench.resolve.dataset_card", lambda name, size: card)
+    monkeypatch.setattr("vemrecon.bench.resolve.dataset_card", lambda *said: card)
     request = Request(("twice",), scale=(4,), methods=("lateral-cnn",), preset="smoke")
     with pytest.raises(DataError, match="holds voxels of the training split"):
         resolve([request], Setup(tmp_path / "runs", data_root=tmp_path), fetch=True)

@@ -13,6 +13,7 @@ from vemrecon.bench.request import Request, Setup, metrics_of
 from vemrecon.bench.segmentations import located_segmentations
 from vemrecon.bench.spec import KIND_AXES
 from vemrecon.data import DatasetCard, Located, Locator, Split, dataset_card, task_volume
+from vemrecon.data.catalogue import LOCAL
 from vemrecon.data.inspect import check_card, inspection_of
 from vemrecon.data.overlap import require_no_copy
 from vemrecon.data.volume_at import VolumeAt
@@ -23,7 +24,7 @@ from vemrecon.judges.labelled import SegmentationAt
 from vemrecon.metrics.catalogue import expanded
 from vemrecon.metrics.score import Need
 from vemrecon.progress import Say
-from vemrecon.volume import Volume, open_volume, require_content
+from vemrecon.volume import Volume, check_range, open_volume, require_content
 
 NATIVE_SPLIT = "axial"
 """Split of native tasks, where a dataset has one and the user names none."""
@@ -92,7 +93,7 @@ def resolve(requests: Sequence[Request], setup: Setup, *, fetch: bool, say: Say 
     Raises:
         VemreconError: For an unknown name or argument, a missing or unusable dataset, or a scale that cannot be used.
     """
-    locator = Locator(setup.scratch, setup.data_root, setup.voxels, setup.intensity_range, fetch, say)
+    locator = Locator(setup.scratch, setup.data_root, setup.voxels, setup.grey_range, fetch, say, setup.reading)
     methods = [chosen_methods(request) for request in requests]
     chosen = [tuple(chosen_splits(*one, locator)) for one in zip(requests, methods, strict=True)]
     if fetch:  # all that is missing, in one message
@@ -116,7 +117,7 @@ def chosen_splits(request: Request, methods: Sequence[ChosenMethod], locator: Lo
         for scale in request.scale:
             checked_degradation(name, scale, request.set.get(name, {}))
     for dataset in request.dataset:
-        card = dataset_card(dataset, locator.voxel_size)
+        card = dataset_card(dataset, locator.voxel_size, locator.reading)
         kind = task_kind(card, request.task)
         metrics_of(kind, request.metrics)  # refuses what none of them can score
         native = NATIVE_SPLIT if kind == "native" and NATIVE_SPLIT in card.splits else None
@@ -192,6 +193,7 @@ def _checked(request: Request, chosen: ChosenSplit, located: Located, locator: L
     defects = _defects(chosen, located, volume, locator)
     volume.require_voxel_size()
     require_content(volume)
+    _check_range(volume, chosen.card)
     if chosen.kind == "native":
         if volume.shape[0] < 2:
             raise DataError(f"{volume.name}: a single section cannot be reconstructed")
@@ -199,6 +201,15 @@ def _checked(request: Request, chosen: ChosenSplit, located: Located, locator: L
     for scale in request.scale:
         trimmed(volume.with_axis_first("zyx".index(KIND_AXES[chosen.kind])), scale)
     return defects
+
+
+def _check_range(volume: Volume, card: DatasetCard) -> None:
+    try:
+        check_range(volume)
+    except DataError as error:
+        if card.name.startswith(LOCAL):
+            raise
+        raise DataError(f"{error} (a card cannot state it: name the file as {LOCAL}PATH)") from error
 
 
 def _defects(chosen: ChosenSplit, located: Located, volume: Volume, locator: Locator) -> tuple[int, ...]:

@@ -70,7 +70,8 @@ def _subject(options: FigureOptions) -> Subject:
             observed=options.observed,
             grid=options.grid,
             voxel_size=options.voxels,
-            intensity_range=options.intensity_range,
+            intensity_range=options.grey_range,
+            reading=options.reading,
         )
     require_runs(options.runs)
     return from_runs(options.runs, options.task, options.methods, options.segmentation)

@@ -80,6 +80,7 @@ def _add_flag(parser: ArgumentParser, name: str, facts: Option, hint: Any, defau
     )
 
 
+RANGES = ("--intensity-range", "--reconstruction-range")
 _METAVARS = {int: "N", float: "NUMBER", Path: "PATH"}
 
 
@@ -88,6 +89,25 @@ def _count(hint: Any) -> Any:
     if get_origin(hint) is not tuple:
         return "+" if isinstance(get_origin(hint), type) else None  # settings are NAME=VALUE ...
     return "+" if get_args(hint)[1:] == (...,) else len(get_args(hint))
+
+
+def ranges_last(words: Sequence[str]) -> list[str]:
+    """The words of a command line with grey ranges at the end: of one to three words, they would take what follows.
+
+    >>> ranges_last(["evaluate", "--intensity-range", "auto", "truth.npy"])
+    ['evaluate', 'truth.npy', '--intensity-range', 'auto']
+    """
+    rest: list[str] = []
+    ranges: list[str] = []
+    left = 0
+    for n, word in enumerate(words):
+        if word in RANGES:
+            left = 1 + {"auto": 1, "percentile": 3}.get(words[n + 1].lower() if n + 1 < len(words) else "", 2)
+        elif word.startswith("--"):
+            left = 0
+        (ranges if left else rest).append(word)
+        left = max(0, left - 1)
+    return rest + ranges
 
 
 def settings(words: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:

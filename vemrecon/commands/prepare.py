@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vemrecon.errors import ConfigError, unknown
-from vemrecon.file_options import RootOptions
+from vemrecon.file_options import ReadingOptions, RootOptions
 from vemrecon.options import option
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "g
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrepareOptions(RootOptions):
+class PrepareOptions(ReadingOptions, RootOptions):
     """Options of `prepare`."""
 
     name: str = option("dataset, or the path of a file in any readable format", positional=True)
@@ -30,9 +30,6 @@ class PrepareOptions(RootOptions):
     )
     memory: str = option("most that the process may take, such as 512MB or 1GiB", "1GiB")
     dataset: str | None = option("for a path: name inside an HDF5 file or zarr group", None)
-    voxel_size: tuple[float, float, float] | None = option(
-        "for a path: nm, where it does not say it", None, metavar=("Z", "Y", "X")
-    )
 
 
 def prepare(options: PrepareOptions) -> int:
@@ -86,16 +83,17 @@ def _prepare_file(options: PrepareOptions, card: Any, key: str, memory: int) -> 
 def _prepare_path(options: PrepareOptions, path: Path, out: Path, memory: int) -> None:
     """A file of one's own."""
     from vemrecon.data.prepared import prepared_volume
-    from vemrecon.files import sha256_of
-    from vemrecon.volume import VoxelSize, open_volume, output_format
+    from vemrecon.files import digest_of, sha256_of
+    from vemrecon.volume import open_volume, output_format
 
     if out.suffix != ".zarr":
         raise ConfigError(f"{out}: prepared volumes are written as OME-Zarr; choose a name that ends in .zarr")
-    volume = open_volume(
-        path, options.dataset, voxel_size=VoxelSize(*options.voxel_size) if options.voxel_size else None
-    )
+    volume = open_volume(path, options.dataset, voxel_size=options.voxels, reading=options.reading)
+    for note in volume.notes:
+        _say(f"{volume.name}: {note}")
     volume.require_voxel_size()
-    digest = sha256_of(path)
+    digest, said = sha256_of(path), options.reading.said()
+    digest = digest_of({"sha256": digest, **said}) if said else digest
     if not prepared_volume(out, digest):
         output_format(out)
     _prepare_volume(volume, out, digest, memory, {"inside": options.dataset} if options.dataset else {})

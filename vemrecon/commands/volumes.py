@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from vemrecon.bench.request import known_degradations, known_metrics, known_presets, read_scale
 from vemrecon.commands.options import device_of, require_devices, settings
 from vemrecon.errors import ConfigError, DataError
-from vemrecon.file_options import FileOptions
+from vemrecon.file_options import FileOptions, range_option, read_range_words
 from vemrecon.options import Options, option
 from vemrecon.volume.grid import GRID_KINDS
 
@@ -105,9 +106,16 @@ class EvaluateOptions(FileOptions):
         "ARGUMENT=VALUE of the degradation, such as offset=2", factory=dict, metavar="ARGUMENT=VALUE", read=settings
     )
     trim: bool = option("score the first sections only when the reconstruction is shorter", False)
+    reconstruction_range: tuple[Any, ...] | None = range_option(
+        "grey values of the reconstruction that mean black and white", "that of a truth of the same type"
+    )
     truth_dataset: str | None = option("name inside an HDF5 file or zarr group", None)
     reconstruction_dataset: str | None = option("name inside an HDF5 file or zarr group", None)
     json: Path | None = option("also write all scores and curves to this file", None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        read_range_words("--reconstruction-range", self.reconstruction_range)
 
 
 def reconstruct(options: ReconstructOptions) -> int:
@@ -129,8 +137,10 @@ def reconstruct(options: ReconstructOptions) -> int:
         grid=options.grid,
         scale=options.scale,
         voxel_size=options.voxels,
-        intensity_range=options.intensity_range,
+        intensity_range=options.grey_range,
+        reading=options.reading,
     )
+    _say(volume)
     missing = inpainting.parse_sections(options.missing_sections, volume.shape[0])
     work = work_folder(options.output, _asked(options))
     with PhaseBar() as bar:
@@ -152,6 +162,12 @@ def reconstruct(options: ReconstructOptions) -> int:
     for path in outputs:
         print(f"{path}: {' x '.join(map(str, result.shape))} voxels of {result.voxel_size or 'unknown size'}")
     return 0
+
+
+def _say(volume: Volume) -> None:
+    """What was done to read a volume, for the user to know."""
+    for note in volume.notes:
+        print(f"{volume.name}: {note}", file=sys.stderr)
 
 
 def _asked(options: ReconstructOptions) -> dict[str, Any]:
@@ -181,13 +197,15 @@ def degrade(options: DegradeOptions) -> int:
 
     from vemrecon.bench.resolve import checked_degradation
     from vemrecon.degrade import degrade as degraded
-    from vemrecon.volume import open_volume, output_format, require_content
+    from vemrecon.volume import check_range, open_volume, output_format, require_content
     from vemrecon.volume.ome_zarr import copy_to_zarr
     from vemrecon.volume.tiff import write_tiff
 
     degradation = checked_degradation(options.degradation, options.scale, options.set)
-    size, span = options.voxels, options.intensity_range
-    volume = open_volume(options.input, options.dataset, voxel_size=size, intensity_range=span)
+    size, span = options.voxels, options.grey_range
+    volume = open_volume(options.input, options.dataset, voxel_size=size, intensity_range=span, reading=options.reading)
+    volume = replace(volume, notes=(*volume.notes, *check_range(volume)))
+    _say(volume)
     kind = output_format(options.output)
     require_content(volume)
     observed = degraded(volume, degradation, axis="zyx".index(options.axis), seed=options.seed)
@@ -205,16 +223,13 @@ def evaluate(options: EvaluateOptions) -> int:
     from rich.table import Table
 
     from vemrecon import protocol
+    from vemrecon.commands.pairs import open_pair
     from vemrecon.files import write_json
     from vemrecon.metrics.evaluate import evaluate as score
     from vemrecon.metrics.score import SIGNS
-    from vemrecon.volume import open_volume, require_content
+    from vemrecon.volume import require_content
 
-    size, span = options.voxels, options.intensity_range
-    truth = open_volume(options.truth, options.truth_dataset, voxel_size=size, intensity_range=span)
-    reconstruction = open_volume(options.reconstruction, options.reconstruction_dataset, intensity_range=span)
-    truth.require_voxel_size()
-    reconstruction = replace(reconstruction, voxel_size=truth.voxel_size)
+    truth, reconstruction = open_pair(options)
     require_content(truth)
     truth = _trimmed_like(truth, reconstruction) if options.trim else truth
     ranges, kept, grid = _ranges(truth, options.scale, options.degradation, options.set)
@@ -237,7 +252,12 @@ def evaluate(options: EvaluateOptions) -> int:
     if options.json:
         write_json(
             options.json,
-            {"schema": 2, "scores": [row.as_dict() for row in result.scores], "curves": result.curves},
+            {
+                "schema": 2,
+                "intensity_range": {"truth": truth.span, "reconstruction": reconstruction.span},
+                "scores": [row.as_dict() for row in result.scores],
+                "curves": result.curves,
+            },
         )
     return 0
 

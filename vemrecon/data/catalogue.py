@@ -9,7 +9,7 @@ from vemrecon import protocol
 from vemrecon.data.card import DatasetCard, DatasetFile, card_from
 from vemrecon.data.local_splits import FILE, default_splits, local_tasks
 from vemrecon.errors import ConfigError, VemreconError, unknown
-from vemrecon.volume import VoxelSize, open_volume
+from vemrecon.volume import Reading, VoxelSize, open_volume
 
 LOCAL = "local:"
 CARD_FILES = (".yaml", ".yml")
@@ -20,18 +20,19 @@ def dataset_names() -> list[str]:
     return protocol.names("datasets")
 
 
-def dataset_card(name: str, voxel_size: VoxelSize | None = None) -> DatasetCard:
+def dataset_card(name: str, voxel_size: VoxelSize | None = None, reading: Reading | None = None) -> DatasetCard:
     """The card of a dataset, that of a YAML file of one's own, or a card made for `local:PATH[:DATASET]`.
 
     Args:
         name: Of the dataset.
         voxel_size: For local files that do not say theirs; splits and kinds of task follow from it.
+        reading: What else the user says about local files.
 
     Raises:
         ConfigError: If the name is unknown.
     """
     if name.startswith(LOCAL):
-        return _local_card(*split_local(name), voxel_size)
+        return _local_card(*split_local(name), voxel_size, reading)
     if name.endswith(CARD_FILES):
         return _own_card(Path(name))
     if name not in dataset_names():
@@ -54,9 +55,9 @@ def _own_card(path: Path) -> DatasetCard:
     return replace(card, files=files)
 
 
-def _local_card(path: Path, inside: str | None, voxel_size: VoxelSize | None) -> DatasetCard:
+def _local_card(path: Path, inside: str | None, voxel_size: VoxelSize | None, reading: Reading | None) -> DatasetCard:
     try:
-        volume = open_volume(path, inside, voxel_size=voxel_size)
+        volume = open_volume(path, inside, voxel_size=voxel_size, reading=reading)
         size, splits = volume.voxel_size, default_splits(volume.shape, volume.voxel_size)
     except VemreconError:  # said when the file is located
         size, splits = voxel_size, default_splits((1, 1, 1), None)

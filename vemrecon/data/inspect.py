@@ -22,7 +22,6 @@ from vemrecon.volume.volume import intensity_range_of
 SIGMAS = 4.0
 MAD_TO_SIGMA = 1.4826  # median absolute deviation of a normal distribution
 LEAST_SIGMA = 1e-3  # of the grey range: 4 sigmas are then one grey level in 255, and equal sections have no outliers
-VOXEL_SIZE_TOLERANCE = 0.01
 PIECE = 1 << 18  # voxels converted to float64 at once
 SCHEMA = 1
 
@@ -228,13 +227,11 @@ def check_card(volume: Volume, card: DatasetCard, file: DatasetFile) -> None:
         DataError: If voxel size, dtype or shape differ.
     """
     found, expected = volume.voxel_size, card.voxel_size
-    if found is not None and expected is not None:
-        ratios = [a / b for a, b in zip(found, expected, strict=True)]
-        if max(abs(ratio - 1) for ratio in ratios) > VOXEL_SIZE_TOLERANCE:
-            raise DataError(
-                f"{volume.name}: voxel size {found}, but the card of '{card.name}' says {expected} (z, y, x); one of "
-                f"the two is wrong: compare with the publication, then correct the attribute of the file or the card"
-            )
+    if found is not None and expected is not None and not found.close_to(expected):
+        raise DataError(
+            f"{volume.name}: voxel size {found}, but the card of '{card.name}' says {expected} (z, y, x); one of "
+            f"the two is wrong: compare with the publication, then correct the attribute of the file or the card"
+        )
     if card.dtype and str(volume.dtype) != card.dtype:
         raise DataError(
             f"{volume.name}: dtype {volume.dtype}, but the card of '{card.name}' says {card.dtype}; this is another "

@@ -12,6 +12,7 @@ from vemrecon.errors import DataError
 from vemrecon.volume import Region
 from vemrecon.volume.formats import HDF5, TIFF
 from vemrecon.volume.hdf5 import open_dataset
+from vemrecon.volume.source import Reading
 from vemrecon.volume.tiff import open_tiff
 
 
@@ -45,7 +46,7 @@ def open_labels(path: Path, dataset: str | None = None, *, table: bool = False) 
     if suffix in HDF5:
         return LabelArray(path, open_dataset(path, dataset))
     if suffix in TIFF:
-        return LabelArray(path, open_tiff(path).array)
+        return LabelArray(path, open_tiff(path, None, Reading()).array)
     if suffix == ".npy":
         try:
             return LabelArray(path, np.load(path, mmap_mode="r"))

@@ -18,7 +18,8 @@ from vemrecon.data.remote.recognise import content_sha256, known_sha256, recogni
 from vemrecon.data.split import Split
 from vemrecon.files import atomic_write, digest_of, make_folder, read_json, sha256_of, write_json
 from vemrecon.progress import Say
-from vemrecon.volume import Volume, VoxelSize, open_volume
+from vemrecon.volume import RangeRule, Reading, Volume, VoxelSize, open_volume
+from vemrecon.volume.source import AS_IT_IS
 
 if TYPE_CHECKING:
     from vemrecon.data.phantom import Phantom
@@ -33,10 +34,17 @@ class Located:
     digest: str
     voxel_size: VoxelSize | None
     intensity_range: tuple[float, float] | None = None
+    reading: Reading = AS_IT_IS
 
     def open(self) -> Volume:
         """Open it; the voxels stay on disk."""
-        return open_volume(self.path, self.dataset, voxel_size=self.voxel_size, intensity_range=self.intensity_range)
+        return open_volume(
+            self.path,
+            self.dataset,
+            voxel_size=self.voxel_size,
+            intensity_range=self.intensity_range,
+            reading=self.reading,
+        )
 
 
 @dataclass(frozen=True)
@@ -58,17 +66,19 @@ class Locator:
         scratch: Folder for generated volumes and remembered checksums.
         data_root: Where files are looked for and downloaded to; by default `$VEMRECON_DATA`, then a cache.
         voxel_size: For local files that do not say theirs.
-        intensity_range: For local float files.
+        intensity_range: Of local files.
         fetch: Whether to make or download what is not there; without it a file may be missing.
         say: Told what takes time.
+        reading: What else the user says about local files.
     """
 
     scratch: Path
     data_root: Path | None = None
     voxel_size: VoxelSize | None = None
-    intensity_range: tuple[float, float] | None = None
+    intensity_range: tuple[float, float] | RangeRule | None = None
     fetch: bool = True
     say: Say = lambda text: None
+    reading: Reading = AS_IT_IS
 
     @property
     def root(self) -> Path:
@@ -132,12 +142,13 @@ class Locator:
 
     def _local(self, file: DatasetFile) -> Located:
         path, size, span = Path(file.path), self.voxel_size, self.intensity_range
-        open_volume(path, file.dataset, voxel_size=size, intensity_range=span)  # refuses bad files now
+        volume = open_volume(path, file.dataset, voxel_size=size, intensity_range=span, reading=self.reading)
+        span = None if span is None else volume.span  # as numbers, which do not depend on who reads how
         digest = _digest(path, self.scratch)
-        said = {"voxel_size": size and list(size), "intensity_range": span}
+        said = {"voxel_size": size and list(size), "intensity_range": span, **self.reading.said()}
         if any(said.values()):  # these change scores as the voxels do
             digest = digest_of({"sha256": digest, **said})
-        return Located(path.resolve(), file.dataset, digest, size, span)
+        return Located(path.resolve(), file.dataset, digest, size, span, self.reading)
 
     def _generated(self, card: DatasetCard, file: DatasetFile) -> Located:
         from vemrecon.volume.ome_zarr import copy_to_zarr

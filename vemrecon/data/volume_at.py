@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vemrecon.data.locate import Located, task_volume
 from vemrecon.data.split import Split
-from vemrecon.volume import Region, Volume, VoxelSize
+from vemrecon.volume import Reading, Region, Volume, VoxelSize
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class VolumeAt:
     intensity_range: tuple[float, float] | None
     split: str
     region: tuple[tuple[int, int, int], tuple[int, int, int]] | None
+    reading: Mapping[str, Any] | None = None
+    """What a user said about how the file is read, where it is anything."""
 
     @classmethod
     def of(cls, located: Located, split: Split) -> VolumeAt:
@@ -34,6 +38,7 @@ class VolumeAt:
             intensity_range=located.intensity_range,
             split=split.name,
             region=(region.start, region.stop) if region else None,
+            reading=located.reading.said() or None,
         )
 
     @property
@@ -45,5 +50,6 @@ class VolumeAt:
         """The part of the volume that the split names."""
         size = VoxelSize(*self.voxel_size) if self.voxel_size else None
         span = (self.intensity_range[0], self.intensity_range[1]) if self.intensity_range else None
-        located = Located(Path(self.path), self.dataset, self.digest, size, span)
+        reading = Reading(**self.reading or {})
+        located = Located(Path(self.path), self.dataset, self.digest, size, span, reading)
         return task_volume(located, Split(self.split, "", Region(*self.region) if self.region else None))

@@ -11,7 +11,7 @@ from vemrecon.errors import DataError
 from vemrecon.figure.cuts import Observed
 from vemrecon.figure.plate import Entry
 from vemrecon.figure.subject import Subject
-from vemrecon.volume import Region, SectionGrid, Volume, VoxelSize, open_volume
+from vemrecon.volume import RangeRule, Reading, Region, SectionGrid, Volume, VoxelSize, open_volume
 
 
 def from_files(
@@ -21,7 +21,8 @@ def from_files(
     observed: Path | None = None,
     grid: str | None = None,
     voxel_size: VoxelSize | None = None,
-    intensity_range: tuple[float, float] | None = None,
+    intensity_range: tuple[float, float] | RangeRule | None = None,
+    reading: Reading | None = None,
 ) -> Subject:
     """Volumes that were made anywhere.
 
@@ -32,15 +33,17 @@ def from_files(
         grid: `centred` or `aligned`, if the observed file does not say or is wrong.
         voxel_size: Of the truth; see `open_volume`.
         intensity_range: See `open_volume`.
+        reading: See `open_volume`.
 
     Raises:
         DataError: If a file cannot be read, or the volumes do not cover the same voxels.
     """
-    made = [replace(open_volume(path, intensity_range=intensity_range), name=str(path)) for path in volumes]
+    opened = [open_volume(path, intensity_range=intensity_range, reading=reading) for path in volumes]
+    made = [replace(volume, name=str(path)) for volume, path in zip(opened, volumes, strict=True)]
     known = voxel_size or next((volume.voxel_size for volume in made if volume.voxel_size), None)
     true = seen = None
     if truth is not None:
-        true = open_volume(truth, voxel_size=voxel_size, intensity_range=intensity_range)
+        true = open_volume(truth, voxel_size=voxel_size, intensity_range=intensity_range, reading=reading)
         known = true.voxel_size or known
     if observed is not None:
         seen = _observed(observed, grid, intensity_range, made[0].shape)
@@ -51,7 +54,9 @@ def from_files(
     return Subject(true, seen, tuple(entries))
 
 
-def _observed(path: Path, kind: str | None, span: tuple[float, float] | None, shape: tuple[int, int, int]) -> Observed:
+def _observed(
+    path: Path, kind: str | None, span: tuple[float, float] | RangeRule | None, shape: tuple[int, int, int]
+) -> Observed:
     """The observed volume of reconstructions of a shape; the axis that is shorter is the coarse one.
 
     Raises:

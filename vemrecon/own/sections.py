@@ -7,7 +7,16 @@ from pathlib import Path
 
 from vemrecon.degrade import check_scale
 from vemrecon.errors import ConfigError, DataError
-from vemrecon.volume import SectionGrid, Volume, VoxelSize, open_volume, require_content
+from vemrecon.volume import (
+    RangeRule,
+    Reading,
+    SectionGrid,
+    Volume,
+    VoxelSize,
+    check_range,
+    open_volume,
+    require_content,
+)
 
 
 def open_anisotropic(
@@ -17,7 +26,8 @@ def open_anisotropic(
     grid: str | None = None,
     scale: float | None = None,
     voxel_size: VoxelSize | None = None,
-    intensity_range: tuple[float, float] | None = None,
+    intensity_range: tuple[float, float] | RangeRule | None = None,
+    reading: Reading | None = None,
 ) -> Volume:
     """Open and check the volume to reconstruct; it knows where its sections lie.
 
@@ -28,12 +38,16 @@ def open_anisotropic(
         scale: Sections to make of one, by default as the file says, or the anisotropy.
         voxel_size: See `open_volume`.
         intensity_range: See `open_volume`.
+        reading: See `open_volume`.
 
     Raises:
         ConfigError: If the scale is not known, or not that of the file.
         DataError: If it cannot be used.
     """
-    volume = open_volume(path, dataset, voxel_size=voxel_size, intensity_range=intensity_range, scale=scale)
+    volume = open_volume(
+        path, dataset, voxel_size=voxel_size, intensity_range=intensity_range, scale=scale, reading=reading
+    )
+    volume = replace(volume, notes=(*volume.notes, *check_range(volume)))
     require_content(volume)
     if volume.shape[0] < 2:
         raise DataError(f"{volume.name}: a single section cannot be reconstructed")

@@ -1,16 +1,23 @@
 """What a volume is: voxels, regions, and lazy reading of every usual format."""
 
-from vemrecon.volume.formats import open_volume, output_format
+from vemrecon.volume.formats import open_source, open_volume, output_format
 from vemrecon.volume.grid import SectionGrid
+from vemrecon.volume.intensity import RangeRule, check_range
 from vemrecon.volume.region import Region
+from vemrecon.volume.source import Reading, Source
 from vemrecon.volume.volume import Volume, quantise, require_content
 from vemrecon.volume.voxels import VoxelSize
 
 __all__ = [
+    "RangeRule",
+    "Reading",
     "Region",
     "SectionGrid",
+    "Source",
     "Volume",
     "VoxelSize",
+    "check_range",
+    "open_source",
     "open_volume",
     "output_format",
     "quantise",

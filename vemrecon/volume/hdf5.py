@@ -1,53 +1,208 @@
-"""Volumes in HDF5 files: CREMI, FIB-25 samples and the like."""
+"""Volumes in HDF5 files: CREMI, FIB-25 samples, ilastik exports and the like."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from vemrecon.errors import DataError, unknown
-from vemrecon.volume.volume import Volume
+from vemrecon.volume.source import Layout, Reading, Source, dtype_notes, in_order, layout_of, viewed
+from vemrecon.volume.stored import hdf5_stored
 from vemrecon.volume.voxels import VoxelSize
 
 USUAL_NAMES = ("raw", "volumes/raw")
+SIZES = {"resolution": 1.0, "element_size_um": 1e3}
+"""Attributes that hold a voxel size, and nm in their units; the first is that of CREMI, FIB-25 and funlib."""
+LINKS = 16  # that are followed one after the other; a circle of links has no end
+FILTERS = {32001: "blosc", 32004: "lz4", 32008: "bitshuffle", 32013: "zfp", 32015: "zstd", 32026: "blosc2"}
 
 
-def open_hdf5(path: Path, dataset: str | None = None) -> Volume:
+def open_hdf5(path: Path, dataset: str | None, reading: Reading) -> Source:
     """Open one dataset of an HDF5 file.
 
-    The voxel size is the attribute `resolution` (z, y, x in nm) of the dataset, as CREMI and FIB-25 have it, and the
-    origin the attribute `offset`.
+    The voxel size is the attribute `resolution` (in nm) of the dataset, as CREMI and FIB-25 have it, or
+    `element_size_um`, and the origin the attribute `offset`. Axes are those of `axistags`, or the labels of dimensions.
 
     Raises:
-        DataError: If the file is no HDF5 file, is truncated, or holds no such dataset.
+        DataError: If the file is no HDF5 file, is truncated, holds no such dataset, or its voxels are elsewhere.
     """
     array = open_dataset(path, dataset)
-    resolution = array.attrs.get("resolution")
-    size = None if resolution is None or len(resolution) != 3 else VoxelSize(*map(float, resolution))
+    _require_filters(path, array)
+    layout = layout_of(path.name, array.shape, _axes(array), reading)
+    size, said = _voxel_size(array, layout)
     offset = array.attrs.get("offset")
-    z, y, x = (0.0, 0.0, 0.0) if offset is None or len(offset) != 3 else map(float, offset)
-    return Volume(array, size, path.name, origin=(z, y, x))
+    origin = _numbers(offset, layout)
+    return Source(
+        viewed(array, layout),
+        "HDF5",
+        layout.axes,
+        tuple(array.shape),
+        array.dtype,
+        dataset=array.name.strip("/"),
+        stored=hdf5_stored(array, Path(array.file.filename).parent),
+        voxel_size=size,
+        voxel_size_from=said,
+        origin=origin or (0.0, 0.0, 0.0),
+        origin_from="attribute offset" if origin else "",
+        notes=dtype_notes(array.dtype),
+    )
+
+
+def _axes(array: Any) -> list[str] | None:
+    """Names of axes: vigra's (ilastik writes them), or labels of dimensions."""
+    with suppress(ValueError, KeyError, TypeError):
+        tags = json.loads(array.attrs["axistags"])["axes"]
+        if len(tags) == array.ndim:
+            return [str(tag["key"]) for tag in tags]
+    labels = [dimension.label for dimension in array.dims]
+    return labels if labels and all(labels) else None
+
+
+def _numbers(value: Any, layout: Layout) -> tuple[float, float, float] | None:
+    with suppress(TypeError, ValueError):
+        return in_order(value, layout)
+    return None
+
+
+def _voxel_size(array: Any, layout: Layout) -> tuple[VoxelSize | None, str]:
+    for name, unit in SIZES.items():
+        if edges := _numbers(array.attrs.get(name), layout):
+            return VoxelSize(*(edge * unit for edge in edges)), f"attribute {name}"
+    return None, ""
 
 
 def open_dataset(path: Path, dataset: str | None = None) -> Any:
-    """The h5py dataset of this name, or by default `raw`, `volumes/raw`, or the only 3D one."""
+    """The h5py dataset of this name, or by default `raw`, `volumes/raw`, or the only 3D one; links are followed.
+
+    Raises:
+        DataError: If there is none, or its voxels lie outside the folder of the file.
+    """
+    file = _opened(path)
+    if dataset is not None:
+        found = _find(path, file, dataset.strip("/"))
+        if found is None:
+            raise DataError(f"{path}: {unknown('dataset', dataset, dict(_datasets(path, file)))}")
+        return _safe(path, found)
+    for name in USUAL_NAMES:
+        if (found := _find(path, file, name)) is not None:
+            return _safe(path, found)
+    named = dict(_datasets(path, file))
+    volumes = {name: item for name, item in named.items() if sum(n > 1 for n in item.shape) >= 3 or item.ndim == 3}
+    different = {(item.file.filename, item.id.get_offset(), item.name): item for item in volumes.values()}
+    if len(different) == 1:
+        return _safe(path, next(iter(different.values())))
+    raise DataError(f"{path}: {len(different)} datasets are 3D; say which one ({', '.join(sorted(named)) or 'none'})")
+
+
+def _opened(path: Path) -> Any:
     import h5py
 
+    with suppress(ImportError):
+        import_module("hdf5plugin")  # registers further compressions
     try:
-        file = h5py.File(path, "r")
+        return h5py.File(path, "r")
     except OSError as error:
         reason = "truncated" if "truncated" in str(error) else "not an HDF5 file, or damaged"
         raise DataError(f"{path}: {reason}") from error
-    found: dict[str, Any] = {}
-    file.visititems(lambda name, item: found.update({name: item}) if isinstance(item, h5py.Dataset) else None)
-    if dataset is not None:
-        if dataset.strip("/") not in found:
-            raise DataError(f"{path}: {unknown('dataset', dataset, found)}")
-        return found[dataset.strip("/")]
-    for name in USUAL_NAMES:
-        if name in found:
-            return found[name]
-    volumes = [name for name, item in found.items() if item.ndim == 3]
-    if len(volumes) == 1:
-        return found[volumes[0]]
-    raise DataError(f"{path}: {len(volumes)} datasets are 3D; say which one ({', '.join(sorted(found)) or 'none'})")
+
+
+def _find(path: Path, file: Any, name: str) -> Any:
+    """The dataset of a name, through links of every kind; None if there is none."""
+    import h5py
+
+    node = _node(path, file, name, LINKS)
+    return node if isinstance(node, h5py.Dataset) else None
+
+
+def _node(path: Path, start: Any, name: str, links: int) -> Any:
+    import h5py
+
+    node = start
+    for part in filter(None, name.split("/")):
+        link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None
+        if link is None or links < 1:
+            return None
+        if isinstance(link, h5py.SoftLink):
+            node = _node(path, node.file if link.path.startswith("/") else node, link.path, links - 1)
+        elif isinstance(link, h5py.ExternalLink):
+            other = _beside(path, link.filename, f"'{name}' is a link to")
+            node = _node(other, _opened(other), link.path, links - 1)
+        else:
+            node = node[part]
+    return node
+
+
+def _beside(path: Path, name: str, what: str) -> Path:
+    """A file that another one names, which must lie in its folder or below.
+
+    Raises:
+        DataError: If it lies elsewhere (the file of a stranger could have any file of this machine read) or is gone.
+    """
+    folder = path.resolve().parent
+    other = (folder / name).resolve()
+    if not other.is_relative_to(folder):
+        raise DataError(f"{path}: {what} {name}, outside of its folder; open that file itself, or put it beside")
+    if not other.is_file():
+        raise DataError(f"{path}: {what} {name}, which is not there")
+    return other
+
+
+def _datasets(path: Path, group: Any, before: str = "", above: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """All datasets by name, those behind links too where these lead anywhere."""
+    import h5py
+
+    if group in above or len(above) > LINKS:
+        return
+    for part in group:
+        try:
+            node = _node(path, group, part, LINKS)
+        except DataError:  # said when it is asked for
+            continue
+        name = f"{before}{part}"
+        if isinstance(node, h5py.Dataset):
+            yield name, node
+        elif isinstance(node, h5py.Group):
+            yield from _datasets(Path(node.file.filename), node, f"{name}/", (*above, group))
+
+
+def _safe(path: Path, dataset: Any) -> Any:
+    """The dataset; one with raw external storage only if that lies in the folder of the file.
+
+    Raises:
+        DataError: If it lies elsewhere, or is too short.
+    """
+    import h5py
+
+    owner = Path(dataset.file.filename)
+    if not dataset.external:
+        return dataset
+    for name, offset, size in dataset.external:
+        file = _beside(owner, name, "its voxels are in")
+        end = offset + (dataset.size * dataset.dtype.itemsize if size == h5py.h5f.UNLIMITED else size)
+        if file.stat().st_size < end:
+            raise DataError(f"{path}: its voxels are in {name}, which is too short for them")
+    file, name = dataset.file.id, dataset.name.encode()
+    dataset.id._close()  # HDF5 keeps where it looks for raw files as long as a dataset is open
+    access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
+    access.set_efile_prefix(b"${ORIGIN}")  # not the working folder, where HDF5 would look
+    return h5py.Dataset(h5py.h5d.open(file, name, access))
+
+
+def _require_filters(path: Path, dataset: Any) -> None:
+    """Refuse compressions that this h5py does not have.
+
+    Raises:
+        DataError: With what to install.
+    """
+    import h5py
+
+    facts = dataset.id.get_create_plist()
+    for number in range(facts.get_nfilters()):
+        code = facts.get_filter(number)[0]
+        if not h5py.h5z.filter_avail(code):
+            name = FILTERS.get(code, f"filter {code}")
+            raise DataError(f"{path}: is compressed with {name}, which needs `pip install hdf5plugin`")

@@ -16,46 +16,56 @@ import numpy as np
 from vemrecon.errors import DataError, unknown
 from vemrecon.files import output_error
 from vemrecon.volume.grid import SectionGrid
+from vemrecon.volume.ngff import Level, image_of, level_of, version_of
 from vemrecon.volume.region import Triple
+from vemrecon.volume.source import Layout, Reading, Source, dtype_notes, in_order, layout_of, viewed
+from vemrecon.volume.stored import zarr_stored
 from vemrecon.volume.volume import Origin, Volume, quantise
 from vemrecon.volume.voxels import VoxelSize
 
-NM_PER_UNIT = {"nanometer": 1.0, "micrometer": 1e3, "millimeter": 1e6, "angstrom": 0.1}
 CHUNK = 64
 
 
-def open_zarr(path: Path, dataset: str | None = None) -> Volume:
-    """Open a zarr array, an OME-Zarr image (its finest level), or an array of a group.
+def open_zarr(path: Path, dataset: str | None, reading: Reading) -> Source:
+    """Open a zarr array, an OME-Zarr image (its finest level unless one is named), or an array of a group.
 
     Raises:
-        DataError: If the folder holds no zarr array, the array is no volume, or chunks are missing.
+        DataError: If the folder holds no zarr array, or the array is no volume.
     """
     import zarr
 
+    node = _opened(path)
+    top: dict[str, Any] = dict(node.attrs)
+    said = top.get("vemrecon", {}).get("grid") if isinstance(node, zarr.Group) else None
+    name, array, level, version = _chosen(path, node, dataset)
+    layout = layout_of(path.name, array.shape, level.axes if level else _axes(array), reading)
+    size, origin = (level.voxel_size, level.origin) if level else _of_plain(dict(array.attrs), layout)
+    words = ("OME-Zarr scale", "OME-Zarr translation") if level else ("attribute resolution", "attribute offset")
+    placed = level.moved if level else origin is not None
+    return Source(
+        viewed(array, layout),
+        version or f"zarr {array.metadata.zarr_format}",
+        layout.axes,
+        tuple(array.shape),
+        array.dtype,
+        dataset=name,
+        stored=zarr_stored(array),
+        voxel_size=size,
+        voxel_size_from=words[0] if size else "",
+        origin=origin or (0.0, 0.0, 0.0),
+        origin_from=words[1] if placed else "",
+        grid=SectionGrid.from_dict(said) if isinstance(said, Mapping) else None,
+        notes=dtype_notes(array.dtype),
+    )
+
+
+def _opened(path: Path) -> Any:
+    import zarr
+
     try:
-        node = zarr.open(path, mode="r")
+        return zarr.open(path, mode="r")
     except Exception as error:  # zarr has no common base for what damaged metadata raise
         raise DataError(f"{path}: not a zarr array or group, or damaged") from error
-    size: VoxelSize | None = None
-    origin: Origin = (0.0, 0.0, 0.0)
-    grid: SectionGrid | None = None
-    axes: list[str] | None = None
-    if isinstance(node, zarr.Group):
-        attributes: dict[str, Any] = dict(node.attrs)
-        image = attributes.get("ome", attributes)
-        multiscales = image.get("multiscales") if isinstance(image, Mapping) else None
-        stored = attributes.get("vemrecon", {}).get("grid")
-        grid = SectionGrid.from_dict(stored) if isinstance(stored, Mapping) else None
-        if multiscales and dataset is None:
-            dataset, size, origin, axes = _first_level(path, multiscales[0])
-        node = _array_of(path, node, dataset)
-    array: Any = node
-    if axes is not None and len(axes) != 3:
-        array = _Spatial(path, array, axes)
-    if size is None:
-        size, origin = _of_plain(dict(node.attrs))
-    _require_complete(path, node)
-    return Volume(array, size, path.name, grid=grid, origin=origin)
 
 
 def old_grid(path: Path, scale: float | None) -> SectionGrid | None:
@@ -68,79 +78,124 @@ def old_grid(path: Path, scale: float | None) -> SectionGrid | None:
     return SectionGrid.of_kind(word, scale) if word == "aligned" and scale and scale > 1 else None
 
 
-def _array_of(path: Path, group: Any, dataset: str | None) -> Any:
+Chosen = tuple[str, Any, Level | None, str]
+"""Name of an array, the array, what an image says about it, and the version of OME-Zarr; empty for plain zarr."""
+
+
+def _chosen(path: Path, node: Any, dataset: str | None) -> Chosen:
+    """The array of a name, of the image of a name, or the only volume."""
     import zarr
 
+    if isinstance(node, zarr.Array):
+        return _array_alone(path, node, dataset)
+    name = (dataset or "").strip("/")
+    found = _member(path, node, name) if name else node
+    if found is None:
+        raise DataError(f"{path}: {unknown('array or image', name, _named(path, node))}")
+    if isinstance(found, zarr.Array):
+        return _array_of_image(path, node, name, found)
+    if image := image_of(found):
+        level = level_of(path, image)
+        assert level is not None
+        inside = f"{name}/{level.path}".strip("/")
+        array = _member(path, node, inside)
+        if not isinstance(array, zarr.Array):
+            raise DataError(f"{path}: damaged OME-Zarr metadata: the level '{inside}' that it names is no array")
+        return inside, array, level, version_of(found, image)
+    volumes = _volumes(path, found)
+    usual = [one for one in ("raw", "volumes/raw") if one in volumes]
+    if len(volumes) != 1 and not usual:
+        known = ", ".join(sorted(_named(path, found))) or "none"
+        raise DataError(f"{path}: {len(volumes)} arrays or images are 3D; say which one ({known})")
+    return _chosen(path, node, f"{name}/{(usual or volumes)[0]}")
+
+
+def _member(path: Path, group: Any, name: str) -> Any:
+    """An array or group by name; None if there is none."""
     try:
-        arrays = {name: item for name, item in group.members(max_depth=None) if isinstance(item, zarr.Array)}
+        return group[name]
+    except KeyError:
+        return None
     except Exception as error:  # zarr has no common base for what damaged metadata raise
         raise DataError(f"{path}: damaged zarr metadata ({error})") from error
-    if dataset is not None:
-        if dataset.strip("/") not in arrays:
-            raise DataError(f"{path}: {unknown('array', dataset, arrays)}")
-        return arrays[dataset.strip("/")]
-    named = [name for name in ("raw", "volumes/raw") if name in arrays]
-    names = named or [name for name, array in arrays.items() if array.ndim == 3]
-    if len(names) != 1 and not named:
-        raise DataError(f"{path}: {len(names)} arrays are 3D; say which one ({', '.join(sorted(arrays)) or 'none'})")
-    return arrays[names[0]]
 
 
-def _first_level(path: Path, image: Mapping[str, Any]) -> tuple[str, VoxelSize | None, Origin, list[str]]:
-    """Path, voxel size, origin and axis names of the finest level of a multiscale image."""
+def _array_alone(path: Path, array: Any, dataset: str | None) -> Chosen:
+    """An array whose own folder was named; it may be a level of an image in the folder above."""
+    import zarr
+
+    if dataset:
+        raise DataError(f"{path}: is a single array; it holds no '{dataset}'")
     try:
-        axes = [a["name"] if isinstance(a, Mapping) else str(a) for a in image["axes"]]
-        level = image["datasets"][0]
-        units = [NM_PER_UNIT.get(a.get("unit", "")) if isinstance(a, Mapping) else None for a in image["axes"]]
-        scales, places = [1.0] * len(axes), [0.0] * len(axes)
-        for owner in (level, image):  # the transformation of the whole image follows that of the level
-            for step in owner.get("coordinateTransformations", []):
-                if step.get("type") == "scale":
-                    scales = [a * b for a, b in zip(scales, step["scale"], strict=True)]
-                    places = [a * b for a, b in zip(places, step["scale"], strict=True)]
-                if step.get("type") == "translation":
-                    places = [a + float(b) for a, b in zip(places, step["translation"], strict=True)]
-        spatial = {n: (s, p, u) for n, s, p, u in zip(axes, scales, places, units, strict=True) if n in "zyx"}
-        if list(spatial) != ["z", "y", "x"]:
-            raise DataError(f"{path}: axes {axes}; the spatial axes must be z, y, x in this order")
-        if any(u is None for _, _, u in spatial.values()):
-            return str(level["path"]), None, (0.0, 0.0, 0.0), axes
-        z, y, x = (p * (u or 0) for _, p, u in spatial.values())
-        return str(level["path"]), VoxelSize(*(s * (u or 0) for s, _, u in spatial.values())), (z, y, x), axes
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: damaged OME-Zarr metadata ({error!r})") from error
+        above = zarr.open_group(path.resolve().parent, mode="r")
+    except Exception:  # whatever is above a zarr array need not be zarr
+        return "", array, None, ""
+    image = image_of(above)
+    level = level_of(path, image, path.resolve().name) if image else None
+    return "", array, level, version_of(above, image) if image and level else ""
 
 
-def _of_plain(attributes: Mapping[str, Any]) -> tuple[VoxelSize | None, Origin]:
-    """Voxel size and origin, (z, y, x) in nm, as in the HDF5 layout of CREMI."""
+def _array_of_image(path: Path, root: Any, name: str, array: Any) -> Chosen:
+    """An array by name, with what the image says that it is a level of."""
+    parts = name.split("/")
+    for cut in range(len(parts) - 1, -1, -1):
+        group = _member(path, root, "/".join(parts[:cut])) if cut else root
+        image = image_of(group)
+        if image and (level := level_of(path, image, "/".join(parts[cut:]))):
+            return name, array, level, version_of(group, image)
+    return name, array, None, ""
+
+
+def _members(path: Path, group: Any) -> dict[str, Any]:
+    try:
+        return dict(group.members(max_depth=None))
+    except Exception as error:  # zarr has no common base for what damaged metadata raise
+        raise DataError(f"{path}: damaged zarr metadata ({error})") from error
+
+
+def _named(path: Path, group: Any) -> list[str]:
+    """All arrays and images of a group."""
+    import zarr
+
+    members = _members(path, group)
+    return [name for name, item in members.items() if isinstance(item, zarr.Array) or image_of(item)]
+
+
+def _volumes(path: Path, group: Any) -> list[str]:
+    """Images of a group, and 3D arrays that are no levels of these."""
+    import zarr
+
+    members = _members(path, group)
+    images = [name for name, item in members.items() if isinstance(item, zarr.Group) and image_of(item)]
+    images = [name for name in images if not {"labels"} & set(name.split("/"))]  # labels are no grey levels
+    arrays = [name for name, item in members.items() if isinstance(item, zarr.Array)]
+    return [
+        *images,
+        *(
+            name
+            for name in arrays
+            if (members[name].ndim == 3 or sum(n > 1 for n in members[name].shape) == 3)
+            and not any(name.startswith(f"{image}/") for image in images)
+        ),
+    ]
+
+
+def _axes(array: Any) -> list[str] | None:
+    """Names of axes: of zarr 3, of xarray, or of funlib."""
+    attributes: dict[str, Any] = dict(array.attrs)
+    names = getattr(array.metadata, "dimension_names", None)
+    for found in (names, *(attributes.get(key) for key in ("_ARRAY_DIMENSIONS", "axis_names", "axes"))):
+        if isinstance(found, list | tuple) and len(found) == array.ndim and all(isinstance(n, str) for n in found):
+            return [str(name) for name in found]
+    return None
+
+
+def _of_plain(attributes: Mapping[str, Any], layout: Layout) -> tuple[VoxelSize | None, Origin | None]:
+    """Voxel size and origin in nm, as in the HDF5 layout of CREMI; along the axes as they are stored."""
     resolution, offset = (attributes.get(name) for name in ("resolution", "offset"))
-    size = VoxelSize(*resolution) if isinstance(resolution, list | tuple) and len(resolution) == 3 else None
-    z, y, x = map(float, offset) if isinstance(offset, list | tuple) and len(offset) == 3 else (0.0, 0.0, 0.0)
-    return size, (z, y, x)
-
-
-def _require_complete(path: Path, array: Any) -> None:
-    """Refuse arrays with missing chunks: they read as silent black."""
-    stored = array.nchunks_initialized
-    if stored < array.nchunks:
-        raise DataError(
-            f"{path}: {array.nchunks - stored} of {array.nchunks} chunks are missing (truncated copy?); "
-            f"if they are meant to be empty, rewrite the array with empty chunks"
-        )
-
-
-class _Spatial:
-    """The (z, y, x) part of an array with further axes of length one."""
-
-    def __init__(self, path: Path, array: Any, axes: list[str]) -> None:
-        extra = [n for n, name in zip(array.shape, axes, strict=True) if name not in "zyx"]
-        if any(n != 1 for n in extra):
-            raise DataError(f"{path}: axes {axes} of shape {array.shape}; only one time point and channel can be read")
-        self.array, self.lead = array, len(extra)
-        self.shape, self.dtype = array.shape[self.lead :], array.dtype
-
-    def __getitem__(self, index: tuple[slice, slice, slice]) -> Any:
-        return self.array[(0,) * self.lead + index]
+    edges = in_order(resolution, layout) if isinstance(resolution, list | tuple) else None
+    origin = in_order(offset, layout) if isinstance(offset, list | tuple) else None
+    return VoxelSize(*edges) if edges else None, origin
 
 
 def create_zarr(

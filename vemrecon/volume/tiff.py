@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import tempfile
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 from vemrecon.errors import DataError
 from vemrecon.files import output_error
 from vemrecon.volume.grid import SectionGrid
-from vemrecon.volume.region import Region, triple
+from vemrecon.volume.source import Layout, Reading, Source, Stored, dtype_notes, layout_of, native, viewed
+from vemrecon.volume.tiff_page import PALETTE, grey_page, page_photometric, turned
 from vemrecon.volume.volume import Origin, Volume, quantise
 from vemrecon.volume.voxels import VoxelSize
 
@@ -27,12 +29,66 @@ NM_PER_UNIT = {"nm": 1.0, "nanometer": 1.0, "um": 1e3, "µm": 1e3, "\\u00b5m": 1
                "mm": 1e6, "å": 0.1, "angstrom": 0.1}  # fmt: skip
 
 
-def open_tiff(path: Path, dataset: str | None = None) -> Volume:
+def open_tiff(path: Path, dataset: str | None, reading: Reading) -> Source:
     """Open a multi-page TIFF; voxel size and origin come from OME or ImageJ metadata when these state a unit.
+
+    Args:
+        path: Of the file.
+        dataset: Number of an image (a series), where the file holds several.
+        reading: What the user says about the file.
 
     Raises:
         DataError: If the file is truncated, is a single 2D image, or is in colour. Grey pages that were saved as RGB or
             RGBA are read; every page is checked for this.
+    """
+    file, pages = _opened(path)
+    series = _series(path, file.series, dataset)
+    keyframe = series.keyframe
+    samples = keyframe.samplesperpixel
+    axes, shape = _named_axes(series)
+    if samples != 1 and (len(shape) != 3 or len(series.pages) != shape[0]):
+        raise DataError(f"{path}: a colour image ({samples} channels); convert it to grey first")
+    layout = layout_of(path.name, shape, axes, reading)
+    photometric = page_photometric(keyframe)
+    contiguous = series.dataoffset is not None and len(pages) < math.prod(shape[:-2])  # ImageJ: one page for a stack
+    if contiguous:
+        _require_inside(path, [series.dataoffset + series.size * series.dtype.itemsize], shape)
+        dtype = np.dtype(series.dtype).newbyteorder(file.byteorder)
+        stack = np.memmap(path, dtype, "r", series.dataoffset, shape)
+        array: Any = viewed(stack, layout) if not photometric else _Turned(path, viewed(stack, layout), keyframe)
+        stored = Stored("pages", shape[layout.axes.index("z")], 0)
+    else:
+        wanted = _pages_of(path, series, shape, layout)
+        array = _Pages(path, wanted, (len(wanted), *shape[-2:]))
+        stored = _stored(path, wanted)
+    if samples != 1:
+        array[0:1, 0:1, 0:1]  # refuses a colour image now
+    told = _told(file)
+    notes = (f"{photometric}: turned, so that black is the lowest grey level",) if photometric else ()
+    return Source(
+        array,
+        told.format,
+        layout.axes,
+        tuple(shape),
+        np.dtype(series.dtype).newbyteorder(file.byteorder),
+        dataset=dataset or "",
+        stored=stored,
+        voxel_size=told.voxel_size,
+        voxel_size_from=f"{told.format} metadata" if told.voxel_size else "",
+        origin=told.origin,
+        origin_from=f"{told.format} metadata" if any(told.origin) else "",
+        photometric=photometric,
+        intensity_range=_bits_range(keyframe),
+        grid=told.grid,
+        notes=(*notes, *dtype_notes(series.dtype)),
+    )
+
+
+def _opened(path: Path) -> tuple[Any, list[Any]]:
+    """The file and its pages.
+
+    Raises:
+        DataError: If it is damaged.
     """
     import tifffile
 
@@ -43,8 +99,7 @@ def open_tiff(path: Path, dataset: str | None = None) -> Volume:
     try:
         file = tifffile.TiffFile(path)
         pages = list(file.pages)
-        series = file.series[0]
-        keyframe = file.pages.first
+        assert file.series[0].keyframe is file.series[0].keyframe  # is worked out here, where complaints are heard
     except Exception as error:  # tifffile raises many kinds on damaged files
         raise DataError(f"{path}: not a TIFF file, or truncated") from error
     finally:
@@ -52,31 +107,70 @@ def open_tiff(path: Path, dataset: str | None = None) -> Volume:
         logger.propagate = propagate
     if complaints.texts:
         raise DataError(f"{path}: truncated or damaged TIFF ({complaints.texts[0]})")
-    sides = [n for n, axis in zip(series.shape, series.axes, strict=True) if axis != "S"]  # S: red, green, blue, alpha
-    shape = tuple(n for n in sides if n != 1) if len(sides) > 3 else tuple(sides)
-    channels = keyframe.samplesperpixel
-    if channels != 1 and (len(shape) != 3 or len(pages) != shape[0]):
-        raise DataError(f"{path}: a colour image ({channels} channels); convert it to grey first")
-    if len(shape) != 3:
-        raise DataError(f"{path}: a 2D image or an array of shape {tuple(series.shape)}; a volume is a stack of pages")
-    offset = series.dataoffset
-    contiguous = offset is not None and len(pages) < shape[0]  # ImageJ writes one page for a whole stack
-    size = path.stat().st_size
-    ends = [o + n for page in pages for o, n in zip(page.dataoffsets, page.databytecounts, strict=True)]
-    if contiguous and offset is not None:
-        ends = [offset + series.size * series.dtype.itemsize]
-    if not ends or max(ends) > size or (not contiguous and len(pages) < shape[0]):
+    return file, pages
+
+
+def _series(path: Path, series: Sequence[Any], dataset: str | None) -> Any:
+    """The image of a number, or the only one.
+
+    Raises:
+        DataError: If there is none, or there are several and none is named.
+    """
+    if dataset is None and len(series) > 1:
+        shapes = ", ".join(f"{n}: {' x '.join(map(str, one.shape))}" for n, one in enumerate(series[:6]))
+        raise DataError(
+            f"{path}: holds {len(series)} images, or pages of different sizes ({shapes}); say which one, such as "
+            f"--dataset 0"
+        )
+    number = dataset or "0"
+    if not number.isdigit() or int(number) >= len(series):
+        raise DataError(f"{path}: --dataset {dataset}: images of a TIFF file have numbers, here 0 to {len(series) - 1}")
+    return series[int(number)]
+
+
+def _named_axes(series: Any) -> tuple[list[str], tuple[int, ...]]:
+    """Axes and their lengths, without samples of a pixel; pages of which nobody says what they count are sections."""
+    pairs = [(axis.lower(), n) for axis, n in zip(series.axes, series.shape, strict=True) if axis != "S"]
+    if "z" not in [axis for axis, _ in pairs]:
+        unnamed = [axis for axis, n in pairs if axis in "iq" and n > 1] or [axis for axis, _ in pairs if axis in "iq"]
+        pairs = [("z" if [axis] == unnamed else axis, n) for axis, n in pairs]
+    return [axis for axis, _ in pairs], tuple(n for _, n in pairs)
+
+
+def _pages_of(path: Path, series: Any, shape: tuple[int, ...], layout: Layout) -> list[Any]:
+    """The pages that are sections of the volume, in their order."""
+    if layout.axes[-2:] != "yx":
+        raise DataError(f"{path}: axes {layout.axes}; the last two of a TIFF file, those of its pages, must be y and x")
+    if series.keyframe.imagedepth > 1:
+        raise DataError(f"{path}: pages that hold several sections are not read; save one section a page")
+    count = math.prod(shape[:-2])
+    if len(series.pages) < count:
+        raise DataError(f"{path}: truncated or damaged TIFF ({len(series.pages)} pages where {count} should be)")
+    numbers = np.arange(count).reshape(shape[:-2])
+    chosen = numbers[tuple(slice(None) if at is None else at for at in layout.at[:-2])]
+    return [series.pages[int(n)] for n in chosen]
+
+
+def _stored(path: Path, pages: list[Any]) -> Stored:
+    """Pages whose data are there; a page without data is written by some programs where all is black."""
+    lacking, ends = 0, []
+    for page in pages:
+        counts = page.databytecounts if page is not None else (0,)
+        lacking += not counts or 0 in counts
+        ends += [o + n for o, n in zip(page.dataoffsets, counts, strict=True)] if page is not None else []
+    _require_inside(path, ends or [0], (len(pages),))
+    return Stored("pages", len(pages), lacking)
+
+
+def _require_inside(path: Path, ends: list[int], shape: tuple[int, ...]) -> None:
+    if max(ends) > path.stat().st_size:
         raise DataError(f"{path}: truncated or damaged TIFF (the data of {shape[0]} sections do not fit into the file)")
-    told = _told(file)
-    if contiguous and offset is not None:
-        dtype = np.dtype(series.dtype).newbyteorder(file.byteorder)
-        array = _Native(np.memmap(path, dtype, "r", offset, shape))
-        return Volume(array, told.voxel_size, path.name, told.grid, origin=told.origin)
-    sections = _Pages(path, series.pages if len(series.pages) == shape[0] else pages, shape)
-    volume = Volume(sections, told.voxel_size, path.name, told.grid, origin=told.origin)
-    if channels != 1:
-        volume.read_raw(Region((0, 0, 0), triple((1, *shape[1:]))))  # refuses a colour image now
-    return volume
+
+
+def _bits_range(keyframe: Any) -> tuple[float, float] | None:
+    """The range of samples that have fewer bits than their type, such as 12."""
+    bits, dtype = keyframe.bitspersample, np.dtype(keyframe.dtype)
+    return (0.0, 2.0**bits - 1) if dtype.kind == "u" and 1 < bits < 8 * dtype.itemsize else None
 
 
 def write_tiff(
@@ -126,9 +220,11 @@ def write_tiff(
 class _Pages:
     """Pages as sections; the last ones read stay in memory, because tiles ask for the same pages again."""
 
-    def __init__(self, path: Path, pages: Any, shape: tuple[int, ...]) -> None:
+    def __init__(self, path: Path, pages: Sequence[Any], shape: tuple[int, ...]) -> None:
         self.path, self.pages, self.shape = path, pages, shape
-        self.dtype = np.dtype(pages[0].dtype)
+        self.dtype = native(pages[0].dtype)
+        if pages[0].keyframe.photometric == PALETTE:
+            self.dtype = np.dtype(np.uint8)
         self.cache: OrderedDict[int, NDArray[Any]] = OrderedDict()
         self.room = max(1, PAGE_CACHE_BYTES // (shape[1] * shape[2] * self.dtype.itemsize))
 
@@ -137,36 +233,39 @@ class _Pages:
 
     def _page(self, z: int) -> NDArray[Any]:
         if z not in self.cache:
-            page = _grey(self.pages[z])
+            page = self._grey(z)
             if page is None:
                 raise DataError(f"{self.path}: page {z} is a colour image; convert it to grey first")
             if page.shape != self.shape[1:]:
                 raise DataError(f"{self.path}: page {z} has shape {page.shape}, the first page {self.shape[1:]}")
-            self.cache[z] = page
+            self.cache[z] = page.astype(self.dtype, copy=False)
             if len(self.cache) > self.room:
                 self.cache.popitem(last=False)
         self.cache.move_to_end(z)
         return self.cache[z]
 
+    def _grey(self, z: int) -> NDArray[Any] | None:
+        """Grey values of a page, without its alpha channel; None if its colour channels differ."""
+        page = self.pages[z]
+        if page is None:
+            return np.zeros(self.shape[1:], self.dtype)
+        pixels = grey_page(f"{self.path}: page {z}", page)
+        if page.keyframe.samplesperpixel == 1:
+            return np.reshape(pixels, pixels.shape[-2:]) if pixels.ndim > 2 and 1 in pixels.shape else pixels
+        channels = np.moveaxis(pixels, page.keyframe.axes.index("S"), 0)
+        colours = channels[:3] if len(channels) > 2 else channels[:1]  # two channels are grey and alpha
+        return np.ascontiguousarray(colours[0]) if (colours == colours[0]).all() else None
 
-def _grey(page: Any) -> NDArray[Any] | None:
-    """Grey values of a page, without its alpha channel; None if its colour channels differ."""
-    pixels: NDArray[Any] = page.asarray()
-    if page.keyframe.samplesperpixel == 1:
-        return pixels
-    channels = np.moveaxis(pixels, page.keyframe.axes.index("S"), 0)
-    colours = channels[:3] if len(channels) > 2 else channels[:1]  # two channels are grey and alpha
-    return np.ascontiguousarray(colours[0]) if (colours == colours[0]).all() else None
 
+class _Turned:
+    """A stack in one piece, of which the lowest grey level is white."""
 
-class _Native:
-    """A memory map that hands out voxels in the byte order of the machine."""
-
-    def __init__(self, array: NDArray[Any]) -> None:
-        self.array, self.shape, self.dtype = array, array.shape, array.dtype.newbyteorder("=")
+    def __init__(self, path: Path, array: Any, keyframe: Any) -> None:
+        self.array, self.path, self.bits = array, path, keyframe.bitspersample
+        self.shape, self.dtype = array.shape, native(array.dtype)
 
     def __getitem__(self, index: tuple[slice, slice, slice]) -> NDArray[Any]:
-        return self.array[index].astype(self.dtype)
+        return turned(str(self.path), np.asarray(self.array[index]), self.bits)
 
 
 class _Complaints(logging.Handler):
@@ -195,6 +294,7 @@ class _Told:
     voxel_size: VoxelSize | None = None
     origin: Origin = (0.0, 0.0, 0.0)
     grid: SectionGrid | None = None
+    format: str = "TIFF"
 
 
 def _told(file: Any) -> _Told:
@@ -208,8 +308,9 @@ def _told(file: Any) -> _Told:
             y, x = ((lambda r: r[1] / r[0])(tags[name].value) for name in ("YResolution", "XResolution"))
             size = VoxelSize(meta["spacing"] * unit, y * unit, x * unit)
             at = [-float(meta.get(f"{axis}origin", 0)) * edge for axis, edge in zip("zyx", size, strict=True)]
-            return _Told(size, (at[0], at[1], at[2]))  # ImageJ keeps the voxel whose position is 0
-    return _Told()
+            origin = (at[0], at[1], at[2])  # ImageJ keeps the voxel whose position is 0
+            return _Told(size, origin, format="ImageJ TIFF")
+    return _Told(format="ImageJ TIFF" if file.is_imagej else "TIFF")
 
 
 def _ome_told(xml: str) -> _Told:
@@ -228,8 +329,8 @@ def _ome_told(xml: str) -> _Told:
                 else [_length(plane, f"Position{axis}", "reference frame") for axis in "ZYX"]
             )
             z, y, x = (n or 0.0 for n in at)
-            return _Told(size, (z, y, x), grid)
-    return _Told(grid=grid)
+            return _Told(size, (z, y, x), grid, "OME-TIFF")
+    return _Told(grid=grid, format="OME-TIFF")
 
 
 def _length(node: Any, name: str, usual: str) -> float | None:

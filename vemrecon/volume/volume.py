@@ -17,6 +17,7 @@ from vemrecon.volume.voxels import VoxelSize
 GREY_DTYPES = ("uint8", "uint16", "int16", "float32")
 SLAB_BYTES = 64 << 20
 Origin = tuple[float, float, float]
+Span = tuple[float, float]
 
 
 class Array3D(Protocol):
@@ -67,6 +68,8 @@ class Volume:
         origin: Centre of voxel (0, 0, 0) in nm (z, y, x), so that volumes overlay; zeros where nobody said it.
         start: Where the volume begins in the array, in voxels.
         extent: Voxels along z, y and x; by default all that the array has from `start` on.
+        stated: Whether somebody has stated the intensity range: float32 values outside are then clipped, not refused.
+        notes: What was done to read it that a user should know.
     """
 
     array: Array3D
@@ -77,6 +80,8 @@ class Volume:
     origin: Origin = (0.0, 0.0, 0.0)
     start: Triple = (0, 0, 0)
     extent: Triple | None = None
+    stated: bool = False
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         shape = tuple(self.array.shape)
@@ -94,12 +99,13 @@ class Volume:
             object.__setattr__(self, "extent", triple(shape))
         if self.intensity_range is None:
             object.__setattr__(self, "intensity_range", intensity_range_of(self.dtype))
-        low, high = self._range
+        low, high = self.span
         if not low < high:
             raise DataError(f"{self.name}: intensity range ({low:g}, {high:g}) must rise")
 
     @property
-    def _range(self) -> tuple[float, float]:
+    def span(self) -> Span:
+        """Grey values that become 0 and 1."""
         assert self.intensity_range is not None
         return self.intensity_range
 
@@ -141,7 +147,7 @@ class Volume:
 
     def with_voxels(self, voxels: NDArray[np.float32]) -> Volume:
         """The same volume with other voxels, in memory and in [0, 1]."""
-        return replace(self, array=voxels, intensity_range=(0.0, 1.0), start=(0, 0, 0), extent=None)
+        return replace(self, array=voxels, intensity_range=(0.0, 1.0), stated=False, start=(0, 0, 0), extent=None)
 
     def crop(self, region: Region) -> Volume:
         """The part of the volume inside a region, as a volume of its own."""
@@ -195,7 +201,7 @@ class Volume:
         Raises:
             DataError: If the data are damaged, not finite, or (float32) outside the intensity range.
         """
-        low, high = self._range
+        low, high = self.span
         voxels = self.read_raw(region)
         if voxels.dtype == np.uint8 and (low, high) == (0.0, 255.0):
             return voxels.astype(np.float32) / np.float32(255)
@@ -203,10 +209,10 @@ class Volume:
             if not np.isfinite(voxels).all():
                 raise DataError(f"{self.name}: NaN or infinite voxels in {region}; repair or mask them first")
             slack = 1e-3 * (high - low)
-            if voxels.min() < low - slack or voxels.max() > high + slack:
+            if not self.stated and (voxels.min() < low - slack or voxels.max() > high + slack):
                 raise DataError(
                     f"{self.name}: values {voxels.min():g} to {voxels.max():g} lie outside ({low:g}, {high:g}); "
-                    f"give the values that mean black and white as --intensity-range LOW HIGH"
+                    f"give the values that mean black and white as --intensity-range LOW HIGH (others are clipped)"
                 )
         scaled = (voxels.astype(np.float64) - low) / (high - low)
         return np.clip(scaled, 0, 1).astype(np.float32)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from vemrecon.errors import DataError
 
+TOLERANCE = 0.01
+
 
 @dataclass(frozen=True)
 class VoxelSize:
@@ -37,6 +39,10 @@ class VoxelSize:
     def anisotropy(self) -> float:
         """Axial edge over the mean lateral edge; 1 means isotropic."""
         return self.z / (0.5 * (self.y + self.x))
+
+    def close_to(self, other: VoxelSize) -> bool:
+        """Whether no edge differs by more than 1 %, as rounded sizes do."""
+        return all(abs(a / b - 1) <= TOLERANCE for a, b in zip(self, other, strict=True))
 
     def scaled(self, axis: int, factor: float) -> VoxelSize:
         """The voxel size with one edge multiplied by a factor (coarser for factors above 1)."""

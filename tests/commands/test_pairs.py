@@ -1,0 +1,131 @@
+"""`evaluate` of one pair of volumes gives one score, however they are stored, or a refusal that leads to it."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import tifffile
+from small_volumes import textured
+
+from vemrecon.cli import main
+
+TRUTH = textured((16, 32, 32)) / 255
+MADE = np.clip(TRUTH + 0.05 * np.random.default_rng(0).standard_normal(TRUTH.shape), 0, 1)
+FORMS = {
+    "8": (255, np.uint8),
+    "10": (1023, np.uint16),
+    "12": (4095, np.uint16),
+    "16": (65535, np.uint16),
+    "int16": (255, np.int16),
+    "float": (1, np.float32),
+    "float255": (255, np.float32),
+    "double": (1, np.float64),
+}
+
+
+def stored(path, values, form):
+    top, dtype = FORMS[form]
+    voxels = values * top
+    np.save(path, (np.rint(voxels) if np.issubdtype(dtype, np.integer) else voxels).astype(dtype))
+
+
+def evaluated(folder, capsys, *words):
+    """The PSNR of the volume, after following advice about ranges as often as it is given; and the advice."""
+    asked, advice = ["evaluate", *map(str, words), "--metrics", "psnr", "--json", str(folder / "s.json")], []
+    for _ in range(3):
+        code = main([*asked, *advice])
+        error = capsys.readouterr().err
+        if code == 0:
+            scores = json.loads((folder / "s.json").read_text())["scores"]
+            return next(s["value"] for s in scores if s["plane"] == "volume"), advice
+        assert error.count("\n") == 1
+        (found,) = re.findall(r"(--[a-z]+-range) (\S+) (\S+) is likely", error)
+        advice += found
+    raise AssertionError(error)
+
+
+@pytest.mark.parametrize("made", FORMS)
+@pytest.mark.parametrize("truth", FORMS)
+def test_one_pair_has_one_score(tmp_path, capsys, truth, made):
+    stored(tmp_path / "truth.npy", TRUTH, truth)
+    stored(tmp_path / "made.npy", MADE, made)
+    expected = -10 * np.log10(np.mean((np.float32(TRUTH) - np.float32(MADE)) ** 2))
+    found, advice = evaluated(tmp_path, capsys, tmp_path / "truth.npy", tmp_path / "made.npy", "--voxel-size", 8, 8, 8)
+    assert found == pytest.approx(expected, abs=0.02)
+    clear = {"8", "16", "float", "double"}
+    assert bool(advice) == (not {truth, made} <= clear), "who fills the range is not asked"
+
+
+def test_a_range_for_each_file(tmp_path, capsys):
+    stored(tmp_path / "truth.npy", TRUTH, "12")
+    stored(tmp_path / "made.npy", MADE, "float")
+    words = ["evaluate", tmp_path / "truth.npy", tmp_path / "made.npy", "--voxel-size", 8, 8, 8, "--metrics", "psnr"]
+    words = [*map(str, words), "--json", str(tmp_path / "s.json"), "--intensity-range"]
+    for more in (["0", "4095"], ["auto"], ["0", "4095", "--reconstruction-range", "0", "1"]):
+        assert main([*words, *more]) == 0
+        facts = json.loads((tmp_path / "s.json").read_text())
+        assert facts["intensity_range"] == {"truth": [0, 4095], "reconstruction": [0, 1]}
+    files = [str(tmp_path / "truth.npy"), str(tmp_path / "made.npy")]
+    for span in (["0", "4095"], ["percentile", "0", "100"], ["auto"]):
+        more = ["--reconstruction-range", "0", "1", *files, "--voxel-size", "8", "8", "8"]
+        assert main(["evaluate", "--intensity-range", *span, *more, "--metrics", "psnr"]) == 0, "files may come last"
+    assert main([*words, "0", "4095", "--reconstruction-range", "automatic"]) == 2
+    assert "--reconstruction-range automatic" in capsys.readouterr().err
+
+
+def test_an_overshoot_is_clipped_and_does_not_raise_the_score(tmp_path, capsys):
+    wild = (TRUTH + 0.1 * np.random.default_rng(0).standard_normal(TRUTH.shape)).astype(np.float32)
+    stored(tmp_path / "truth.npy", TRUTH, "float")
+    np.save(tmp_path / "wild.npy", wild)
+    np.save(tmp_path / "clipped.npy", np.clip(wild, 0, 1))
+    size = ["--voxel-size", 8, 8, 8]
+    expected, _ = evaluated(tmp_path, capsys, tmp_path / "truth.npy", tmp_path / "clipped.npy", *size)
+    found, advice = evaluated(tmp_path, capsys, tmp_path / "truth.npy", tmp_path / "wild.npy", *size)
+    assert found == pytest.approx(expected) and advice == ["--reconstruction-range", "0", "1"]
+
+
+def test_a_range_of_the_truth_that_the_reconstruction_does_not_have_is_refused(tmp_path, capsys):
+    for truth, made, top in (("float255", "float", 1), ("12", "16", 65535)):
+        stored(tmp_path / "truth.npy", TRUTH, truth)
+        stored(tmp_path / "made.npy", MADE, made)
+        words = ["evaluate", tmp_path / "truth.npy", tmp_path / "made.npy", "--voxel-size", 8, 8, 8]
+        assert main([*map(str, words), "--metrics", "psnr", "--intensity-range", "auto"]) == 2
+        assert f"--reconstruction-range 0 {top} is likely" in capsys.readouterr().err
+
+
+def sized(path, values, size):
+    meta = {"axes": "ZYX"}
+    for axis, edge in zip("ZYX", size, strict=True):
+        meta |= {f"PhysicalSize{axis}": edge, f"PhysicalSize{axis}Unit": "nm"}
+    tifffile.imwrite(path, np.rint(values * 255).astype(np.uint8), ome=True, metadata=meta)
+
+
+def test_voxel_sizes_that_contradict_each_other_are_one_line_and_the_given_one_wins(tmp_path, capsys):
+    truth, made = tmp_path / "truth.ome.tif", tmp_path / "made.ome.tif"
+    sized(truth, TRUTH, (8, 8, 8))
+    sized(made, MADE, (40, 4, 4))
+    words = ["evaluate", str(truth), str(made), "--metrics", "psnr"]
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "--voxel-size" in error
+    assert "truth truth.ome.tif says 8 x 8 x 8 nm, the reconstruction made.ome.tif says 40 x 4 x 4 nm" in error
+    assert main([*words, "--voxel-size", "8", "8", "8"]) == 0
+    error = capsys.readouterr().err
+    assert "made.ome.tif: voxel size 8 x 8 x 8 nm as given; OME-TIFF metadata says 40 x 4 x 4 nm" in error
+    sized(made, MADE, (8.03, 8, 7.98))
+    assert main(words) == 0 and capsys.readouterr().err == ""
+
+
+def test_other_commands_refuse_a_range_that_values_do_not_fill(tmp_path, capsys):
+    stored(tmp_path / "v.npy", np.tile(TRUTH, (2, 1, 1)), "12")
+    volume = str(tmp_path / "v.npy")
+    for words in (
+        ["degrade", volume, str(tmp_path / "out.tif"), "--scale", "4", "--voxel-size", "8", "8", "8"],
+        ["reconstruct", volume, str(tmp_path / "made.tif"), "--voxel-size", "40", "8", "8"],
+        ["bench", "--dataset", f"local:{volume}", "--scale", "4", "--methods", "linear", "--metrics", "psnr",
+         "--voxel-size", "8", "8", "8", "--runs", str(tmp_path / "runs")],
+    ):  # fmt: skip
+        assert main(words) == 2, words[0]
+        assert "--intensity-range 0 4095 is likely" in capsys.readouterr().err
+        assert main([*words, "--intensity-range", "auto"]) == 0, words[0]

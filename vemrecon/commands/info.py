@@ -1,0 +1,200 @@
+"""The command that says what a file holds, where each fact comes from, and what the other commands do with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vemrecon.errors import VemreconError
+from vemrecon.file_options import FileOptions
+from vemrecon.options import option
+
+if TYPE_CHECKING:
+    from vemrecon.data.inspect import Inspection
+    from vemrecon.volume import Source, Volume
+    from vemrecon.volume.intensity import Levels
+
+SHOWN = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class InfoOptions(FileOptions):
+    """Options of `info`."""
+
+    input: Path = option("any readable file or folder", positional=True)
+    dataset: str | None = option("name inside an HDF5 file or zarr group, or number of an image in a TIFF file", None)
+    json: bool = option("all facts as JSON", False)
+
+
+def info(options: InfoOptions) -> int:
+    """What a file holds."""
+    facts = facts_of(options)
+    print(json.dumps(facts, indent=1) if options.json else "\n".join(_lines(facts)))
+    return 0
+
+
+def facts_of(options: InfoOptions) -> dict[str, Any]:
+    """All facts, for JSON: the whole file is read, section by section.
+
+    Raises:
+        DataError: If it is no volume of grey levels, or damaged.
+    """
+    from vemrecon.commands.bars import PhaseBar
+    from vemrecon.data.displaced import displaced_sections
+    from vemrecon.data.inspect import inspect_volume
+    from vemrecon.volume import open_source, open_volume
+    from vemrecon.volume.intensity import Levels
+
+    source = open_source(options.input, options.dataset, options.reading)
+    volume = open_volume(
+        options.input,
+        options.dataset,
+        voxel_size=options.voxels,
+        intensity_range=options.grey_range,
+        reading=replace(options.reading, missing="fill"),
+    )
+    with PhaseBar() as bar:
+        found = inspect_volume(volume, lambda share: bar.progress("grey levels", share))
+        displaced = displaced_sections(volume, lambda share: bar.progress("alignment", share))
+    return {
+        "schema": 1,
+        "path": str(options.input),
+        **_stored_facts(source),
+        "shape": list(volume.shape),
+        **_place_facts(options, source, volume),
+        "grey": _grey_facts(volume, Levels.of(volume)),
+        "sections": {
+            "count": volume.shape[0],
+            "not_finite": list(found.not_finite),
+            "constant": _named(found.constant),
+            "outlying": _named(_outlying(found)),
+            "displaced": {str(z): list(shift) for z, shift in displaced.items()},
+        },
+        "notes": list(source.notes),
+        "verdict": _verdict(options, volume, found),
+    }
+
+
+def _stored_facts(source: Source) -> dict[str, Any]:
+    order = {">": "big-endian", "<": "little-endian"}.get(source.dtype.str[0], "")
+    stored = source.stored
+    return {
+        "format": source.format,
+        "dataset": source.dataset,
+        "axes": source.axes,
+        "stored_shape": list(source.shape),
+        "dtype": source.dtype.name,
+        "byte_order": order,
+        "photometric": source.photometric or "black is the lowest grey level",
+        "stored": None if stored is None else dict(vars(stored)),
+    }
+
+
+def _place_facts(options: InfoOptions, source: Source, volume: Volume) -> dict[str, Any]:
+    size, said = volume.voxel_size, "--voxel-size" if options.voxel_size else source.voxel_size_from
+    return {
+        "voxel_size": None if size is None else {"nm": list(size), "from": said},
+        "origin": {"nm": list(source.origin), "from": source.origin_from} if source.origin_from else None,
+        "grid": volume.grid and volume.grid.as_dict(),
+    }
+
+
+def _grey_facts(volume: Volume, levels: Levels) -> dict[str, Any]:
+    from vemrecon.volume.intensity import TAIL
+    from vemrecon.volume.volume import intensity_range_of
+
+    whole, total = intensity_range_of(volume.dtype), max(1, int(levels.counts.sum()))
+    low, high = levels.percentile(TAIL), levels.percentile(100 - TAIL)
+    return {
+        "minimum": levels.low,
+        "maximum": levels.high,
+        f"percentile_{TAIL:g}": low,
+        f"percentile_{100 - TAIL:g}": high,
+        "range": list(volume.span),
+        "range_stated": volume.stated,
+        "share_of_dtype": (high - low) / (whole[1] - whole[0]),
+        "at_minimum": int(levels.counts[levels.counts.nonzero()[0][0]]) / total if levels.counts.any() else 0.0,
+        "at_maximum": int(levels.counts[levels.counts.nonzero()[0][-1]]) / total if levels.counts.any() else 0.0,
+    }
+
+
+def _outlying(found: Inspection) -> dict[int, str]:
+    return {z: reason for z, reason in found.defects(outliers=True).items() if z not in found.constant}
+
+
+def _named(sections: Mapping[int, str]) -> dict[str, str]:
+    return {str(z): reason for z, reason in sections.items()}
+
+
+def _verdict(options: InfoOptions, volume: Volume, found: Inspection) -> str:
+    """What the other commands do with the file, in one line."""
+    from vemrecon.data.local_splits import ANISOTROPIC
+    from vemrecon.volume import check_range, open_volume
+
+    if found.problems:
+        return f"refused: {found.problems[0]}"
+    try:
+        open_volume(options.input, options.dataset, reading=options.reading)
+        check_range(volume)
+    except VemreconError as error:
+        return f"refused: {error}"
+    if volume.voxel_size is None:
+        return "read, but needs --voxel-size Z Y X: the file does not say it"
+    scale = volume.voxel_size.anisotropy
+    if volume.shape[0] < 2:
+        return "refused: a single section cannot be reconstructed"
+    if scale < ANISOTROPIC:
+        return "isotropic: `bench` and `degrade` remove axial resolution, `evaluate` takes it for a truth"
+    return f"anisotropic: `reconstruct` makes {scale:g} sections of one, `bench` degrades and scores y"
+
+
+def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    """The facts for people."""
+    from vemrecon.data.inspect import sections_text
+
+    def row(name: str, text: str) -> str:
+        return f"{name:<12}{text}"
+
+    size, origin, stored, grey = (facts[name] for name in ("voxel_size", "origin", "stored", "grey"))
+    sides = " x ".join(map(str, facts["shape"]))
+    yield row("file", facts["path"])
+    yield row("format", f"{facts['format']}{', dataset ' + facts['dataset'] if facts['dataset'] else ''}")
+    yield row("axes", f"{facts['axes']} of {' x '.join(map(str, facts['stored_shape']))}, read as zyx of {sides}")
+    yield row("dtype", " ".join(filter(None, (facts["dtype"], facts["byte_order"]))) + f"; {facts['photometric']}")
+    yield row("voxel size", f"{_nm(size['nm'])} nm ({size['from']})" if size else "not said")
+    yield row("origin", f"{_nm(origin['nm'])} nm ({origin['from']})" if origin else "not said")
+    if facts["grid"]:
+        yield row("grid", ", ".join(f"{name} {value:g}" for name, value in facts["grid"].items()))
+    if stored:
+        missing = f", {stored['missing']} missing" if stored["missing"] else ""
+        where = f" ({stored['where']})" if stored["where"] else ""
+        there = stored["expected"] - stored["missing"]
+        yield row("stored", f"{there} of {stored['expected']} {stored['unit']}{missing}{where}")
+    tails = [name for name in grey if name.startswith("percentile")]
+    within = " to ".join(f"{grey[name]:g}" for name in tails)
+    share = f"{grey['share_of_dtype']:.1%} of the range of {facts['dtype']}"
+    yield row("grey levels", f"{grey['minimum']:g} to {grey['maximum']:g}; 99.8 % of the voxels {within}, {share}")
+    yield row("", f"{grey['at_minimum']:.2%} at the lowest, {grey['at_maximum']:.2%} at the highest level")
+    said = "stated" if grey["range_stated"] else "that of the type"
+    yield row("range", f"{grey['range'][0]:g} to {grey['range'][1]:g} become black and white ({said})")
+    sections = facts["sections"]
+    for name in ("not_finite", "constant", "outlying"):
+        if sections[name]:
+            text = sections_text(tuple(map(int, sections[name])))
+            yield row("sections", f"{name.replace('_', ' ')}: {text}")
+    if sections["displaced"]:
+        moves = [f"{z} by {y} {x}" for z, (y, x) in sections["displaced"].items()]
+        more = " ..." if len(moves) > SHOWN else ""
+        yield row("sections", f"displaced against the one before (pixels y x): {', '.join(moves[:SHOWN])}{more}")
+    if not any(sections[name] for name in ("not_finite", "constant", "outlying", "displaced")):
+        yield row("sections", f"{sections['count']}, none black, constant, outlying or displaced")
+    for note in facts["notes"]:
+        yield row("note", note)
+    yield row("next", facts["verdict"])
+
+
+def _nm(values: list[float]) -> str:
+    return " x ".join(f"{value:g}" for value in values)

@@ -1,0 +1,267 @@
+"""`Source`: voxels of a file, and what the file says about them, as every reader hands it over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vemrecon.errors import ConfigError, DataError
+from vemrecon.volume.grid import SectionGrid
+from vemrecon.volume.volume import Array3D, Origin
+from vemrecon.volume.voxels import VoxelSize
+
+Missing = Literal["refuse", "fill"]
+SPACE = "zyx"
+WORDS = {"channel": "c", "channels": "c", "ch": "c", "s": "c", "time": "t", "frame": "t", "frames": "t"}
+MEANINGS = {"c": "channels", "t": "time points"}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a user says about a file that the file does not say, or says wrongly.
+
+    Attributes:
+        channel: Which one is read, where there are several.
+        time: Which time point is read, where there are several.
+        axes: Letters of the axes as they are stored, such as `czyx`.
+        missing: `fill` declares that what was never stored is the fill value (black where there is none).
+    """
+
+    channel: int | None = None
+    time: int | None = None
+    axes: str | None = None
+    missing: Missing = "refuse"
+
+    @property
+    def chosen(self) -> dict[str, int | None]:
+        """Position on every axis that is not one of space."""
+        return {"c": self.channel, "t": self.time}
+
+    def said(self) -> dict[str, Any]:
+        """What differs from saying nothing."""
+        return {name: value for name, value in vars(self).items() if value not in (None, "refuse")}
+
+
+AS_IT_IS = Reading()
+
+
+@dataclass(frozen=True)
+class Stored:
+    """How much of a volume is in the file."""
+
+    unit: str
+    """What is counted: chunks, pages, sections."""
+    expected: int
+    missing: int
+    where: str = ""
+    """Which are missing, for people."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Voxels of a file and what it says about them; each fact with where it comes from.
+
+    Attributes:
+        array: Shape (z, y, x), in the byte order of this machine.
+        format: Such as `OME-Zarr`.
+        dataset: Name inside the file; empty where there is only one.
+        axes: Letters in the order of the file.
+        shape: In the order of the file.
+        dtype: In the byte order of the file.
+        stored: What is there; None where a format cannot lack anything without being damaged.
+        voxel_size: In nm, if the file says it.
+        voxel_size_from: Where it says so.
+        origin: Centre of voxel (0, 0, 0) in nm.
+        origin_from: Where it says so; empty if it does not.
+        photometric: What grey levels mean in the file, where that is not that black is the lowest.
+        intensity_range: Grey values that mean black and white, if the file says it.
+        grid: Where sections lie, if the file says it.
+        notes: What was done to read it that a user should know.
+    """
+
+    array: Array3D
+    format: str
+    axes: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    dataset: str = ""
+    stored: Stored | None = None
+    voxel_size: VoxelSize | None = None
+    voxel_size_from: str = ""
+    origin: Origin = (0.0, 0.0, 0.0)
+    origin_from: str = ""
+    photometric: str = ""
+    intensity_range: tuple[float, float] | None = None
+    grid: SectionGrid | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which axis of a stored array is which, and where on the others the volume lies."""
+
+    axes: str
+    """A letter for every stored axis; `.` for one of length 1 that nobody named."""
+    at: tuple[int | None, ...]
+    """Position on the axes that are not of space."""
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Of the axes of space, as stored, those of z, y and x."""
+        left = [axis for axis, at in zip(self.axes, self.at, strict=True) if at is None]
+        return tuple(left.index(axis) for axis in SPACE)
+
+    @property
+    def plain(self) -> bool:
+        """Whether the stored array is the volume."""
+        return self.axes == SPACE
+
+
+def layout_of(name: str, shape: Sequence[int], axes: Sequence[str] | None, reading: Reading) -> Layout:
+    """Which axis is which: as the user says, as the file says, or (z, y, x) where nobody does and there are three.
+
+    Args:
+        name: For messages.
+        shape: As stored.
+        axes: Names as the file has them; None where it has none.
+        reading: What the user says.
+
+    Raises:
+        DataError: If it cannot be known, or this is no volume.
+        ConfigError: If the user's axes, channel or time point do not fit.
+    """
+    if reading.axes is not None:
+        letters = _given(name, shape, reading.axes)
+    else:
+        known = [WORDS.get(axis.lower(), axis.lower()) for axis in axes or ()]
+        letters = known if set(known) & set(SPACE) else _guessed(name, shape)
+    for axis in SPACE:
+        if letters.count(axis) != 1:
+            raise DataError(_no_volume(name, shape, letters))
+    at: list[int | None] = []
+    for axis, count in zip(letters, shape, strict=True):
+        at.append(None if axis in SPACE else _position(name, axis, count, reading))
+    for axis, option in (("c", "channel"), ("t", "time")):
+        if axis not in letters and reading.chosen[axis]:
+            raise ConfigError(f"{name}: --{option} {reading.chosen[axis]}: it has only one of its {MEANINGS[axis]}")
+    return Layout("".join(axis if len(axis) == 1 else "." for axis in letters), tuple(at))
+
+
+def _given(name: str, shape: Sequence[int], axes: str) -> list[str]:
+    letters = list(axes.lower())
+    if len(letters) != len(shape) or sorted(set(letters) - set("ct")) != sorted(SPACE) or len(set(letters)) < len(axes):
+        raise ConfigError(
+            f"{name}: --axes {axes}: must be one letter for each of its {len(shape)} axes (shape "
+            f"{tuple(shape)}): z, y, x, and c for channels or t for time"
+        )
+    return letters
+
+
+def _guessed(name: str, shape: Sequence[int]) -> list[str]:
+    """Axes that nobody has named."""
+    if len(shape) <= 3:
+        return list(SPACE[3 - len(shape) :]) if shape else []
+    long = [axis for axis, count in enumerate(shape) if count != 1]
+    if len(long) > 3:
+        raise DataError(
+            f"{name}: an array of shape {tuple(shape)} that does not name its axes; a volume has the three axes "
+            f"(z, y, x): say which is which, such as --axes {'tczyx'[-len(shape) :]} (--channel, --time choose)"
+        )
+    rest = [axis for axis in range(len(shape) - 1, -1, -1) if axis not in long][: 3 - len(long)]
+    space = sorted([*long, *rest])
+    return [SPACE[space.index(axis)] if axis in space else "." for axis in range(len(shape))]
+
+
+def _no_volume(name: str, shape: Sequence[int], letters: Sequence[str]) -> str:
+    others = [(axis, n) for axis, n in zip(letters, shape, strict=True) if axis not in SPACE and n > 1]
+    said = f"axes {', '.join(letters)} of shape {tuple(shape)}"
+    if "z" in letters or len(others) != 1:
+        return f"{name}: a 2D image or an array with {said}; a volume is a stack of sections with the axes (z, y, x)"
+    axis, count = others[0]
+    answer = "".join("z" if one == axis else one for one in letters)
+    if axis in MEANINGS:
+        what = f"one section with {count} {MEANINGS[axis]}, which are not sections"
+        return f"{name}: {what} ({said}); if the file is wrong and they are, say --axes {answer}"
+    answer = answer if set(answer) <= set("zyxct") else "zyx"
+    return f"{name}: {said}; if '{axis}' counts sections, say --axes {answer}"
+
+
+def _position(name: str, axis: str, count: int, reading: Reading) -> int:
+    wanted = reading.chosen.get(axis)
+    option = {"c": "channel", "t": "time"}.get(axis)
+    if option is None and count > 1:
+        raise DataError(
+            f"{name}: an axis '{axis}' of {count} that is none of z, y, x, channel and time; name the axes as stored "
+            f"with --axes, such as --axes czyx"
+        )
+    if wanted is None and count > 1:
+        raise DataError(f"{name}: {count} {MEANINGS[axis]}; say which one with --{option} 0 to {count - 1}")
+    if wanted is not None and not 0 <= wanted < count:
+        raise ConfigError(f"{name}: --{option} {wanted}: there are {count} {MEANINGS[axis]}, from 0 on")
+    return wanted or 0
+
+
+def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """In which type voxels are handed out: the byte order of this machine, and float32 for other floats."""
+    here = np.dtype(dtype).newbyteorder("=")
+    return np.dtype(np.float32) if here.kind == "f" else here
+
+
+def viewed(array: Any, layout: Layout) -> Array3D:
+    """The volume inside a stored array; the array itself where nothing has to be done."""
+    plain = layout.plain and native(array.dtype) == array.dtype and np.dtype(array.dtype).isnative
+    return array if plain else View(array, layout)
+
+
+def dtype_notes(dtype: np.dtype[Any]) -> tuple[str, ...]:
+    """What a user should know about how a type is read."""
+    here = np.dtype(dtype)
+    return (f"{here.name} is read, and written again, as float32",) if here.kind == "f" and here.itemsize != 4 else ()
+
+
+class View:
+    """The (z, y, x) part of a stored array, in a type of this machine, still read on demand."""
+
+    def __init__(self, array: Any, layout: Layout) -> None:
+        self.array, self.layout = array, layout
+        self.shape = tuple(int(array.shape[layout.axes.index(axis)]) for axis in SPACE)
+        self.dtype = native(array.dtype)
+
+    def __getitem__(self, index: tuple[slice, slice, slice]) -> NDArray[Any]:
+        space = dict(zip(SPACE, index, strict=True))
+        pairs = zip(self.layout.axes, self.layout.at, strict=True)
+        voxels = np.asarray(self.array[tuple(space[axis] if at is None else at for axis, at in pairs)])
+        return np.transpose(voxels, self.layout.order).astype(self.dtype)
+
+
+def in_order(values: Sequence[float], layout: Layout) -> tuple[float, float, float] | None:
+    """One number per stored axis, or per axis of space as stored, in the order z, y, x; None if they are other many."""
+    numbers = [float(value) for value in values]
+    if len(numbers) == len(layout.axes):
+        numbers = [n for n, at in zip(numbers, layout.at, strict=True) if at is None]
+    if len(numbers) != 3:
+        return None
+    z, y, x = (numbers[axis] for axis in layout.order)
+    return z, y, x
+
+
+def require_stored(name: str, stored: Stored | None, missing: Missing) -> tuple[str, ...]:
+    """Refuse what was never stored: it reads as silent black. Gives notes where the user says that it is meant so.
+
+    Raises:
+        DataError: With how much is missing, and the option that declares it.
+    """
+    if stored is None or not stored.missing:
+        return ()
+    many = f"{stored.missing} of {stored.expected} {stored.unit}"
+    where = f" ({stored.where})" if stored.where else ""
+    if missing == "fill":
+        return (f"{many} are not stored{where} and are taken for the fill value, as --missing fill says",)
+    raise DataError(
+        f"{name}: {many} are not stored{where}: an incomplete copy, or never written; if they are meant to be the "
+        f"fill value (usually black), say --missing fill"
+    )
