@@ -1,6 +1,7 @@
 """Options, files of options and suites are one thing: whatever says it, the same is asked for."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -282,7 +283,10 @@ def test_make_passes_every_variable_and_args(tmp_path, target):
     (tmp_path / "empty.yaml").write_text("{}")
     folder = Path(vemrecon.__file__).parents[1]
     words = ["make", "-n", "-o", ".venv/.installed", target, *(f"{name}={value}" for name, value in given.items())]
-    done = subprocess.run([*words, "ARGS=--set linear.a=3"], cwd=folder, capture_output=True, text=True, check=True)
+    words += ["ARGS=--set linear.a=3", "--no-print-directory"]
+    # The tests may themselves run under `make`, whose flags and depth would come along.
+    outside = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
+    done = subprocess.run(words, cwd=folder, env=outside, capture_output=True, text=True, check=True)
     program, command, *passed = shlex.split(done.stdout.strip().splitlines()[-1])
     assert program.endswith("vemrecon") and command == target
     options = asked(*passed)
