@@ -46,7 +46,7 @@ def from_files(
         true = open_volume(truth, voxel_size=voxel_size, intensity_range=intensity_range, reading=reading)
         known = true.voxel_size or known
     if observed is not None:
-        seen = _observed(observed, grid, intensity_range, made[0].shape)
+        seen = _observed(observed, grid, intensity_range, reading, made[0].shape)
     if true is not None:
         true = _cut_to(replace(true, name=str(truth)), made[0].shape, seen)
     labels = [path.name.partition(".")[0] for path in volumes]
@@ -55,14 +55,18 @@ def from_files(
 
 
 def _observed(
-    path: Path, kind: str | None, span: tuple[float, float] | RangeRule | None, shape: tuple[int, int, int]
+    path: Path,
+    kind: str | None,
+    span: tuple[float, float] | RangeRule | None,
+    reading: Reading | None,
+    shape: tuple[int, int, int],
 ) -> Observed:
     """The observed volume of reconstructions of a shape; the axis that is shorter is the coarse one.
 
     Raises:
         DataError: If there is no such axis, or more than one, or the file says that more or less sections were made.
     """
-    volume = replace(open_volume(path, intensity_range=span), name=str(path))
+    volume = replace(open_volume(path, intensity_range=span, reading=reading), name=str(path))
     shorter = [n for n, (own, other) in enumerate(zip(volume.shape, shape, strict=True)) if own != other]
     if len(shorter) != 1 or volume.shape[shorter[0]] > shape[shorter[0]]:
         raise DataError(
@@ -71,7 +75,7 @@ def _observed(
         )
     axis = shorter[0]
     scale = shape[axis] / volume.shape[axis]
-    grid = open_volume(path, scale=scale).grid if kind is None else SectionGrid.of_kind(kind, scale)
+    grid = open_volume(path, scale=scale, reading=reading).grid if kind is None else SectionGrid.of_kind(kind, scale)
     if grid is None:
         grid = SectionGrid.slabs(scale)
     if grid.extent(volume.shape[axis]) != shape[axis]:
