@@ -34,7 +34,7 @@ def test_every_fact_has_its_source(tmp_path, capsys):
     assert (facts["stored_shape"], facts["shape"]) == ([72, 64, 16], [16, 64, 72])
     assert facts["voxel_size"] == {"nm": [40, 5, 4], "from": "attribute resolution"}
     assert facts["origin"] == {"nm": [80, 10, 8], "from": "attribute offset"}
-    assert facts["stored"] == {"unit": "chunks", "expected": 2, "missing": 0, "where": ""}
+    assert facts["stored"] == {"unit": "chunks", "expected": 2, "missing": 0, "where": "", "whole": []}
     grey = facts["grey"]
     assert (grey["minimum"], grey["maximum"]) == (0, 255 * 16)
     assert grey["percentile_99.9"] == np.percentile(voxels, 99.9, method="inverted_cdf")
@@ -64,7 +64,7 @@ def test_a_gap_in_section_numbers_keeps_its_place(tmp_path, capsys):
     for z in (0, 1, 3, 4):
         Image.fromarray(np.maximum(GREY[z], 1)).save(tmp_path / f"s{z}.png")
     facts = told(tmp_path, capsys)
-    assert (facts["stored"]["missing"], facts["shape"], facts["stored_shape"]) == (1, [5, 64, 72], [4, 64, 72])
+    assert (facts["stored"]["missing"], facts["shape"], facts["stored_shape"]) == (1, [5, 64, 72], [5, 64, 72])
     assert list(facts["sections"]["constant"]) == ["2"] and "(2: no file of these numbers)" in facts["verdict"]
 
 

@@ -1,15 +1,20 @@
 """What was never stored reads as black: it is refused, unless the user declares it."""
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
 import zarr
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from small_volumes import textured
 
 from vemrecon.cli import main
 from vemrecon.errors import DataError
-from vemrecon.volume import Reading, open_source, open_volume
+from vemrecon.volume import Reading, VoxelSize, open_source, open_volume
+from vemrecon.volume.stored import whole_runs
 
 GREY = np.maximum(textured((12, 40, 48)), 1)
 
@@ -151,3 +156,71 @@ def test_a_claim_of_ten_to_the_fifteen_voxels_costs_nothing(tmp_path):
     for name, more in (("v.zarr", {}), ("s.zarr", {"shards": (1000, 1000, 1000)})):
         zarr.create_array(tmp_path / name, shape=(100_000,) * 3, dtype="uint8", chunks=(100, 100, 100), **more)
         assert counts(tmp_path / name) == (10**9, 10**9)
+
+
+def lacking_zarr(path, lost, depth=8, count=32, side=16):
+    """A zarr array of which some layers of chunks are gone."""
+    voxels = np.random.default_rng(3).integers(1, 255, (count, side, side), np.uint8)
+    array = zarr.create_array(path, shape=voxels.shape, chunks=(depth, side, side // 2), dtype="uint8")
+    array[:] = voxels
+    for layer in lost:
+        (path / "c" / str(layer) / "0" / "1").unlink()
+    return voxels
+
+
+@pytest.mark.parametrize("lost, run", [([0], (8, 32)), ([3], (0, 24)), ([1], (16, 32)), ([0, 2], (8, 16))])
+def test_what_is_incomplete_can_be_left_out(tmp_path, lost, run):
+    voxels = lacking_zarr(tmp_path / "v.zarr", lost)
+    with pytest.raises(DataError, match=f"--missing exclude reads sections {run[0]} to {run[1] - 1}"):
+        open_volume(tmp_path / "v.zarr")
+    volume = open_volume(tmp_path / "v.zarr", voxel_size=VoxelSize(8, 4, 4), reading=Reading(missing="exclude"))
+    assert np.array_equal(volume.read_raw(volume.whole), voxels[slice(*run)])
+    assert volume.origin == (8 * run[0], 0, 0)
+    assert any(f"{run[0]} to {run[1] - 1}" in note for note in volume.notes)
+
+
+def test_sections_that_lack_something_are_known_in_every_container(tmp_path):
+    lacking_zarr(tmp_path / "v.zarr", [2])
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        made = file.create_dataset("raw", (32, 16, 16), "u1", chunks=(8, 8, 16))
+        made[:16] = 1
+        made[16:24, :8] = 1
+        made[24:] = 1
+    (tmp_path / "s").mkdir()
+    for z in [*range(16), *range(24, 32)]:
+        Image.fromarray(np.full((16, 16), z + 1, np.uint8)).save(tmp_path / "s" / f"s{z:02}.png")
+    for name in ("v.zarr", "v.h5", "s"):
+        stored = open_source(tmp_path / name).stored
+        assert stored.whole == ((0, 16), (24, 32)), name
+        assert stored.lacking(32) == tuple(range(16, 24))
+
+
+def test_nothing_is_left_where_every_section_lacks_something(tmp_path):
+    lacking_zarr(tmp_path / "v.zarr", [0, 1, 2, 3])
+    with pytest.raises(DataError, match="no section is whole"):
+        open_volume(tmp_path / "v.zarr", reading=Reading(missing="exclude"))
+    with pytest.raises(DataError, match="--missing fill$"):
+        open_volume(tmp_path / "v.zarr")
+
+
+def test_a_chunk_of_another_channel_does_not_matter(tmp_path):
+    array = zarr.create_array(tmp_path / "v.zarr", shape=(2, 8, 8, 8), chunks=(1, 4, 8, 8), dtype="uint8")
+    array[0] = 1
+    reading = Reading(axes="czyx", channel=0)
+    assert open_volume(tmp_path / "v.zarr", reading=reading).shape == (8, 8, 8)
+    with pytest.raises(DataError, match="2 of 2 chunks"):
+        open_volume(tmp_path / "v.zarr", reading=replace(reading, channel=1))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 20), st.integers(1, 6), st.integers(1, 3)), max_size=12),
+    st.integers(1, 20),
+    st.integers(1, 4),
+)
+def test_whole_runs_are_those_of_a_count_section_by_section(pieces, count, need):
+    held = np.zeros(40, int)
+    for start, length, share in pieces:
+        held[start : start + length] += share
+    runs = whole_runs([(a, a + n, share) for a, n, share in pieces if a < count], count, need)
+    there = [z for start, stop in runs for z in range(start, stop)]
+    assert there == [z for z in range(count) if held[z] >= need]

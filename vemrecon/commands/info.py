@@ -89,7 +89,7 @@ def _stored_facts(source: Source) -> dict[str, Any]:
         "dtype": source.dtype.name,
         "byte_order": order,
         "photometric": source.photometric or "black is the lowest grey level",
-        "stored": None if stored is None else dict(vars(stored)),
+        "stored": None if stored is None else stored.as_dict(),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from vemrecon.errors import DataError
@@ -49,7 +50,32 @@ def open_pair(options: EvaluateOptions) -> tuple[Volume, Volume]:
     for name, lines in said.items():
         for line in lines:
             print(f"{name}: {line}", file=sys.stderr)
-    return _one_size(truth, made)
+    return _one_size(*_common_part(truth, made, options.scale))
+
+
+def _common_part(truth: Volume, made: Volume, scale: float | None) -> tuple[Volume, Volume]:
+    """Where `--missing exclude` reads a part of one file: the sections that both have, from a whole slab on.
+
+    Raises:
+        DataError: If there are none.
+    """
+    from vemrecon.volume import Region
+
+    whole = [volume.array.shape[0] for volume in (truth, made)]
+    if whole[0] != whole[1] or all(volume.shape[0] == whole[0] for volume in (truth, made)):
+        return truth, made
+    slabs = Fraction(scale or 1).limit_denominator(1000).numerator  # sections after which the grid repeats
+    start = -(-max(truth.start[0], made.start[0]) // slabs) * slabs
+    stop = min(truth.start[0] + truth.shape[0], made.start[0] + made.shape[0])
+    if start >= stop:
+        raise DataError(f"{truth.name}, {made.name}: no section is whole in both, so --missing exclude leaves none")
+    print(f"scored are sections {start} to {stop - 1} of {whole[0]}", file=sys.stderr)
+
+    def part(volume: Volume) -> Volume:
+        first = start - volume.start[0]
+        return volume.crop(Region((first, 0, 0), (first + stop - start, *volume.shape[1:])))
+
+    return part(truth), part(made)
 
 
 def _one_size(truth: Volume, made: Volume) -> tuple[Volume, Volume]:

@@ -10,6 +10,7 @@ from vemrecon.errors import ConfigError, DataError
 from vemrecon.volume.hdf5 import open_hdf5
 from vemrecon.volume.intensity import RangeRule
 from vemrecon.volume.ome_zarr import old_grid, open_zarr
+from vemrecon.volume.region import Region
 from vemrecon.volume.sections import open_npy, open_sections
 from vemrecon.volume.source import AS_IT_IS, Reading, Source, require_stored
 from vemrecon.volume.tiff import open_tiff
@@ -73,7 +74,8 @@ def open_volume(
     """
     path, reading = Path(path), reading or AS_IT_IS
     source = open_source(path, dataset, reading)
-    notes = (*source.notes, *require_stored(path.name, source.stored, reading.missing))
+    run, said = require_stored(path.name, source.stored, reading.missing)
+    notes = (*source.notes, *said)
     if voxel_size and source.voxel_size and not source.voxel_size.close_to(voxel_size):
         notes = (*notes, f"voxel size {voxel_size} as given; {source.voxel_size_from} says {source.voxel_size}")
     size, grid = voxel_size or source.voxel_size, source.grid
@@ -81,6 +83,8 @@ def open_volume(
     if grid is None and _reader(path) is open_zarr:
         grid = old_grid(path, scale or (size.anisotropy if size else None))
     volume = Volume(source.array, size, path.name, grid, source.intensity_range, source.origin, notes=notes)
+    if run is not None:
+        volume = volume.crop(Region((run[0], 0, 0), (run[1], *volume.shape[1:])))
     if intensity_range is None:
         return replace(volume, stated=source.intensity_range is not None)
     span = intensity_range.find(volume) if isinstance(intensity_range, RangeRule) else intensity_range

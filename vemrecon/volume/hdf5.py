@@ -43,7 +43,7 @@ def open_hdf5(path: Path, dataset: str | None, reading: Reading) -> Source:
         tuple(array.shape),
         array.dtype,
         dataset=array.name.strip("/"),
-        stored=hdf5_stored(array, Path(array.file.filename).parent),
+        stored=hdf5_stored(array, Path(array.file.filename).parent, layout),
         voxel_size=size,
         voxel_size_from=said,
         origin=origin or (0.0, 0.0, 0.0),

@@ -49,7 +49,7 @@ def open_zarr(path: Path, dataset: str | None, reading: Reading) -> Source:
         tuple(array.shape),
         array.dtype,
         dataset=name,
-        stored=zarr_stored(array),
+        stored=zarr_stored(array, layout),
         voxel_size=size,
         voxel_size_from=words[0] if size else "",
         origin=origin or (0.0, 0.0, 0.0),

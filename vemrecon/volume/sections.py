@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vemrecon.errors import DataError
 from vemrecon.volume.source import Reading, Source, Stored, dtype_notes, layout_of, native, viewed
+from vemrecon.volume.stored import whole_runs
 from vemrecon.volume.tiff_page import grey_page, page_photometric, through_palette
 
 SECTION_SUFFIXES = (".png", ".tif", ".tiff")
@@ -32,7 +33,7 @@ def open_sections(path: Path, dataset: str | None, reading: Reading) -> Source:
     """Open a folder of grey PNG or TIFF sections, ordered by the number that varies in their names.
 
     Hidden files (as Macs leave them) and images without a number are no sections. Where numbers are left out, sections
-    are missing; with `missing="fill"` they are black.
+    are missing; their places stay, black.
 
     Raises:
         DataError: If there are none, if two have the same number, or if one is not a grey image.
@@ -47,10 +48,7 @@ def open_sections(path: Path, dataset: str | None, reading: Reading) -> Source:
     notes = [f"{', '.join(others)}: no number in the name, so not a section"] if others else []
     numbered = _numbered(path, files)
     places, stored = _places(sorted(numbered))
-    kept = {place: numbered[number] for place, number in zip(places, sorted(numbered), strict=True)}
-    if reading.missing != "fill":
-        kept = dict(enumerate(kept.values()))
-    array = _Sections(kept)
+    array = _Sections({place: numbered[number] for place, number in zip(places, sorted(numbered), strict=True)})
     photometric = _photometric(files[0])
     if photometric:
         notes.append(f"{photometric}: turned, so that black is the lowest grey level")
@@ -99,7 +97,8 @@ def _places(numbers: list[int]) -> tuple[list[int], Stored]:
     expected = places[-1] + 1
     missing = expected - len(numbers)
     where = f"{', '.join(map(str, gaps))}{' ...' if missing > len(gaps) else ''}: no file of these numbers"
-    return places, Stored("sections", expected, missing, where if missing else "")
+    runs = whole_runs(((place, place + 1, 1) for place in places), expected, 1) if missing else ()
+    return places, Stored("sections", expected, missing, where if missing else "", runs)
 
 
 class _Sections:

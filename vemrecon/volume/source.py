@@ -14,7 +14,9 @@ from vemrecon.volume.grid import SectionGrid
 from vemrecon.volume.volume import Array3D, Origin
 from vemrecon.volume.voxels import VoxelSize
 
-Missing = Literal["refuse", "fill"]
+Missing = Literal["refuse", "fill", "exclude"]
+Run = tuple[int, int]
+"""First of consecutive sections, and the one behind the last."""
 SPACE = "zyx"
 WORDS = {"channel": "c", "channels": "c", "ch": "c", "s": "c", "time": "t", "frame": "t", "frames": "t"}
 MEANINGS = {"c": "channels", "t": "time points"}
@@ -28,7 +30,8 @@ class Reading:
         channel: Which one is read, where there are several.
         time: Which time point is read, where there are several.
         axes: Letters of the axes as they are stored, such as `czyx`.
-        missing: `fill` declares that what was never stored is the fill value (black where there is none).
+        missing: `fill` declares that what was never stored is the fill value (black where there is none); `exclude`
+            reads the longest run of sections of which everything is stored.
     """
 
     channel: int | None = None
@@ -59,6 +62,17 @@ class Stored:
     missing: int
     where: str = ""
     """Which are missing, for people."""
+    whole: tuple[Run, ...] = ()
+    """Runs of sections that are there, each of them whole, in their order; only said where something is missing."""
+
+    def lacking(self, count: int) -> tuple[int, ...]:
+        """Of so many sections, those of which something is missing."""
+        there = {z for start, stop in self.whole for z in range(start, min(stop, count))}
+        return tuple(z for z in range(count) if z not in there) if self.missing else ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**vars(self), "whole": [list(run) for run in self.whole]}
 
 
 @dataclass(frozen=True)
@@ -249,19 +263,28 @@ def in_order(values: Sequence[float], layout: Layout) -> tuple[float, float, flo
     return z, y, x
 
 
-def require_stored(name: str, stored: Stored | None, missing: Missing) -> tuple[str, ...]:
-    """Refuse what was never stored: it reads as silent black. Gives notes where the user says that it is meant so.
+def require_stored(name: str, stored: Stored | None, missing: Missing) -> tuple[Run | None, tuple[str, ...]]:
+    """Refuse what was never stored: it reads as silent black.
+
+    Returns:
+        The sections that are read, None for all; and notes where the user says what to do without the missing ones.
 
     Raises:
-        DataError: With how much is missing, and the option that declares it.
+        DataError: With how much is missing, and the options that say what to do.
     """
     if stored is None or not stored.missing:
-        return ()
-    many = f"{stored.missing} of {stored.expected} {stored.unit}"
-    where = f" ({stored.where})" if stored.where else ""
+        return None, ()
+    many = f"{stored.missing} of {stored.expected} {stored.unit} are not stored"
+    many += f" ({stored.where})" if stored.where else ""
     if missing == "fill":
-        return (f"{many} are not stored{where} and are taken for the fill value, as --missing fill says",)
+        return None, (f"{many} and are taken for the fill value, as --missing fill says",)
+    longest = max(stored.whole, key=lambda run: run[1] - run[0], default=None)
+    part = longest and f"sections {longest[0]} to {longest[1] - 1}, the longest run without missing ones"
+    if missing == "exclude":
+        if longest is None:
+            raise DataError(f"{name}: {many}, and no section is whole, so --missing exclude leaves nothing to read")
+        return longest, (f"{many}; read are {part}, as --missing exclude says",)
     raise DataError(
-        f"{name}: {many} are not stored{where}: an incomplete copy, or never written; if they are meant to be the "
-        f"fill value (usually black), say --missing fill"
+        f"{name}: {many}: an incomplete copy, or never written; if they are meant to be the fill value (usually "
+        f"black), say --missing fill" + (f"; --missing exclude reads {part}" if part else "")
     )

@@ -20,6 +20,7 @@ from vemrecon.errors import DataError
 from vemrecon.files import output_error
 from vemrecon.volume.grid import SectionGrid
 from vemrecon.volume.source import Layout, Reading, Source, Stored, dtype_notes, layout_of, native, viewed
+from vemrecon.volume.stored import whole_runs
 from vemrecon.volume.tiff_page import PALETTE, grey_page, page_photometric, turned
 from vemrecon.volume.volume import Origin, Volume, quantise
 from vemrecon.volume.voxels import VoxelSize
@@ -153,13 +154,15 @@ def _pages_of(path: Path, series: Any, shape: tuple[int, ...], layout: Layout) -
 
 def _stored(path: Path, pages: list[Any]) -> Stored:
     """Pages whose data are there; a page without data is written by some programs where all is black."""
-    lacking, ends = 0, []
-    for page in pages:
+    there, ends = [], []
+    for z, page in enumerate(pages):
         counts = page.databytecounts if page is not None else (0,)
-        lacking += not counts or 0 in counts
+        if counts and 0 not in counts:
+            there.append((z, z + 1, 1))
         ends += [o + n for o, n in zip(page.dataoffsets, counts, strict=True)] if page is not None else []
     _require_inside(path, ends or [0], (len(pages),))
-    return Stored("pages", len(pages), lacking)
+    lacking = len(pages) - len(there)
+    return Stored("pages", len(pages), lacking, whole=whole_runs(there, len(pages), 1) if lacking else ())
 
 
 def _require_inside(path: Path, ends: list[int], shape: tuple[int, ...]) -> None:
