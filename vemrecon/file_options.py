@@ -50,8 +50,8 @@ class ReadingOptions(Options):
     time: int | None = option("time point that is read, counted from 0", None, least=0, unset="the only one")
     axes: str | None = option("letters of the axes as they are stored, such as czyx", None, unset="as the file says")
     missing: Literal["refuse", "fill", "exclude"] = option(
-        "what was never stored: refuse the file, take it for the fill value (usually black), or read the longest run of "
-        "sections without it",
+        "what was never stored: refuse the file, take it for the fill value (usually black), or read only the longest "
+        "run of whole sections",
         "refuse",
         noun="value of --missing",
     )

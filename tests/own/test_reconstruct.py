@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 from small_volumes import textured
 
 from vemrecon.cli import main
@@ -121,3 +122,51 @@ def test_missing_sections_that_cannot_be_filled_are_refused(stack, tmp_path, cap
     ):
         assert run("reconstruct", stack, tmp_path / "out.zarr", *words) == 2
         assert message in capsys.readouterr().err
+
+
+def test_damage_that_passes_into_the_result_is_said(tmp_path, capsys):
+    voxels = np.maximum(textured((16, 64, 64)), 1)
+    voxels[4] = 0
+    voxels[8:] = voxels[8:] // 2
+    voxels[12] = np.roll(voxels[12], 6, 1)
+    np.save(tmp_path / "v.npy", voxels)
+    assert run("reconstruct", tmp_path / "v.npy", tmp_path / "out.zarr", "--scale", "2") == 0
+    said = capsys.readouterr().err
+    for words in ("section 4: black", "section 8: mean steps from", "12 by 0 6"):
+        assert words in said
+
+
+def sections_in(folder, voxels, numbers):
+    folder.mkdir()
+    for z in numbers:
+        Image.fromarray(voxels[z]).save(folder / f"s{z:02}.png")
+    return folder
+
+
+def test_missing_and_black_sections_are_found_and_filled(tmp_path, capsys):
+    voxels = np.maximum(textured((12, 48, 48)), 1)
+    voxels[3] = 0
+    folder = sections_in(tmp_path / "stack", voxels, [z for z in range(12) if z != 7])
+    words = ["--voxel-size", "40", "10", "10"]
+    assert run("reconstruct", folder, tmp_path / "out.zarr", *words) == 2
+    assert "7: no file of these numbers" in capsys.readouterr().err
+    assert run("reconstruct", folder, tmp_path / "out.zarr", *words, *PLUS, "--missing-sections", "auto") == 0
+    said = capsys.readouterr()
+    assert "section 3 filled" in said.out and "section 7 filled" in said.out and "black" not in said.err
+    result = open_volume(tmp_path / "out.zarr")
+    assert result.read(result.whole)[28:32].mean() > 0.1
+
+
+def test_automatic_filling_needs_a_method_that_fills(tmp_path, capsys):
+    folder = sections_in(tmp_path / "stack", np.maximum(textured((8, 48, 48)), 1), [0, 1, 2, 4, 5, 6, 7])
+    words = ["--voxel-size", "40", "10", "10", "--missing-sections", "auto"]
+    assert run("reconstruct", folder, tmp_path / "out.zarr", *words) == 2
+    assert "cannot fill missing sections" in capsys.readouterr().err
+
+
+def test_without_the_missing_sections_a_part_is_reconstructed_in_its_place(tmp_path):
+    folder = sections_in(tmp_path / "stack", np.maximum(textured((12, 48, 48)), 1), [z for z in range(12) if z != 2])
+    words = ["--voxel-size", "40", "10", "10", "--missing", "exclude"]
+    assert run("reconstruct", folder, tmp_path / "out.zarr", *words) == 0
+    result = open_volume(tmp_path / "out.zarr")
+    assert (result.shape, result.origin) == ((36, 48, 48), (3 * 40 - 15, 0, 0))

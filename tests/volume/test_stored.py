@@ -199,7 +199,7 @@ def test_nothing_is_left_where_every_section_lacks_something(tmp_path):
     lacking_zarr(tmp_path / "v.zarr", [0, 1, 2, 3])
     with pytest.raises(DataError, match="no section is whole"):
         open_volume(tmp_path / "v.zarr", reading=Reading(missing="exclude"))
-    with pytest.raises(DataError, match="--missing fill$"):
+    with pytest.raises(DataError, match=r"--missing fill$"):
         open_volume(tmp_path / "v.zarr")
 
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from vemrecon.volume import Source, Volume
     from vemrecon.volume.intensity import Levels
 
-SHOWN = 12
-
 
 @dataclass(frozen=True, kw_only=True)
 class InfoOptions(FileOptions):
@@ -43,8 +41,7 @@ def facts_of(options: InfoOptions) -> dict[str, Any]:
         DataError: If it is no volume of grey levels, or damaged.
     """
     from vemrecon.commands.bars import PhaseBar
-    from vemrecon.data.displaced import displaced_sections
-    from vemrecon.data.inspect import inspect_volume
+    from vemrecon.data.damage import examined
     from vemrecon.volume import open_source, open_volume
     from vemrecon.volume.intensity import Levels
 
@@ -57,8 +54,7 @@ def facts_of(options: InfoOptions) -> dict[str, Any]:
         reading=replace(options.reading, missing="fill"),
     )
     with PhaseBar() as bar:
-        found = inspect_volume(volume, lambda share: bar.progress("grey levels", share))
-        displaced = displaced_sections(volume, lambda share: bar.progress("alignment", share))
+        found, damage = examined(volume, bar.progress)
     return {
         "schema": 1,
         "path": str(options.input),
@@ -68,10 +64,11 @@ def facts_of(options: InfoOptions) -> dict[str, Any]:
         "grey": _grey_facts(volume, Levels.of(volume)),
         "sections": {
             "count": volume.shape[0],
-            "not_finite": list(found.not_finite),
-            "constant": _named(found.constant),
-            "outlying": _named(_outlying(found)),
-            "displaced": {str(z): list(shift) for z, shift in displaced.items()},
+            "not_finite": list(damage.not_finite),
+            "constant": _named(damage.constant),
+            "outlying": _named(damage.outlying),
+            "steps": _named(damage.steps),
+            "displaced": {str(z): list(shift) for z, shift in damage.displaced.items()},
         },
         "notes": list(source.notes),
         "verdict": _verdict(options, volume, found),
@@ -121,10 +118,6 @@ def _grey_facts(volume: Volume, levels: Levels) -> dict[str, Any]:
     }
 
 
-def _outlying(found: Inspection) -> dict[int, str]:
-    return {z: reason for z, reason in found.defects(outliers=True).items() if z not in found.constant}
-
-
 def _named(sections: Mapping[int, str]) -> dict[str, str]:
     return {str(z): reason for z, reason in sections.items()}
 
@@ -153,6 +146,7 @@ def _verdict(options: InfoOptions, volume: Volume, found: Inspection) -> str:
 
 def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     """The facts for people."""
+    from vemrecon.data.damage import moves_text
     from vemrecon.data.inspect import sections_text
 
     def row(name: str, text: str) -> str:
@@ -181,15 +175,14 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     said = "stated" if grey["range_stated"] else "that of the type"
     yield row("range", f"{grey['range'][0]:g} to {grey['range'][1]:g} become black and white ({said})")
     sections = facts["sections"]
-    for name in ("not_finite", "constant", "outlying"):
+    kinds = {"not_finite": "not finite", "constant": "constant", "outlying": "outlying", "steps": "grey levels step at"}
+    for name, words in kinds.items():
         if sections[name]:
-            text = sections_text(tuple(map(int, sections[name])))
-            yield row("sections", f"{name.replace('_', ' ')}: {text}")
+            yield row("sections", f"{words}: {sections_text(tuple(map(int, sections[name])))}")
     if sections["displaced"]:
-        moves = [f"{z} by {y} {x}" for z, (y, x) in sections["displaced"].items()]
-        more = " ..." if len(moves) > SHOWN else ""
-        yield row("sections", f"displaced against the one before (pixels y x): {', '.join(moves[:SHOWN])}{more}")
-    if not any(sections[name] for name in ("not_finite", "constant", "outlying", "displaced")):
+        moves = moves_text(sections["displaced"])
+        yield row("sections", f"displaced against the one before (pixels y x): {moves}")
+    if not any(sections[name] for name in (*kinds, "displaced")):
         yield row("sections", f"{sections['count']}, none black, constant, outlying or displaced")
     for note in facts["notes"]:
         yield row("note", note)

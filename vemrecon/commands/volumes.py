@@ -45,7 +45,11 @@ class ReconstructOptions(FileOptions):
         noun="grid",
         unset="as the file says",
     )
-    missing_sections: str = option("numbers of sections to fill first, such as 11,40 (isovem-plus)", "")
+    missing_sections: str = option(
+        "numbers of sections to fill first, such as 11,40, or auto for those that are not stored, black or constant "
+        "(isovem-plus)",
+        "",
+    )
     uncertainty: Path | None = option("also write the spread over rotations or samples: .zarr or .tif", None)
     seed: int = option("seed of the training", 0)
     set: Mapping[str, Any] = option(
@@ -121,8 +125,10 @@ class EvaluateOptions(FileOptions):
 def reconstruct(options: ReconstructOptions) -> int:
     """Make one volume isotropic."""
     from vemrecon.commands.bars import PhaseBar
+    from vemrecon.data.damage import examined
     from vemrecon.infer import inpainting
     from vemrecon.own.method import prepare_method
+    from vemrecon.own.missing import AUTO, reading_to_fill, sections_to_fill
     from vemrecon.own.reconstruction import reconstruct_file, work_folder
     from vemrecon.own.sections import open_anisotropic
     from vemrecon.volume import output_format
@@ -131,6 +137,7 @@ def reconstruct(options: ReconstructOptions) -> int:
         raise ConfigError("give --weights or --train, not both")
     outputs = {path: output_format(path) for path in (options.output, options.uncertainty) if path}
     require_devices([options.device])
+    auto = options.missing_sections == AUTO
     volume = open_anisotropic(
         options.input,
         options.dataset,
@@ -138,12 +145,17 @@ def reconstruct(options: ReconstructOptions) -> int:
         scale=options.scale,
         voxel_size=options.voxels,
         intensity_range=options.grey_range,
-        reading=options.reading,
+        reading=reading_to_fill(options.reading) if auto else options.reading,
     )
     _say(volume)
-    missing = inpainting.parse_sections(options.missing_sections, volume.shape[0])
+    missing = [] if auto else inpainting.parse_sections(options.missing_sections, volume.shape[0])
     work = work_folder(options.output, _asked(options))
     with PhaseBar() as bar:
+        _, damage = examined(volume, bar.progress)
+        if auto:
+            missing = sections_to_fill(options.input, options.dataset, options.reading, volume, damage)
+        for line in damage.warnings(missing):
+            print(f"{volume.name}: {line}", file=sys.stderr)
         method = prepare_method(
             options.method,
             inpainting.without_sections(volume, missing) if missing else volume,

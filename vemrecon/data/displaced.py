@@ -12,6 +12,7 @@ from vemrecon.volume import Region, Volume
 WINDOW = 512  # pixels on a side, in the middle of the sections
 LEAST = 2  # pixels; smaller shifts are tissue that runs obliquely
 LEAST_GAIN = 0.1  # of the correlation: a shift that does not make sections more alike is none
+SMOOTH = 2.0  # pixels; what is finer differs from section to section, and only adds noise
 
 
 def displaced_sections(
@@ -58,7 +59,9 @@ def shift_between(first: NDArray[np.float64], second: NDArray[np.float64]) -> tu
     window = np.outer(np.hanning(first.shape[0]), np.hanning(first.shape[1]))
     spectra = [np.fft.rfft2((image - image.mean()) * window) for image in (first, second)]
     cross = spectra[1] * np.conj(spectra[0])
-    peak = np.fft.irfft2(cross / np.maximum(np.abs(cross), 1e-12), s=first.shape)
+    frequencies = np.fft.fftfreq(first.shape[0])[:, None] ** 2 + np.fft.rfftfreq(first.shape[1]) ** 2
+    smooth = np.exp(-2 * (np.pi * SMOOTH) ** 2 * frequencies)
+    peak = np.fft.irfft2(smooth * cross / np.maximum(np.abs(cross), 1e-12), s=first.shape)
     at = np.unravel_index(int(np.argmax(peak)), peak.shape)
     y, x = (int(n) if n <= side // 2 else int(n) - side for n, side in zip(at, first.shape, strict=True))
     return np.array([y, x], dtype=np.float64), _alike(first, second, y, x) - _alike(first, second, 0, 0)

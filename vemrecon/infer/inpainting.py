@@ -61,13 +61,22 @@ def parse_sections(text: str, count: int) -> list[int]:
     try:
         sections = sorted({int(word) for word in text.replace(",", " ").split()})
     except ValueError as error:
-        raise ConfigError(f"--missing-sections {text}: must be section numbers such as 11,40") from error
+        raise ConfigError(f"--missing-sections {text}: must be section numbers such as 11,40, or auto") from error
     wrong = [section for section in sections if not 0 <= section < count]
     if wrong:
         raise ConfigError(f"--missing-sections: {wrong[0]} is not in the volume, whose sections are 0 to {count - 1}")
+    require_fillable(sections, count)
+    return sections
+
+
+def require_fillable(sections: Sequence[int], count: int) -> None:
+    """Refuse to fill more sections than are there.
+
+    Raises:
+        ConfigError: If they are more than half of all.
+    """
     if len(sections) > count // 2:
         raise ConfigError(f"--missing-sections: {len(sections)} of {count} sections are too many to fill")
-    return sections
 
 
 def without_sections(volume: Volume, sections: Sequence[int]) -> Volume:
