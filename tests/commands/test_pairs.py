@@ -129,3 +129,29 @@ def test_other_commands_refuse_a_range_that_values_do_not_fill(tmp_path, capsys)
         assert main(words) == 2, words[0]
         assert "--intensity-range 0 4095 is likely" in capsys.readouterr().err
         assert main([*words, "--intensity-range", "auto"]) == 0, words[0]
+
+
+def scores_of(folder, *words):
+    assert main(["evaluate", *map(str, words), "--metrics", "psnr", "--json", str(folder / "s.json")]) == 0
+    rows = json.loads((folder / "s.json").read_text())["scores"]
+    return {(row["plane"], row["range"]): row["value"] for row in rows}
+
+
+@pytest.mark.parametrize("lost", [[0], [5], [3, 12]])
+def test_what_is_missing_is_left_out_of_the_scores_from_a_whole_slab_on(tmp_path, capsys, lost):
+    truth, made = (np.rint(255 * volume).astype(np.uint8) for volume in (TRUTH, MADE))
+    size = ("--voxel-size", 8, 8, 8)
+    (tmp_path / "truth").mkdir()
+    for z in set(range(16)) - set(lost):
+        tifffile.imwrite(tmp_path / "truth" / f"{z:02}.tif", truth[z])
+    if 0 in lost:  # sections before the first number cannot be missed
+        (tmp_path / "truth" / "01.tif").unlink()
+        tifffile.imwrite(tmp_path / "truth" / "00.tif", truth[0])
+    tifffile.imwrite(tmp_path / "made.tif", made)
+    as_kept = ("--scale", 4, "--degradation", "subsample")
+    found = scores_of(tmp_path, tmp_path / "truth", tmp_path / "made.tif", *size, *as_kept, "--missing", "exclude")
+    start, stop = {0: (4, 16), 5: (8, 16), 3: (4, 12)}[lost[0]]
+    assert f"scored are sections {start} to {stop - 1} of 16" in capsys.readouterr().err
+    for name, volume in (("a", truth), ("b", made)):
+        np.save(tmp_path / f"{name}.npy", volume[start:stop])
+    assert found == scores_of(tmp_path, tmp_path / "a.npy", tmp_path / "b.npy", *size, *as_kept)
