@@ -52,7 +52,8 @@ class Damage:
         if self.steps:
             yield f"{sections_text(tuple(self.steps))}: {_reason(self.steps)}; {MATCH}"
         if self.displaced:
-            yield f"displaced against the section before (pixels y x): {moves_text(self.displaced)}; align them first, as no method does"
+            moves = moves_text(self.displaced)
+            yield f"displaced against the section before (pixels y x): {moves}; align them first, as no method does"
 
 
 def examined(volume: Volume, progress: Progress) -> tuple[Inspection, Damage]:
