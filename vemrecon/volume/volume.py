@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.errors import DataError
+from vemrecon.volume.edges import UNKNOWN
 from vemrecon.volume.grid import SectionGrid
 from vemrecon.volume.region import Region, Triple, triple
 from vemrecon.volume.voxels import VoxelSize
@@ -70,6 +71,7 @@ class Volume:
         extent: Voxels along z, y and x; by default all that the array has from `start` on.
         stated: Whether somebody has stated the intensity range: float32 values outside are then clipped, not refused.
         notes: What was done to read it that a user should know.
+        size_lacking: Why the voxel size is not known, and what to give, for people.
     """
 
     array: Array3D
@@ -82,6 +84,7 @@ class Volume:
     extent: Triple | None = None
     stated: bool = False
     notes: tuple[str, ...] = ()
+    size_lacking: str = UNKNOWN.lacking
 
     def __post_init__(self) -> None:
         shape = tuple(self.array.shape)
@@ -142,7 +145,7 @@ class Volume:
             DataError: If it is not known.
         """
         if self.voxel_size is None:
-            raise DataError(f"{self.name}: the file does not say its voxel size; give it as --voxel-size Z Y X in nm")
+            raise DataError(f"{self.name}: {self.size_lacking}")
         return self.voxel_size
 
     def with_voxels(self, voxels: NDArray[np.float32]) -> Volume:
