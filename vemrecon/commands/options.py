@@ -81,6 +81,7 @@ def _add_flag(parser: ArgumentParser, name: str, facts: Option, hint: Any, defau
 
 
 RANGES = ("--intensity-range", "--reconstruction-range")
+SIZE = "--voxel-size"
 _METAVARS = {int: "N", float: "NUMBER", Path: "PATH"}
 
 
@@ -91,23 +92,36 @@ def _count(hint: Any) -> Any:
     return "+" if get_args(hint)[1:] == (...,) else len(get_args(hint))
 
 
-def ranges_last(words: Sequence[str]) -> list[str]:
-    """The words of a command line with grey ranges at the end: of one to three words, they would take what follows.
+def greedy_last(words: Sequence[str]) -> list[str]:
+    """The words of a command line with options of one to three words at the end: they would take what follows.
 
-    >>> ranges_last(["evaluate", "--intensity-range", "auto", "truth.npy"])
-    ['evaluate', 'truth.npy', '--intensity-range', 'auto']
+    >>> greedy_last(["evaluate", "--intensity-range", "auto", "--voxel-size", "z=8", "truth.npy"])
+    ['evaluate', 'truth.npy', '--intensity-range', 'auto', '--voxel-size', 'z=8']
     """
     rest: list[str] = []
-    ranges: list[str] = []
+    greedy: list[str] = []
     left = 0
     for n, word in enumerate(words):
         if word in RANGES:
             left = 1 + {"auto": 1, "percentile": 3}.get(words[n + 1].lower() if n + 1 < len(words) else "", 2)
+        elif word == SIZE:
+            left = 1 + _size_words(words[n + 1 :])
         elif word.startswith("--"):
             left = 0
-        (ranges if left else rest).append(word)
+        (greedy if left else rest).append(word)
         left = max(0, left - 1)
-    return rest + ranges
+    return rest + greedy
+
+
+def _size_words(words: Sequence[str]) -> int:
+    """How many words are a voxel size: all that name an axis, or three numbers, which commas may join."""
+    named = next((n for n, word in enumerate(words) if "=" not in word or word.startswith("--")), len(words))
+    numbers = 0
+    for n, word in enumerate(words):
+        numbers += len(word.replace(",", " ").split())
+        if numbers >= 3:
+            return named or n + 1
+    return named or len(words)
 
 
 def settings(words: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:

@@ -45,7 +45,8 @@ class Edges:
     @classmethod
     def of(cls, sizes: Sequence[float | None] | VoxelSize, said: str) -> Edges:
         """Edges that are said in one place, in nm (z, y, x); None for those that are not."""
-        return cls(*(None if nm is None else Edge(float(nm), said) for nm in sizes))
+        z, y, x = (None if nm is None else Edge(float(nm), said) for nm in sizes)
+        return cls(z, y, x)
 
     @classmethod
     def read(cls, values: Sequence[Any], units: Any, said: str, usual: str = "") -> Edges:
@@ -79,7 +80,7 @@ class Edges:
                 unused.append(f"{said} has the unit '{unit}', which is not known")
             elif factor is None:
                 unused.append(f"{said} has no unit of length")
-        return cls(*found, unused=tuple(dict.fromkeys(unused)))
+        return cls(found[0], found[1], found[2], unused=tuple(dict.fromkeys(unused)))
 
     def __iter__(self) -> Iterator[float | None]:
         return iter(edge.nm if edge else None for edge in self.each)
@@ -124,15 +125,17 @@ class Edges:
             return f"the file does not say its voxel size{why}; give it as {OPTION} Z Y X in nm"
         gone = [axis for axis, edge in zip(AXES, self.each, strict=True) if edge is None]
         words = " ".join(f"{axis}=NM" for axis in gone)
-        return f"of its voxel size {self} is known ({self.said}), but not {' and '.join(gone)}{why}; give {OPTION} {words}"
+        return (
+            f"of its voxel size {self} is known ({self.said}), but not {' and '.join(gone)}{why}; give {OPTION} {words}"
+        )
 
     def over(self, other: Edges) -> Edges:
         """These edges, and those of `other` where these are not known."""
-        mine = zip(self.each, other.each, strict=True)
+        z, y, x = (own or their for own, their in zip(self.each, other.each, strict=True))
         notes = (*self.notes, *other.notes)
         if self.differ_from(other):
             notes = (*notes, f"{self.said} says voxels of {self} and is taken, {other.said} says {other}")
-        return Edges(*(own or their for own, their in mine), unused=(*self.unused, *other.unused), notes=notes)
+        return Edges(z, y, x, unused=(*self.unused, *other.unused), notes=notes)
 
     def differ_from(self, other: Edges) -> bool:
         """Whether an edge that both know is another one, by more than 1 %."""

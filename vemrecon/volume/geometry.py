@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from vemrecon.errors import DataError
 from vemrecon.volume.edges import OPTION, Edges
 from vemrecon.volume.volume import Volume
@@ -63,8 +61,8 @@ def require_square(volume: Volume) -> None:
     if volume.grid is not None:  # only `degrade` along y or x writes such files
         axis = "y" if size.y > size.x else "x"
         raise DataError(
-            f"{volume.name}: voxels of {size}: its sections were taken along {axis}, and only those along z can be used; "
-            f"make it with `vemrecon degrade --axis z`"
+            f"{volume.name}: voxels of {size}: its sections were taken along {axis}, and only those along z can be "
+            f"used; make it with `vemrecon degrade --axis z`"
         )
     raise DataError(
         f"{volume.name}: voxels of {size} have pixels that are not square, y {size.y:g} nm and x {size.x:g} nm; "
@@ -76,10 +74,10 @@ def one_size(*named: tuple[str, Volume]) -> tuple[VoxelSize | None, tuple[str, .
     """The voxel size of volumes that lie on one grid of voxels.
 
     Args:
-        named: What each volume is, for messages, such as `truth`, and the volume; the first that knows its size decides.
+        named: What each volume is, for messages, such as `truth`, and the volume; the first of known size decides.
 
     Returns:
-        The size, None if nobody knows it, and notes about volumes that do not say theirs.
+        The size, None if nobody knows it, and a note where the first volume does not say its own.
 
     Raises:
         DataError: If two contradict each other.
@@ -88,21 +86,15 @@ def one_size(*named: tuple[str, Volume]) -> tuple[VoxelSize | None, tuple[str, .
     size = first.voxel_size
     if size is None:
         return None, ()
-    notes = []
     for other, volume in named:
-        if volume.voxel_size is None:
-            notes.append(f"{volume.name}: says no voxel size; that of {first.name} is taken, {size}")
-        elif not volume.voxel_size.close_to(size):
+        if volume.voxel_size is not None and not volume.voxel_size.close_to(size):
             raise DataError(
                 f"voxel sizes contradict each other (z, y, x): the {what} {first.name} says {size}, the {other} "
                 f"{volume.name} says {volume.voxel_size}; say which is right with {OPTION} Z Y X"
             )
-    return size, tuple(notes)
-
-
-def with_size(volume: Volume, size: VoxelSize | None) -> Volume:
-    """A volume that takes the size of another one where it has none, or one that differs by rounding."""
-    return volume if size is None else replace(volume, voxel_size=size)
+    lacks = named[0][1]
+    note = f"{lacks.name}: says no voxel size; that of {first.name} is taken, {size}"
+    return size, (note,) if lacks.voxel_size is None else ()
 
 
 def _words(z: float | None, y: float | None, x: float | None) -> str:

@@ -22,7 +22,8 @@ FILTERS = {32001: "blosc", 32004: "lz4", 32008: "bitshuffle", 32013: "zfp", 3201
 def open_hdf5(path: Path, dataset: str | None, reading: Reading) -> Source:
     """Open one dataset of an HDF5 file.
 
-    Voxel size and origin are attributes of the dataset or of its group (see `attributes`). Axes are those of `axistags`, or the labels of dimensions.
+    Voxel size and origin are attributes of the dataset or of its group (see `attributes`). Axes are
+    those of `axistags`, or the labels of dimensions.
 
     Raises:
         DataError: If the file is no HDF5 file, is truncated, holds no such dataset, or its voxels are elsewhere.
@@ -62,7 +63,9 @@ def _above(array: Any) -> Mapping[str, Any]:
 
     group = array.parent
     own = (name for name in group if isinstance(group.get(name, getlink=True), h5py.HardLink))  # links lead anywhere
-    return meant_for(array, _attributes(group), (item for item in map(group.get, own) if isinstance(item, h5py.Dataset)))
+    return meant_for(
+        array, _attributes(group), (item for item in map(group.get, own) if isinstance(item, h5py.Dataset))
+    )
 
 
 def _attributes(node: Any) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from vemrecon.errors import DataError, unknown
+from vemrecon.files import output_error
 from vemrecon.volume.attributes import Place, meant_for, place_of, position
 from vemrecon.volume.edges import UNKNOWN, Edges
-from vemrecon.files import output_error
 from vemrecon.volume.grid import SectionGrid
 from vemrecon.volume.ngff import Level, image_of, level_of, version_of
 from vemrecon.volume.region import Triple
