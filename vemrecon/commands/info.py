@@ -157,8 +157,7 @@ def _verdict(options: InfoOptions, volume: Volume, found: Inspection) -> str:
         return f"refused: {error}"
     scale = volume.voxel_size.anisotropy
     if scale < 1 / ANISOTROPIC:
-        words = f"{volume.voxel_size.x:g} {volume.voxel_size.y:g} {volume.voxel_size.z:g}"
-        return f"z is finer than y and x: `evaluate` takes it; if that was meant x y z, say --voxel-size {words}"
+        return "z is finer than y and x, which nothing here is made for; `evaluate` takes it, or say --voxel-size Z Y X"
     if scale < ANISOTROPIC:
         return "isotropic: `bench` and `degrade` remove axial resolution, `evaluate` takes it for a truth"
     return f"anisotropic: `reconstruct` makes {scale:g} sections of one, `bench` degrades and scores y"
