@@ -73,7 +73,7 @@ def facts_of(options: InfoOptions) -> dict[str, Any]:
             "outlying": _named(_outlying(found)),
             "displaced": {str(z): list(shift) for z, shift in displaced.items()},
         },
-        "notes": [*source.notes, *(note for note in volume.notes if note not in source.notes)],
+        "notes": [*source.notes, *(n for n in volume.notes if n not in (*source.notes, *source.edges.unused))],
         "verdict": _verdict(options, volume, found),
     }
 

@@ -124,7 +124,10 @@ class Edges:
         if not self._known:
             return f"the file does not say its voxel size{why}; give it as {OPTION} Z Y X in nm"
         gone = [axis for axis, edge in zip(AXES, self.each, strict=True) if edge is None]
-        words = " ".join(f"{axis}=NM" for axis in gone)
+        again = {axis: edge.nm for axis, edge in self._known if edge.said == OPTION}
+        words = " ".join(
+            f"{axis}={again[axis]:g}" if axis in again else f"{axis}=NM" for axis in AXES if axis in {*gone, *again}
+        )
         return (
             f"of its voxel size {self} is known ({self.said}), but not {' and '.join(gone)}{why}; give {OPTION} {words}"
         )

@@ -57,7 +57,7 @@ def _resolution(page: Any, unit: str | None) -> Edges:
     tags = page.tags
     y, x = (_pixel(tags.valueof(name)) for name in ("YResolution", "XResolution"))
     word = unit if unit is not None else RESOLUTION_UNITS.get(int(tags.valueof("ResolutionUnit", 2) or 2))
-    if word is None or (y is None and x is None):
+    if word is None or (y is None and x is None) or y == x == 1:  # 1 per inch is how some write that they know nothing
         return UNKNOWN
     return _without_screens(Edges.read((None, y, x), word, "TIFF resolution"), word)
 
