@@ -149,12 +149,12 @@ def _verdict(options: InfoOptions, volume: Volume, found: Inspection) -> str:
         return f"refused: {error}"
     if volume.shape[0] < 2:
         return "refused: a single section cannot be reconstructed"
-    if volume.voxel_size is None:
-        return f"read, but {volume.size_lacking}"
     try:
         require_square(volume)
     except VemreconError as error:
         return f"refused: {error}"
+    if volume.voxel_size is None:
+        return f"read, but {volume.partial.lacking}"
     scale = volume.voxel_size.anisotropy
     if scale < 1 / ANISOTROPIC:
         return "z is finer than y and x, which nothing here is made for; `evaluate` takes it, or say --voxel-size Z Y X"

@@ -12,6 +12,7 @@ import numpy as np
 
 from vemrecon.data.card import DatasetCard, DatasetFile, RemoteFile
 from vemrecon.data.catalogue import LOCAL
+from vemrecon.data.labels import require_size
 from vemrecon.data.prepared import prepared_path, prepared_volume
 from vemrecon.data.remote.fetch import fetch_file, fetch_files, spoken
 from vemrecon.data.remote.recognise import content_sha256, known_sha256, recognise
@@ -125,6 +126,8 @@ class Locator:
             fetch_file(card, file, self.root, progress=spoken(self.say, path.name), say=self.say)
         if path.exists():
             digest = recognise(card, file, path, _digest(path, self.scratch))
+            if card.voxel_size is not None:
+                require_size(path, "stack" if file.table else file.dataset, card.voxel_size)
         return LocatedLabels(path.absolute(), file.dataset, file.table is not None, file.offset, digest)
 
     def fetch_all(self, needed: Iterable[tuple[DatasetCard, str]]) -> None:

@@ -82,7 +82,7 @@ def _anisotropy(volume: Volume) -> float:
         ConfigError: If its voxel size does not say.
     """
     if volume.voxel_size is None:
-        raise ConfigError(f"{volume.name}: {volume.size_lacking}, or give --scale")
+        raise ConfigError(f"{volume.name}: {volume.partial.lacking}, or give --scale")
     anisotropy = volume.voxel_size.anisotropy
     if anisotropy < 1.2:
         raise ConfigError(f"{volume.name}: voxels of {volume.voxel_size} are isotropic already; give --scale to insist")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vemrecon.errors import DataError
@@ -139,6 +139,12 @@ class Edges:
         if self.differ_from(other):
             notes = (*notes, f"{self.said} says voxels of {self} and is taken, {other.said} says {other}")
         return Edges(z, y, x, unused=(*self.unused, *other.unused), notes=notes)
+
+    def swapped(self, axis: int) -> Edges:
+        """With z and another axis exchanged."""
+        each = list(self.each)
+        each[0], each[axis] = each[axis], each[0]
+        return replace(self, z=each[0], y=each[1], x=each[2])
 
     def differ_from(self, other: Edges) -> bool:
         """Whether an edge that both know is another one, by more than 1 %."""

@@ -88,7 +88,7 @@ def open_volume(
         source.intensity_range,
         source.origin_with(size),
         notes=(*notes, *more),
-        size_lacking=edges.lacking,
+        partial=edges if size is None else UNKNOWN,
     )
     if reading.square_pixels:
         volume = with_square_pixels(volume)

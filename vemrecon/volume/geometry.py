@@ -56,17 +56,18 @@ def require_square(volume: Volume) -> None:
     """
     require_order(volume)
     size = volume.voxel_size
-    if size is None or size.square:
+    _, y, x = size or volume.partial
+    if y is None or x is None or VoxelSize(y, y, x).square:
         return
+    known = f"voxels of {size or volume.partial}"
     if volume.grid is not None:  # only `degrade` along y or x writes such files
-        axis = "y" if size.y > size.x else "x"
         raise DataError(
-            f"{volume.name}: voxels of {size}: its sections were taken along {axis}, and only those along z can be "
-            f"used; make it with `vemrecon degrade --axis z`"
+            f"{volume.name}: {known}: its sections were taken along {'y' if y > x else 'x'}, and only those along z "
+            f"can be used; make it with `vemrecon degrade --axis z`"
         )
     raise DataError(
-        f"{volume.name}: voxels of {size} have pixels that are not square, y {size.y:g} nm and x {size.x:g} nm; "
-        f"say --square-pixels to interpolate the coarser of them, or if this is wrong, {OPTION} Z Y X"
+        f"{volume.name}: {known} have pixels that are not square, y {y:g} nm and x {x:g} nm; say --square-pixels to "
+        f"interpolate the coarser of them, or if this is wrong, {OPTION} Z Y X"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -103,10 +104,17 @@ class Source:
     notes: tuple[str, ...] = ()
 
     def origin_with(self, size: VoxelSize | None) -> Origin:
-        """The origin in nm, if voxels are of this size."""
-        if self.zero is None:
+        """The origin in nm, if voxels are of this size; where that only corrects the unit of the file, its also."""
+        if self.zero is not None:
+            return moved(self.origin, [-n for n in self.zero], size)
+        said = self.edges.size
+        if size is None or said is None:
             return self.origin
-        return moved(self.origin, [-n for n in self.zero], size)
+        unit = 1000.0 ** round(math.log(size.z / said.z, 1000))
+        if not VoxelSize(*(edge * unit for edge in said)).close_to(size):
+            return self.origin
+        z, y, x = (nm * unit for nm in self.origin)
+        return z, y, x
 
 
 @dataclass(frozen=True)
