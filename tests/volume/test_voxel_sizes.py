@@ -67,7 +67,7 @@ def test_what_is_known_first_is_taken_axis_by_axis(first, second):
 def test_what_is_no_length_is_left_out_with_the_reason(value):
     found = Edges.read([40, value, 4], "nm", "attribute resolution")
     assert list(found) == [40, None, 4]
-    assert value is None or found.unused == (f"attribute resolution says y {value}, which is no length",)
+    assert value is None or found.unused == (f"attribute resolution says y {value!r}, which is no length",)
 
 
 def test_words_of_the_option_are_axes_or_all_three():
@@ -356,3 +356,36 @@ def test_sources_are_said_for_each_edge():
     edges = Edges.of((40, None, None), "--voxel-size").over(Edges.of((None, 4, 4), "FEI tag"))
     assert edges.said == "z: --voxel-size; y, x: FEI tag" and json.dumps(list(edges)) == "[40.0, 4.0, 4.0]"
     assert UNKNOWN.lacking == "the file does not say its voxel size; give it as --voxel-size Z Y X in nm"
+
+
+WRONG = [0, -1, float("nan"), float("inf"), 1e300, 1e-300, "x", "", None, [1, 2], {"a": 1}, True, [[1, 2, 3]]]
+KEYS = [
+    "resolution",
+    "offset",
+    "units",
+    "pixelResolution",
+    "transform",
+    "element_size_um",
+    "scale",
+    "translation",
+    "unit",
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=str)
+def test_whatever_stands_there_a_given_size_works(tmp_path, wrong):
+    for key in KEYS:
+        values = {"resolution": [40, 5, 4], "scale": [40, 5, 4], "translation": [1, 2, 3], "unit": "nanometer"}
+        for value in (wrong, [wrong] * 3):
+            facts = {**values, key: value}
+            steps = [{"type": name, name: facts[name]} for name in ("scale", "translation")]
+            group = ome_zarr(tmp_path / "v.zarr", [axis(n) | {"unit": facts["unit"]} for n in "zyx"], steps)
+            array = zarr.create_array(tmp_path / "w.zarr", data=GREY, chunks=GREY.shape, overwrite=True)
+            for node in (group["0"], array):
+                node.attrs.update({name: n for name, n in facts.items() if name not in ("scale", "translation")})
+            for name in ("v.zarr", "w.zarr"):
+                assert open_volume(tmp_path / name, voxel_size=VoxelSize(8, 8, 8)).voxel_size == VoxelSize(8, 8, 8)
+                try:
+                    open_volume(tmp_path / name).require_voxel_size()
+                except DataError as error:
+                    assert "--voxel-size" in str(error)

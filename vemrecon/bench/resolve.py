@@ -196,6 +196,8 @@ def _checked(request: Request, chosen: ChosenSplit, located: Located, locator: L
     defects = _defects(chosen, located, volume, locator)
     volume.require_voxel_size()
     require_square(volume)
+    for note in volume.notes:
+        locator.say(f"{located.path.name}: {note}")
     require_content(volume)
     _check_range(volume, chosen.card)
     if chosen.kind == "native":

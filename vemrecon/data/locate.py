@@ -149,8 +149,6 @@ class Locator:
         volume = open_volume(path, file.dataset, voxel_size=size, intensity_range=span, reading=self.reading)
         volume.require_voxel_size()
         require_square(volume)
-        for note in volume.notes:
-            self.say(f"{volume.name}: {note}")
         span = None if span is None else volume.span  # as numbers, which do not depend on who reads how
         digest = _digest(path, self.scratch)
         said = {"voxel_size": size and list(size), "intensity_range": span, **self.reading.said()}

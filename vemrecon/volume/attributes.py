@@ -85,7 +85,13 @@ def _said(attributes: Mapping[str, Any], where: str, layout: Layout) -> Place:
     units = in_order(units, layout) if isinstance(units, list) else units
     edges = UNKNOWN
     for name, usual in SIZES.items():
-        if isinstance(facts.get(name), list) and (values := in_order(facts[name], layout)):
+        if facts.get(name) is None:
+            continue
+        values = in_order(facts[name], layout) if isinstance(facts[name], list) else None
+        if values is None:
+            reason = f"attribute {name}{where} is {facts[name]!r}, which is not one number for each axis"
+            edges = edges.over(Edges(unused=(reason,)))
+        else:
             own = "" if usual == "um" else units  # its unit is in its name
             edges = edges.over(Edges.read(values, own, f"attribute {name}{where}", usual))
     there = in_order(facts["offset"], layout) if isinstance(facts.get("offset"), list) else None

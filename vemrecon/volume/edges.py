@@ -70,12 +70,12 @@ class Edges:
         for axis, value, number, word in zip(AXES, values, numbers, words, strict=True):
             unit = word if isinstance(word, str) and word.strip() else usual
             factor = nm_per(unit)
-            usable = number is not None and math.isfinite(number) and number > 0
+            usable = number is not None and number > 0 and math.isfinite(number * (factor or 1))
             found.append(Edge(number * factor, said) if usable and number is not None and factor else None)
             if number is None and value is None:
                 continue
             if not usable:
-                unused.append(f"{said} says {axis} {value}, which is no length")
+                unused.append(f"{said} says {axis} {value!r}, which is no length")
             elif factor is None and is_unknown_word(unit):
                 unused.append(f"{said} has the unit '{unit}', which is not known")
             elif factor is None:

@@ -88,10 +88,11 @@ def one_size(*named: tuple[str, Volume]) -> tuple[VoxelSize | None, tuple[str, .
     if size is None:
         return None, ()
     for other, volume in named:
-        if volume.voxel_size is not None and not volume.voxel_size.close_to(size):
+        found = Edges.of(volume.voxel_size, other) if volume.voxel_size else volume.partial
+        if found.differ_from(Edges.of(size, what)):
             raise DataError(
                 f"voxel sizes contradict each other (z, y, x): the {what} {first.name} says {size}, the {other} "
-                f"{volume.name} says {volume.voxel_size}; say which is right with {OPTION} Z Y X"
+                f"{volume.name} says {found}; say which is right with {OPTION} Z Y X"
             )
     lacks = named[0][1]
     note = f"{lacks.name}: says no voxel size; that of {first.name} is taken, {size}"

@@ -5,6 +5,7 @@ Source: OME-NGFF specification 0.4 and 0.5, section "multiscales" metadata; "bio
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,11 +60,20 @@ def level_of(path: Path, image: Mapping[str, Any], wanted: str | None = None) ->
         for owner in (levels[0], image):  # the transformation of the whole image follows that of the level
             for step in owner.get("coordinateTransformations", []):
                 if step.get("type") == "scale":
-                    scales, sized = [a * float(b) for a, b in zip(scales, step["scale"], strict=True)], True
-                    places = [a * float(b) for a, b in zip(places, step["scale"], strict=True)]
+                    factors, sized = _numbers(step["scale"], len(axes)), True
+                    scales = [a * b for a, b in zip(scales, factors, strict=True)]
+                    places = [a * b for a, b in zip(places, factors, strict=True)]
                 if step.get("type") == "translation":
-                    places, moved = [a + float(b) for a, b in zip(places, step["translation"], strict=True)], True
+                    steps, moved = _numbers(step["translation"], len(axes)), True
+                    places = [a + b for a, b in zip(places, steps, strict=True)]
         where = str(levels[0]["path"])
         return Level(where, axes, scales if sized else None, places if moved else None, units)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: damaged OME-Zarr metadata ({error!r})") from error
+
+
+def _numbers(values: Any, count: int) -> list[float]:
+    """As many numbers as there are axes; not a number where that is not what stands there."""
+    if not isinstance(values, list | tuple) or len(values) != count:
+        return [math.nan] * count
+    return [float(n) if isinstance(n, int | float) and not isinstance(n, bool) else math.nan for n in values]

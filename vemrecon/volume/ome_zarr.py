@@ -204,16 +204,14 @@ def _above(path: Path, node: Any, name: str, array: Any) -> Mapping[str, Any]:
     """Attributes of the group of an array, where they can only be meant for it."""
     import zarr
 
-    group = node
-    if isinstance(node, zarr.Array):
-        try:
-            group = zarr.open_group(path.resolve().parent, mode="r")
-        except Exception:  # whatever is above a zarr array need not be zarr
-            return {}
-    elif "/" in name:
-        group = _member(path, node, name.rpartition("/")[0])
-    attributes: dict[str, Any] = dict(group.attrs)
-    return meant_for(array, attributes, (one for _, one in group.arrays()))
+    try:
+        if isinstance(node, zarr.Array):
+            group: Any = zarr.open_group(path.resolve().parent, mode="r")
+        else:
+            group = node[name.rpartition("/")[0]] if "/" in name else node
+        return meant_for(array, dict(group.attrs), (one for _, one in group.arrays()))
+    except Exception:  # whatever is above or beside a zarr array need not be zarr
+        return {}
 
 
 def create_zarr(

@@ -49,16 +49,15 @@ def told_by(file: Any, page: Any, image: int = 0) -> Told:
     microscope = _fei(page).over(_zeiss(page))
     if file.is_imagej:
         return _imagej(file.imagej_metadata or {}, page, microscope)
-    return Told("TIFF", microscope.over(_resolution(page, None)))
+    return Told("TIFF", microscope.over(_resolution(page)))
 
 
-def _resolution(page: Any, unit: str | None) -> Edges:
-    """Of the tags XResolution and YResolution, in their own unit or in one that is said elsewhere."""
-    tags = page.tags
-    y, x = (_pixel(tags.valueof(name)) for name in ("YResolution", "XResolution"))
-    word = unit if unit is not None else RESOLUTION_UNITS.get(int(tags.valueof("ResolutionUnit", 2) or 2))
-    if word is None or (y is None and x is None) or y == x == 1:  # 1 per inch is how some write that they know nothing
+def _resolution(page: Any) -> Edges:
+    """Of the tags XResolution, YResolution and ResolutionUnit."""
+    y, x = (_pixel(page.tags.valueof(name)) for name in ("YResolution", "XResolution"))
+    if (y is None and x is None) or y == x == 1:  # 1 per inch is how some write that they know nothing
         return UNKNOWN
+    word = RESOLUTION_UNITS.get(page.tags.valueof("ResolutionUnit", 2), "")
     return _without_screens(Edges.read((None, y, x), word, "TIFF resolution"), word)
 
 
@@ -83,7 +82,7 @@ def _pixel(resolution: Any) -> float | None:
 def _imagej(facts: Mapping[str, Any], page: Any, microscope: Edges) -> Told:
     unit = str(facts.get("unit", "")).strip()
     if not unit:
-        return Told("ImageJ TIFF", microscope.over(_resolution(page, None)), zero=None)
+        return Told("ImageJ TIFF", microscope.over(_resolution(page)))
     y, x = (_pixel(page.tags.valueof(name)) for name in ("YResolution", "XResolution"))
     spacing = facts.get("spacing")
     z = abs(spacing) if isinstance(spacing, int | float) else spacing  # as ImageJ takes it
