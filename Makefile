@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 
 OPTIONS := CONFIG SUITE DATASET SPLIT TASK SCALE DEGRADATION METHODS SEEDS PRESET MODE METRICS SET \
   DATA_ROOT VOXEL_SIZE INTENSITY_RANGE CHANNEL TIME AXES MISSING RUNS DEVICES JOBS PROCESSES LOG RETRY
-SWITCHES := DRY_RUN PRINT_CONFIG
+SWITCHES := SQUARE_PIXELS DRY_RUN PRINT_CONFIG
 flag = --$(shell echo $(1) | tr A-Z_ a-z-)
 options = $(strip $(foreach name,$(OPTIONS),$(if $($(name)),$(call flag,$(name)) $($(name)))) \
   $(foreach name,$(SWITCHES),$(if $(filter-out 0 no false,$($(name))),$(call flag,$(name)))) $(ARGS))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from jsonargparse import ArgumentParser
 
 from vemrecon import __version__
-from vemrecon.commands.options import HelpFormatter, add_options, ranges_last
+from vemrecon.commands.options import HelpFormatter, add_options, joined
 from vemrecon.errors import VemreconError, unknown
 from vemrecon.options import Options
 
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name = words[0] if words and not words[0].startswith("-") else None
         if name is not None and name not in COMMANDS:
             raise unknown("command", name, COMMANDS)
-        config = parser(name).parse_args(ranges_last(words), defaults=False)
+        config = parser(name).parse_args(joined(words), defaults=False)
         command = COMMANDS[config.command]
         given = {key: value for key, value in vars(config[config.command]).items() if value not in (None, [])}
         options = command.load().of(given)

@@ -105,7 +105,7 @@ def test_bad_files_are_refused_in_one_line(files, capsys, command, name):
         (["--jobs", "0"], "at least 1"),
         (["--seeds", "one"], "must be a whole number"),
         (["--voxel-size", "8", "8", "x"], "--voxel-size x: must be a number"),
-        (["--voxel-size", "8", "8"], "expected 3 arguments"),
+        (["--voxel-size", "8", "8"], "must be 3 values, not 2"),
         (["--voxel-size", "0", "8", "8"], "must be positive"),
         (["--wrong"], "--wrong"),
     ],

@@ -273,7 +273,8 @@ def test_make_passes_every_variable_and_args(tmp_path, target):
         "DATASET": "phantom", "SPLIT": "smoke", "TASK": "reference", "SCALE": "4 8", "DEGRADATION": "average subsample",
         "METHODS": "linear lateral-cnn", "SEEDS": "0 1", "PRESET": "smoke", "MODE": "transductive",
         "METRICS": "psnr ssim", "SET": "lateral-cnn.width=4 lateral-cnn.blocks=1", "DATA_ROOT": "data",
-        "VOXEL_SIZE": "8 8 8", "INTENSITY_RANGE": "0 99", "RUNS": "elsewhere", "DEVICES": "cuda:0 cuda:1", "JOBS": "2",
+        "VOXEL_SIZE": "z=8 y=4", "SQUARE_PIXELS": "1", "INTENSITY_RANGE": "0 99",
+        "RUNS": "elsewhere", "DEVICES": "cuda:0 cuda:1", "JOBS": "2",
         "CHANNEL": "1", "TIME": "0", "AXES": "czyx", "MISSING": "fill",
         "PROCESSES": "2", "LOG": "wandb tensorboard", "RETRY": "failed", "SUITE": "default", "CONFIG": "",
         "DRY_RUN": "1", "PRINT_CONFIG": "1",
@@ -293,7 +294,7 @@ def test_make_passes_every_variable_and_args(tmp_path, target):
     assert options.dry_run and options.print_config
     assert options.setup == Setup(
         Path("elsewhere"), ("cuda:0", "cuda:1"), 2, 2, ("wandb", "tensorboard"), "failed",
-        data_root=Path("data"), voxel_size=(8, 8, 8), intensity_range=(0, 99),
+        data_root=Path("data"), voxel_size=("z=8", "y=4"), square_pixels=True, intensity_range=(0, 99),
         channel=1, time=0, axes="czyx", missing="fill",
     )  # fmt: skip
     assert options.requests == (

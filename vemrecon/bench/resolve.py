@@ -25,6 +25,7 @@ from vemrecon.metrics.catalogue import expanded
 from vemrecon.metrics.score import Need
 from vemrecon.progress import Say
 from vemrecon.volume import Volume, check_range, open_volume, require_content
+from vemrecon.volume.geometry import require_square
 
 NATIVE_SPLIT = "axial"
 """Split of native tasks, where a dataset has one and the user names none."""
@@ -118,6 +119,8 @@ def chosen_splits(request: Request, methods: Sequence[ChosenMethod], locator: Lo
             checked_degradation(name, scale, request.set.get(name, {}))
     for dataset in request.dataset:
         card = dataset_card(dataset, locator.voxel_size, locator.reading)
+        if card.voxel_size is None and card.name.startswith(LOCAL):
+            locator.volume(card, next(iter(card.files)))  # says why; what can be done with it is not known without
         kind = task_kind(card, request.task)
         metrics_of(kind, request.metrics)  # refuses what none of them can score
         native = NATIVE_SPLIT if kind == "native" and NATIVE_SPLIT in card.splits else None
@@ -187,11 +190,14 @@ def _checked(request: Request, chosen: ChosenSplit, located: Located, locator: L
         DataError: If it cannot.
     """
     file = chosen.card.files[chosen.split.file]
-    if file.shape:  # of a file that is known, not made here or a user's own
+    if not chosen.card.name.startswith(LOCAL):
         check_card(open_volume(located.path, located.dataset), chosen.card, file)
     volume = task_volume(located, chosen.split)
     defects = _defects(chosen, located, volume, locator)
     volume.require_voxel_size()
+    require_square(volume)
+    for note in volume.notes:
+        locator.say(f"{located.path.name}: {note}")
     require_content(volume)
     _check_range(volume, chosen.card)
     if chosen.kind == "native":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -64,7 +65,7 @@ def _check_source(options: FigureOptions) -> None:
 
 def _subject(options: FigureOptions) -> Subject:
     if options.volumes:
-        return from_files(
+        subject = from_files(
             options.volumes,
             truth=options.truth,
             observed=options.observed,
@@ -73,6 +74,10 @@ def _subject(options: FigureOptions) -> Subject:
             intensity_range=options.grey_range,
             reading=options.reading,
         )
+        for volume in subject.volumes:
+            for note in volume.notes:
+                print(f"{volume.name}: {note}", file=sys.stderr)
+        return subject
     require_runs(options.runs)
     return from_runs(options.runs, options.task, options.methods, options.segmentation)
 

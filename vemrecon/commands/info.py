@@ -70,7 +70,7 @@ def facts_of(options: InfoOptions) -> dict[str, Any]:
             "steps": _named(damage.steps),
             "displaced": {str(z): list(shift) for z, shift in damage.displaced.items()},
         },
-        "notes": list(source.notes),
+        "notes": [*source.notes, *(n for n in volume.notes if n not in (*source.notes, *source.edges.unused))],
         "verdict": _verdict(options, volume, found),
     }
 
@@ -91,10 +91,15 @@ def _stored_facts(source: Source) -> dict[str, Any]:
 
 
 def _place_facts(options: InfoOptions, source: Source, volume: Volume) -> dict[str, Any]:
-    size, said = volume.voxel_size, "--voxel-size" if options.voxel_size else source.voxel_size_from
+    from vemrecon.volume.edges import UNKNOWN
+
+    edges = (options.voxels or UNKNOWN).over(source.edges)
     return {
-        "voxel_size": None if size is None else {"nm": list(size), "from": said},
-        "origin": {"nm": list(source.origin), "from": source.origin_from} if source.origin_from else None,
+        "voxel_size": {"nm": list(edges), "from": edges.said} if any(edges) else None,
+        "edges": {axis: edge and dict(vars(edge)) for axis, edge in zip("zyx", edges.each, strict=True)},
+        "edges_unused": list(source.edges.unused),
+        "voxel_size_read": volume.voxel_size and list(volume.voxel_size),
+        "origin": {"nm": list(volume.origin), "from": source.origin_from} if source.origin_from else None,
         "grid": volume.grid and volume.grid.as_dict(),
     }
 
@@ -126,19 +131,26 @@ def _verdict(options: InfoOptions, volume: Volume, found: Inspection) -> str:
     """What the other commands do with the file, in one line."""
     from vemrecon.data.local_splits import ANISOTROPIC
     from vemrecon.volume import check_range, open_volume
+    from vemrecon.volume.geometry import require_square
 
     if found.problems:
         return f"refused: {found.problems[0]}"
     try:
-        open_volume(options.input, options.dataset, reading=options.reading)
+        open_volume(options.input, options.dataset, voxel_size=options.voxels, reading=options.reading)
         check_range(volume)
     except VemreconError as error:
         return f"refused: {error}"
-    if volume.voxel_size is None:
-        return "read, but needs --voxel-size Z Y X: the file does not say it"
-    scale = volume.voxel_size.anisotropy
     if volume.shape[0] < 2:
         return "refused: a single section cannot be reconstructed"
+    try:
+        require_square(volume)
+    except VemreconError as error:
+        return f"refused: {error}"
+    if volume.voxel_size is None:
+        return f"read, but {volume.partial.lacking}"
+    scale = volume.voxel_size.anisotropy
+    if scale < 1 / ANISOTROPIC:
+        return "z is finer than y and x, which nothing here is made for; `evaluate` takes it, or say --voxel-size Z Y X"
     if scale < ANISOTROPIC:
         return "isotropic: `bench` and `degrade` remove axial resolution, `evaluate` takes it for a truth"
     return f"anisotropic: `reconstruct` makes {scale:g} sections of one, `bench` degrades and scores y"
@@ -158,7 +170,10 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     yield row("format", f"{facts['format']}{', dataset ' + facts['dataset'] if facts['dataset'] else ''}")
     yield row("axes", f"{facts['axes']} of {' x '.join(map(str, facts['stored_shape']))}, read as zyx of {sides}")
     yield row("dtype", " ".join(filter(None, (facts["dtype"], facts["byte_order"]))) + f"; {facts['photometric']}")
+    unused = "; ".join(facts["edges_unused"])
     yield row("voxel size", f"{_nm(size['nm'])} nm ({size['from']})" if size else "not said")
+    if unused:
+        yield row("", unused)
     yield row("origin", f"{_nm(origin['nm'])} nm ({origin['from']})" if origin else "not said")
     if facts["grid"]:
         yield row("grid", ", ".join(f"{name} {value:g}" for name, value in facts["grid"].items()))
@@ -189,5 +204,5 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     yield row("next", facts["verdict"])
 
 
-def _nm(values: list[float]) -> str:
-    return " x ".join(f"{value:g}" for value in values)
+def _nm(values: list[float | None]) -> str:
+    return " x ".join("?" if value is None else f"{value:g}" for value in values)

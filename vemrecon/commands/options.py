@@ -81,6 +81,7 @@ def _add_flag(parser: ArgumentParser, name: str, facts: Option, hint: Any, defau
 
 
 RANGES = ("--intensity-range", "--reconstruction-range")
+SIZE = "--voxel-size"
 _METAVARS = {int: "N", float: "NUMBER", Path: "PATH"}
 
 
@@ -91,23 +92,39 @@ def _count(hint: Any) -> Any:
     return "+" if get_args(hint)[1:] == (...,) else len(get_args(hint))
 
 
-def ranges_last(words: Sequence[str]) -> list[str]:
-    """The words of a command line with grey ranges at the end: of one to three words, they would take what follows.
+def joined(words: Sequence[str]) -> list[str]:
+    """The words of a command line, those of options that take one to three as one: others may then follow them.
 
-    >>> ranges_last(["evaluate", "--intensity-range", "auto", "truth.npy"])
-    ['evaluate', 'truth.npy', '--intensity-range', 'auto']
+    >>> joined(["evaluate", "--intensity-range", "auto", "--voxel-size", "z=8", "y=4", "truth.npy"])
+    ['evaluate', '--intensity-range=auto', '--voxel-size=z=8 y=4', 'truth.npy']
     """
-    rest: list[str] = []
-    ranges: list[str] = []
+    found: list[str] = []
     left = 0
     for n, word in enumerate(words):
-        if word in RANGES:
-            left = 1 + {"auto": 1, "percentile": 3}.get(words[n + 1].lower() if n + 1 < len(words) else "", 2)
-        elif word.startswith("--"):
-            left = 0
-        (ranges if left else rest).append(word)
-        left = max(0, left - 1)
-    return rest + ranges
+        following = words[n + 1 :]
+        if left and not word.startswith("--"):
+            found[-1] += f"{' ' if '=' in found[-1] else '='}{word}"
+            left -= 1
+            continue
+        found.append(word)
+        left = _range_words(following) if word in RANGES else _size_words(following) if word == SIZE else 0
+    return found
+
+
+def _range_words(words: Sequence[str]) -> int:
+    """How many words are a grey range."""
+    return {"auto": 1, "percentile": 3}.get(words[0].lower() if words else "", 2)
+
+
+def _size_words(words: Sequence[str]) -> int:
+    """How many words are a voxel size: all that name an axis, or three numbers, which commas may join."""
+    named = next((n for n, word in enumerate(words) if "=" not in word or word.startswith("--")), len(words))
+    numbers = 0
+    for n, word in enumerate(words):
+        numbers += len(word.replace(",", " ").split())
+        if numbers >= 3:
+            return named or n + 1
+    return named or len(words)
 
 
 def settings(words: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ def open_pair(options: EvaluateOptions) -> tuple[Volume, Volume]:
         DataError: If their voxel sizes contradict each other, or nobody knows which grey values mean black and white.
     """
     from vemrecon.volume import check_range, open_volume
+    from vemrecon.volume.geometry import one_size, require_order
     from vemrecon.volume.intensity import check_same_range
 
     size, reading = options.voxels, options.reading
@@ -50,7 +51,13 @@ def open_pair(options: EvaluateOptions) -> tuple[Volume, Volume]:
     for name, lines in said.items():
         for line in lines:
             print(f"{name}: {line}", file=sys.stderr)
-    return _one_size(*_common_part(truth, made, options.scale))
+    truth, made = _common_part(truth, made, options.scale)
+    found, notes = one_size(("truth", truth), ("reconstruction", made))
+    for note in notes:
+        print(note, file=sys.stderr)
+    truth = replace(truth, voxel_size=truth.voxel_size or found)
+    require_order(truth)
+    return truth, replace(made, voxel_size=truth.require_voxel_size())
 
 
 def _common_part(truth: Volume, made: Volume, scale: float | None) -> tuple[Volume, Volume]:
@@ -76,16 +83,3 @@ def _common_part(truth: Volume, made: Volume, scale: float | None) -> tuple[Volu
         return volume.crop(Region((first, 0, 0), (first + stop - start, *volume.shape[1:])))
 
     return part(truth), part(made)
-
-
-def _one_size(truth: Volume, made: Volume) -> tuple[Volume, Volume]:
-    first, second = truth.voxel_size, made.voxel_size
-    if first is not None and second is not None and not first.close_to(second):
-        raise DataError(
-            f"voxel sizes contradict each other (z, y, x): the truth {truth.name} says {first}, the reconstruction "
-            f"{made.name} says {second}; say which is right with --voxel-size Z Y X"
-        )
-    if first is None and second is not None:
-        print(f"{truth.name}: says no voxel size; that of {made.name} is taken, {second}", file=sys.stderr)
-        truth = replace(truth, voxel_size=second)
-    return truth, replace(made, voxel_size=truth.require_voxel_size())

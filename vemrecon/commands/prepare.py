@@ -85,6 +85,7 @@ def _prepare_path(options: PrepareOptions, path: Path, out: Path, memory: int) -
     from vemrecon.data.prepared import prepared_volume
     from vemrecon.files import digest_of, sha256_of
     from vemrecon.volume import open_volume, output_format
+    from vemrecon.volume.geometry import require_order
 
     if out.suffix != ".zarr":
         raise ConfigError(f"{out}: prepared volumes are written as OME-Zarr; choose a name that ends in .zarr")
@@ -92,6 +93,7 @@ def _prepare_path(options: PrepareOptions, path: Path, out: Path, memory: int) -
     for note in volume.notes:
         _say(f"{volume.name}: {note}")
     volume.require_voxel_size()
+    require_order(volume)
     digest, said = sha256_of(path), options.reading.said()
     digest = digest_of({"sha256": digest, **said}) if said else digest
     if not prepared_volume(out, digest):

@@ -210,12 +210,14 @@ def degrade(options: DegradeOptions) -> int:
     from vemrecon.bench.resolve import checked_degradation
     from vemrecon.degrade import degrade as degraded
     from vemrecon.volume import check_range, open_volume, output_format, require_content
+    from vemrecon.volume.geometry import require_square
     from vemrecon.volume.ome_zarr import copy_to_zarr
     from vemrecon.volume.tiff import write_tiff
 
     degradation = checked_degradation(options.degradation, options.scale, options.set)
     size, span = options.voxels, options.grey_range
     volume = open_volume(options.input, options.dataset, voxel_size=size, intensity_range=span, reading=options.reading)
+    require_square(volume)
     volume = replace(volume, notes=(*volume.notes, *check_range(volume)))
     _say(volume)
     kind = output_format(options.output)

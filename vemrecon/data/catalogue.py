@@ -9,7 +9,8 @@ from vemrecon import protocol
 from vemrecon.data.card import DatasetCard, DatasetFile, card_from
 from vemrecon.data.local_splits import FILE, default_splits, local_tasks
 from vemrecon.errors import ConfigError, VemreconError, unknown
-from vemrecon.volume import Reading, VoxelSize, open_volume
+from vemrecon.volume import Edges, Reading, VoxelSize, open_volume
+from vemrecon.volume.geometry import require_square
 
 LOCAL = "local:"
 CARD_FILES = (".yaml", ".yml")
@@ -20,7 +21,7 @@ def dataset_names() -> list[str]:
     return protocol.names("datasets")
 
 
-def dataset_card(name: str, voxel_size: VoxelSize | None = None, reading: Reading | None = None) -> DatasetCard:
+def dataset_card(name: str, voxel_size: VoxelSize | Edges | None = None, reading: Reading | None = None) -> DatasetCard:
     """The card of a dataset, that of a YAML file of one's own, or a card made for `local:PATH[:DATASET]`.
 
     Args:
@@ -55,12 +56,15 @@ def _own_card(path: Path) -> DatasetCard:
     return replace(card, files=files)
 
 
-def _local_card(path: Path, inside: str | None, voxel_size: VoxelSize | None, reading: Reading | None) -> DatasetCard:
+def _local_card(
+    path: Path, inside: str | None, voxel_size: VoxelSize | Edges | None, reading: Reading | None
+) -> DatasetCard:
     try:
         volume = open_volume(path, inside, voxel_size=voxel_size, reading=reading)
+        require_square(volume)
         size, splits = volume.voxel_size, default_splits(volume.shape, volume.voxel_size)
     except VemreconError:  # said when the file is located
-        size, splits = voxel_size, default_splits((1, 1, 1), None)
+        size, splits = None, default_splits((1, 1, 1), None)
     return DatasetCard(
         name=f"{LOCAL}{path.name}" + (f":{inside}" if inside else ""),
         title=f"local file {path.name}",

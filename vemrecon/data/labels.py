@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.errors import DataError
-from vemrecon.volume import Region
+from vemrecon.volume import Edges, Region, VoxelSize, open_source
 from vemrecon.volume.formats import HDF5, TIFF
 from vemrecon.volume.hdf5 import open_dataset
 from vemrecon.volume.source import Reading
@@ -53,6 +53,27 @@ def open_labels(path: Path, dataset: str | None = None, *, table: bool = False) 
         except ValueError as error:
             raise DataError(f"{path}: not a .npy file, or truncated") from error
     raise DataError(f"{path}: labels are read from HDF5, TIFF or .npy files")
+
+
+def require_size(path: Path, dataset: str | None, size: VoxelSize) -> None:
+    """Refuse labels whose file says voxels of another size than those that they label.
+
+    Args:
+        path: HDF5 or TIFF; other files say none.
+        dataset: Inside an HDF5 file.
+        size: Of the labelled volume.
+
+    Raises:
+        DataError: If an edge differs by more than 1 %.
+    """
+    if path.suffix.lower() not in (*HDF5, *TIFF):
+        return
+    found = open_source(path, dataset).edges
+    if found.differ_from(Edges.of(size, "")):
+        raise DataError(
+            f"{path}: {found.said} says labels of voxels of {found}, but those of the volume are {size} (z, y, x); "
+            f"labels must lie on its voxels: correct the attribute of the file or the card"
+        )
 
 
 class LabelArray:

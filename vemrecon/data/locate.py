@@ -12,13 +12,15 @@ import numpy as np
 
 from vemrecon.data.card import DatasetCard, DatasetFile, RemoteFile
 from vemrecon.data.catalogue import LOCAL
+from vemrecon.data.labels import require_size
 from vemrecon.data.prepared import prepared_path, prepared_volume
 from vemrecon.data.remote.fetch import fetch_file, fetch_files, spoken
 from vemrecon.data.remote.recognise import content_sha256, known_sha256, recognise
 from vemrecon.data.split import Split
 from vemrecon.files import atomic_write, digest_of, make_folder, read_json, sha256_of, write_json
 from vemrecon.progress import Say
-from vemrecon.volume import RangeRule, Reading, Volume, VoxelSize, open_volume
+from vemrecon.volume import Edges, RangeRule, Reading, Volume, VoxelSize, open_volume
+from vemrecon.volume.geometry import require_square
 from vemrecon.volume.source import AS_IT_IS
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ class Located:
     path: Path
     dataset: str | None
     digest: str
-    voxel_size: VoxelSize | None
+    voxel_size: VoxelSize | Edges | None
     intensity_range: tuple[float, float] | None = None
     reading: Reading = AS_IT_IS
 
@@ -65,7 +67,7 @@ class Locator:
     Attributes:
         scratch: Folder for generated volumes and remembered checksums.
         data_root: Where files are looked for and downloaded to; by default `$VEMRECON_DATA`, then a cache.
-        voxel_size: For local files that do not say theirs.
+        voxel_size: For local files that do not say theirs, or some of its edges.
         intensity_range: Of local files.
         fetch: Whether to make or download what is not there; without it a file may be missing.
         say: Told what takes time.
@@ -74,7 +76,7 @@ class Locator:
 
     scratch: Path
     data_root: Path | None = None
-    voxel_size: VoxelSize | None = None
+    voxel_size: Edges | None = None
     intensity_range: tuple[float, float] | RangeRule | None = None
     fetch: bool = True
     say: Say = lambda text: None
@@ -124,6 +126,8 @@ class Locator:
             fetch_file(card, file, self.root, progress=spoken(self.say, path.name), say=self.say)
         if path.exists():
             digest = recognise(card, file, path, _digest(path, self.scratch))
+            if card.voxel_size is not None:
+                require_size(path, "stack" if file.table else file.dataset, card.voxel_size)
         return LocatedLabels(path.absolute(), file.dataset, file.table is not None, file.offset, digest)
 
     def fetch_all(self, needed: Iterable[tuple[DatasetCard, str]]) -> None:
@@ -143,6 +147,8 @@ class Locator:
     def _local(self, file: DatasetFile) -> Located:
         path, size, span = Path(file.path), self.voxel_size, self.intensity_range
         volume = open_volume(path, file.dataset, voxel_size=size, intensity_range=span, reading=self.reading)
+        volume.require_voxel_size()
+        require_square(volume)
         span = None if span is None else volume.span  # as numbers, which do not depend on who reads how
         digest = _digest(path, self.scratch)
         said = {"voxel_size": size and list(size), "intensity_range": span, **self.reading.said()}

@@ -9,7 +9,8 @@ from typing import Any
 
 from vemrecon.data.locate import Located, task_volume
 from vemrecon.data.split import Split
-from vemrecon.volume import Reading, Region, Volume, VoxelSize
+from vemrecon.volume import Edges, Reading, Region, Volume
+from vemrecon.volume.edges import OPTION
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class VolumeAt:
     path: str
     dataset: str | None
     digest: str
-    voxel_size: tuple[float, float, float] | None
+    voxel_size: tuple[float | None, float | None, float | None] | None
     intensity_range: tuple[float, float] | None
     split: str
     region: tuple[tuple[int, int, int], tuple[int, int, int]] | None
@@ -48,7 +49,7 @@ class VolumeAt:
 
     def open(self) -> Volume:
         """The part of the volume that the split names."""
-        size = VoxelSize(*self.voxel_size) if self.voxel_size else None
+        size = Edges.of(self.voxel_size, OPTION) if self.voxel_size else None
         span = (self.intensity_range[0], self.intensity_range[1]) if self.intensity_range else None
         reading = Reading(**self.reading or {})
         located = Located(Path(self.path), self.dataset, self.digest, size, span, reading)

@@ -11,7 +11,8 @@ from vemrecon.errors import DataError
 from vemrecon.figure.cuts import Observed
 from vemrecon.figure.plate import Entry
 from vemrecon.figure.subject import Subject
-from vemrecon.volume import RangeRule, Reading, Region, SectionGrid, Volume, VoxelSize, open_volume
+from vemrecon.volume import Edges, RangeRule, Reading, Region, SectionGrid, Volume, VoxelSize, open_volume
+from vemrecon.volume.geometry import one_size, require_order
 
 
 def from_files(
@@ -20,7 +21,7 @@ def from_files(
     truth: Path | None = None,
     observed: Path | None = None,
     grid: str | None = None,
-    voxel_size: VoxelSize | None = None,
+    voxel_size: VoxelSize | Edges | None = None,
     intensity_range: tuple[float, float] | RangeRule | None = None,
     reading: Reading | None = None,
 ) -> Subject:
@@ -31,27 +32,54 @@ def from_files(
         truth: Isotropic truth.
         observed: What they were made from.
         grid: `centred` or `aligned`, if the observed file does not say or is wrong.
-        voxel_size: Of the truth; see `open_volume`.
+        voxel_size: Of the truth and the reconstructions; see `open_volume`.
         intensity_range: See `open_volume`.
         reading: See `open_volume`.
 
     Raises:
-        DataError: If a file cannot be read, or the volumes do not cover the same voxels.
+        DataError: If a file cannot be read, the volumes do not cover the same voxels, or their voxel sizes contradict
+            each other.
     """
-    opened = [open_volume(path, intensity_range=intensity_range, reading=reading) for path in volumes]
-    made = [replace(volume, name=str(path)) for volume, path in zip(opened, volumes, strict=True)]
-    known = voxel_size or next((volume.voxel_size for volume in made if volume.voxel_size), None)
-    true = seen = None
-    if truth is not None:
-        true = open_volume(truth, voxel_size=voxel_size, intensity_range=intensity_range, reading=reading)
-        known = true.voxel_size or known
-    if observed is not None:
-        seen = _observed(observed, grid, intensity_range, reading, made[0].shape)
+    made = [_opened(path, voxel_size, intensity_range, reading) for path in volumes]
+    true = None if truth is None else _opened(truth, voxel_size, intensity_range, reading)
+    seen = None if observed is None else _observed(observed, grid, intensity_range, reading, made[0].shape)
+    named = [("truth", true)] if true is not None else []
+    known, _ = one_size(*named, *(("reconstruction", volume) for volume in made))
+    if known is not None:
+        require_order(replace(made[0], voxel_size=known))
+    if seen is not None:
+        seen = _sized(seen, known, stated=voxel_size is not None)
     if true is not None:
-        true = _cut_to(replace(true, name=str(truth)), made[0].shape, seen)
+        true = _cut_to(true, made[0].shape, seen)
     labels = [path.name.partition(".")[0] for path in volumes]
     entries = [Entry(label, replace(volume, voxel_size=known)) for label, volume in zip(labels, made, strict=True)]
     return Subject(true, seen, tuple(entries))
+
+
+def _opened(
+    path: Path,
+    voxel_size: VoxelSize | Edges | None,
+    span: tuple[float, float] | RangeRule | None,
+    reading: Reading | None,
+) -> Volume:
+    volume = open_volume(path, voxel_size=voxel_size, intensity_range=span, reading=reading)
+    return replace(volume, name=str(path))
+
+
+def _sized(observed: Observed, known: VoxelSize | None, stated: bool) -> Observed:
+    """The observed volume with the voxel size that it has by its scale and that of what was made from it.
+
+    Raises:
+        DataError: If its file says another one, and the user has not stated the size.
+    """
+    if known is None:
+        return observed
+    size = known.scaled(observed.axis, observed.grid.scale)
+    if not stated:
+        one_size(
+            ("observed volume, by its scale,", replace(observed.volume, voxel_size=size)), ("file", observed.volume)
+        )
+    return replace(observed, volume=replace(observed.volume, voxel_size=size))
 
 
 def _observed(

@@ -8,6 +8,7 @@ from pathlib import Path
 from vemrecon.degrade import check_scale
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.volume import (
+    Edges,
     RangeRule,
     Reading,
     SectionGrid,
@@ -17,6 +18,7 @@ from vemrecon.volume import (
     open_volume,
     require_content,
 )
+from vemrecon.volume.geometry import require_square
 
 
 def open_anisotropic(
@@ -25,7 +27,7 @@ def open_anisotropic(
     *,
     grid: str | None = None,
     scale: float | None = None,
-    voxel_size: VoxelSize | None = None,
+    voxel_size: VoxelSize | Edges | None = None,
     intensity_range: tuple[float, float] | RangeRule | None = None,
     reading: Reading | None = None,
 ) -> Volume:
@@ -47,6 +49,7 @@ def open_anisotropic(
     volume = open_volume(
         path, dataset, voxel_size=voxel_size, intensity_range=intensity_range, scale=scale, reading=reading
     )
+    require_square(volume)
     volume = replace(volume, notes=(*volume.notes, *check_range(volume)))
     require_content(volume)
     if volume.shape[0] < 2:
@@ -79,7 +82,7 @@ def _anisotropy(volume: Volume) -> float:
         ConfigError: If its voxel size does not say.
     """
     if volume.voxel_size is None:
-        raise ConfigError(f"{volume.name}: the file does not say its voxel size; give --scale or --voxel-size Z Y X")
+        raise ConfigError(f"{volume.name}: {volume.partial.lacking}, or give --scale")
     anisotropy = volume.voxel_size.anisotropy
     if anisotropy < 1.2:
         raise ConfigError(f"{volume.name}: voxels of {volume.voxel_size} are isotropic already; give --scale to insist")

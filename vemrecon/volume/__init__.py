@@ -1,5 +1,6 @@
 """What a volume is: voxels, regions, and lazy reading of every usual format."""
 
+from vemrecon.volume.edges import Edges
 from vemrecon.volume.formats import open_source, open_volume, output_format
 from vemrecon.volume.grid import SectionGrid
 from vemrecon.volume.intensity import RangeRule, check_range
@@ -9,6 +10,7 @@ from vemrecon.volume.volume import Volume, quantise, require_content
 from vemrecon.volume.voxels import VoxelSize
 
 __all__ = [
+    "Edges",
     "RangeRule",
     "Reading",
     "Region",

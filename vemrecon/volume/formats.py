@@ -7,18 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from vemrecon.errors import ConfigError, DataError
+from vemrecon.volume.edges import OPTION, UNKNOWN, Edges
+from vemrecon.volume.geometry import require_possible
 from vemrecon.volume.hdf5 import open_hdf5
 from vemrecon.volume.intensity import RangeRule
 from vemrecon.volume.ome_zarr import old_grid, open_zarr
 from vemrecon.volume.region import Region
 from vemrecon.volume.sections import open_npy, open_sections
 from vemrecon.volume.source import AS_IT_IS, Reading, Source, require_stored
+from vemrecon.volume.square import with_square_pixels
 from vemrecon.volume.tiff import open_tiff
 from vemrecon.volume.volume import Volume
 from vemrecon.volume.voxels import VoxelSize
 
 HDF5 = (".h5", ".hdf5", ".hdf", ".he5")
-SMALLEST_NM = 0.1
 TIFF = (".tif", ".tiff", ".btf")
 Reader = Callable[[Path, str | None, Reading], Source]
 READERS: Mapping[str, Reader] = {
@@ -50,7 +52,7 @@ def open_volume(
     path: Path | str,
     dataset: str | None = None,
     *,
-    voxel_size: VoxelSize | None = None,
+    voxel_size: VoxelSize | Edges | None = None,
     intensity_range: tuple[float, float] | RangeRule | None = None,
     scale: float | None = None,
     reading: Reading | None = None,
@@ -61,7 +63,7 @@ def open_volume(
         path: OME-Zarr or plain zarr (2 or 3) folder, HDF5, multi-page TIFF, `.npy`, or a folder of PNG or TIFF sections
             in the order of the number that varies in their names.
         dataset: Name inside an HDF5 file or zarr group; by default `raw`, `volumes/raw`, or the only 3D one.
-        voxel_size: In nm (z, y, x); overrides what the file says.
+        voxel_size: In nm (z, y, x), or some of its edges; overrides what the file says.
         intensity_range: Grey values that mean 0 and 1, or how they are found in the content, which is then read; values
             outside are clipped. By default the range that the file states, or that of the dtype.
         scale: Isotropic voxels per section, by default the anisotropy; only of use for zarr folders of an earlier
@@ -69,20 +71,28 @@ def open_volume(
         reading: What else the user says about the file.
 
     Raises:
-        DataError: If the file is missing, damaged, not 3D, empty, of a dtype that holds no grey levels, or parts of it
-            were never stored.
+        DataError: If the file is missing, damaged, not 3D, empty, of a dtype that holds no grey levels, parts of it
+            were never stored, or its voxels are of a size that cannot be.
     """
     path, reading = Path(path), reading or AS_IT_IS
     source = open_source(path, dataset, reading)
     run, said = require_stored(path.name, source.stored, reading.missing)
-    notes = (*source.notes, *said)
-    if voxel_size and source.voxel_size and not source.voxel_size.close_to(voxel_size):
-        notes = (*notes, f"voxel size {voxel_size} as given; {source.voxel_size_from} says {source.voxel_size}")
-    size, grid = voxel_size or source.voxel_size, source.grid
-    _require_possible(path.name, size, "--voxel-size" if voxel_size else source.voxel_size_from)
+    edges, more = edges_of(path.name, source, voxel_size)
+    size, grid = edges.size, source.grid
     if grid is None and _reader(path) is open_zarr:
-        grid = old_grid(path, scale or (size.anisotropy if size else None))
-    volume = Volume(source.array, size, path.name, grid, source.intensity_range, source.origin, notes=notes)
+        grid = old_grid(path, scale or (size.anisotropy if size and size.square else None))
+    volume = Volume(
+        source.array,
+        size,
+        path.name,
+        grid,
+        source.intensity_range,
+        source.origin_with(size),
+        notes=(*source.notes, *said, *more),
+        partial=edges if size is None else UNKNOWN,
+    )
+    if reading.square_pixels:
+        volume = with_square_pixels(volume)
     if run is not None:
         volume = volume.crop(Region((run[0], 0, 0), (run[1], *volume.shape[1:])))
     if intensity_range is None:
@@ -91,14 +101,19 @@ def open_volume(
     return replace(volume, intensity_range=span, stated=True)
 
 
-def _require_possible(name: str, size: VoxelSize | None, said: str) -> None:
-    """Refuse voxels smaller than atoms: micrometres taken for nm."""
-    if size is not None and min(size) < SMALLEST_NM:
-        likely = " ".join(f"{1000 * edge:g}" for edge in size)
-        raise DataError(
-            f"{name}: voxels of {size} ({said}) are smaller than atoms; sizes are in nm: if these are micrometres, say "
-            f"--voxel-size {likely}"
-        )
+def edges_of(name: str, source: Source, given: VoxelSize | Edges | None) -> tuple[Edges, tuple[str, ...]]:
+    """Edges of the voxels of a file, those that the user gives first, and notes about them.
+
+    Raises:
+        DataError: If no voxel can be of that size.
+    """
+    mine = Edges.of(given, OPTION) if isinstance(given, VoxelSize) else given or UNKNOWN
+    edges = mine.over(replace(source.edges, notes=()))
+    require_possible(name, edges)
+    notes = source.edges.notes if given is None else ()
+    if mine.differ_from(source.edges):
+        notes = (f"voxel size {edges} as given; {source.edges.said} says {source.edges}",)
+    return edges, (*notes, *(source.edges.unused if edges.size is None else ()))
 
 
 def _reader(path: Path) -> Reader:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from vemrecon.errors import DataError, unknown
-from vemrecon.volume.source import Layout, Reading, Source, dtype_notes, in_order, layout_of, viewed
+from vemrecon.volume.attributes import NAMES, meant_for, place_of
+from vemrecon.volume.source import Reading, Source, dtype_notes, layout_of, viewed
 from vemrecon.volume.stored import hdf5_stored
-from vemrecon.volume.voxels import VoxelSize
 
 USUAL_NAMES = ("raw", "volumes/raw")
-SIZES = {"resolution": 1.0, "element_size_um": 1e3}
-"""Attributes that hold a voxel size, and nm in their units; the first is that of CREMI, FIB-25 and funlib."""
 LINKS = 16  # that are followed one after the other; a circle of links has no end
 FILTERS = {32001: "blosc", 32004: "lz4", 32008: "bitshuffle", 32013: "zfp", 32015: "zstd", 32026: "blosc2"}
 
@@ -24,8 +22,8 @@ FILTERS = {32001: "blosc", 32004: "lz4", 32008: "bitshuffle", 32013: "zfp", 3201
 def open_hdf5(path: Path, dataset: str | None, reading: Reading) -> Source:
     """Open one dataset of an HDF5 file.
 
-    The voxel size is the attribute `resolution` (in nm) of the dataset, as CREMI and FIB-25 have it, or
-    `element_size_um`, and the origin the attribute `offset`. Axes are those of `axistags`, or the labels of dimensions.
+    Voxel size and origin are attributes of the dataset or of its group (see `attributes`). Axes are
+    those of `axistags`, or the labels of dimensions.
 
     Raises:
         DataError: If the file is no HDF5 file, is truncated, holds no such dataset, or its voxels are elsewhere.
@@ -33,9 +31,7 @@ def open_hdf5(path: Path, dataset: str | None, reading: Reading) -> Source:
     array = open_dataset(path, dataset)
     _require_filters(path, array)
     layout = layout_of(path.name, array.shape, _axes(array), reading)
-    size, said = _voxel_size(array, layout)
-    offset = array.attrs.get("offset")
-    origin = _numbers(offset, layout)
+    place = place_of(_attributes(array), _above(array), layout)
     return Source(
         viewed(array, layout),
         "HDF5",
@@ -44,10 +40,9 @@ def open_hdf5(path: Path, dataset: str | None, reading: Reading) -> Source:
         array.dtype,
         dataset=array.name.strip("/"),
         stored=hdf5_stored(array, Path(array.file.filename).parent, layout),
-        voxel_size=size,
-        voxel_size_from=said,
-        origin=origin or (0.0, 0.0, 0.0),
-        origin_from="attribute offset" if origin else "",
+        edges=place.edges,
+        origin=place.origin or (0.0, 0.0, 0.0),
+        origin_from=place.origin_from,
         notes=dtype_notes(array.dtype),
     )
 
@@ -62,17 +57,19 @@ def _axes(array: Any) -> list[str] | None:
     return labels if labels and all(labels) else None
 
 
-def _numbers(value: Any, layout: Layout) -> tuple[float, float, float] | None:
-    with suppress(TypeError, ValueError):
-        return in_order(value, layout)
-    return None
+def _above(array: Any) -> Mapping[str, Any]:
+    """Attributes of the group of a dataset, where they can only be meant for it."""
+    import h5py
+
+    group = array.parent
+    own = (name for name in group if isinstance(group.get(name, getlink=True), h5py.HardLink))  # links lead anywhere
+    return meant_for(
+        array, _attributes(group), (item for item in map(group.get, own) if isinstance(item, h5py.Dataset))
+    )
 
 
-def _voxel_size(array: Any, layout: Layout) -> tuple[VoxelSize | None, str]:
-    for name, unit in SIZES.items():
-        if edges := _numbers(array.attrs.get(name), layout):
-            return VoxelSize(*(edge * unit for edge in edges)), f"attribute {name}"
-    return None, ""
+def _attributes(node: Any) -> dict[str, Any]:
+    return {name: node.attrs[name] for name in NAMES if name in node.attrs}
 
 
 def open_dataset(path: Path, dataset: str | None = None) -> Any:

@@ -5,17 +5,13 @@ Source: OME-NGFF specification 0.4 and 0.5, section "multiscales" metadata; "bio
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vemrecon.errors import DataError
-from vemrecon.volume.source import SPACE
-from vemrecon.volume.volume import Origin
-from vemrecon.volume.voxels import VoxelSize
-
-NM_PER_UNIT = {"nanometer": 1.0, "micrometer": 1e3, "millimeter": 1e6, "angstrom": 0.1}
 
 
 @dataclass(frozen=True)
@@ -25,10 +21,10 @@ class Level:
     path: str
     """In the group of the image."""
     axes: list[str]
-    voxel_size: VoxelSize | None
-    origin: Origin
-    moved: bool
-    """Whether an origin is said."""
+    scale: list[float] | None
+    """Along the axes as they are stored, as the following ones; None where none is said."""
+    translation: list[float] | None
+    units: list[str | None]
 
 
 def image_of(group: Any) -> Mapping[str, Any] | None:
@@ -56,24 +52,28 @@ def level_of(path: Path, image: Mapping[str, Any], wanted: str | None = None) ->
     try:
         named = image.get("axes", "tczyx")  # which versions before 0.3 do not write
         axes = [str(axis["name"] if isinstance(axis, Mapping) else axis) for axis in named]
-        units = [NM_PER_UNIT.get(axis.get("unit", "")) if isinstance(axis, Mapping) else None for axis in named]
+        units = [axis.get("unit") if isinstance(axis, Mapping) else None for axis in named]
         levels = [one for one in image["datasets"] if wanted is None or str(one["path"]) == wanted]
         if wanted is not None and not levels:
             return None
-        scales, places, moved = [1.0] * len(axes), [0.0] * len(axes), False
+        scales, places, sized, moved = [1.0] * len(axes), [0.0] * len(axes), False, False
         for owner in (levels[0], image):  # the transformation of the whole image follows that of the level
             for step in owner.get("coordinateTransformations", []):
                 if step.get("type") == "scale":
-                    scales = [a * b for a, b in zip(scales, step["scale"], strict=True)]
-                    places = [a * b for a, b in zip(places, step["scale"], strict=True)]
+                    factors, sized = _numbers(step["scale"], len(axes)), True
+                    scales = [a * b for a, b in zip(scales, factors, strict=True)]
+                    places = [a * b for a, b in zip(places, factors, strict=True)]
                 if step.get("type") == "translation":
-                    places, moved = [a + float(b) for a, b in zip(places, step["translation"], strict=True)], True
-        space = {n: (s, p, u) for n, s, p, u in zip(axes, scales, places, units, strict=True) if n in SPACE}
+                    steps, moved = _numbers(step["translation"], len(axes)), True
+                    places = [a + b for a, b in zip(places, steps, strict=True)]
         where = str(levels[0]["path"])
-        if sorted(space) != sorted(SPACE) or any(u is None for _, _, u in space.values()):
-            return Level(where, axes, None, (0.0, 0.0, 0.0), False)
-        size = VoxelSize(*(space[axis][0] * (space[axis][2] or 0) for axis in SPACE))
-        z, y, x = (space[axis][1] * (space[axis][2] or 0) for axis in SPACE)
-        return Level(where, axes, size, (z, y, x), moved)
+        return Level(where, axes, scales if sized else None, places if moved else None, units)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: damaged OME-Zarr metadata ({error!r})") from error
+
+
+def _numbers(values: Any, count: int) -> list[float]:
+    """As many numbers as there are axes; not a number where that is not what stands there."""
+    if not isinstance(values, list | tuple) or len(values) != count:
+        return [math.nan] * count
+    return [float(n) if isinstance(n, int | float) and not isinstance(n, bool) else math.nan for n in values]

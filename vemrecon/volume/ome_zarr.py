@@ -15,6 +15,8 @@ import numpy as np
 
 from vemrecon.errors import DataError, unknown
 from vemrecon.files import output_error
+from vemrecon.volume.attributes import Place, meant_for, place_of, position
+from vemrecon.volume.edges import UNKNOWN, Edges
 from vemrecon.volume.grid import SectionGrid
 from vemrecon.volume.ngff import Level, image_of, level_of, version_of
 from vemrecon.volume.region import Triple
@@ -39,9 +41,9 @@ def open_zarr(path: Path, dataset: str | None, reading: Reading) -> Source:
     said = top.get("vemrecon", {}).get("grid") if isinstance(node, zarr.Group) else None
     name, array, level, version = _chosen(path, node, dataset)
     layout = layout_of(path.name, array.shape, level.axes if level else _axes(array), reading)
-    size, origin = (level.voxel_size, level.origin) if level else _of_plain(dict(array.attrs), layout)
-    words = ("OME-Zarr scale", "OME-Zarr translation") if level else ("attribute resolution", "attribute offset")
-    placed = level.moved if level else origin is not None
+    place = (_of_level(level, layout) if level else Place()).over(
+        place_of(dict(array.attrs), _above(path, node, name, array), layout)
+    )
     return Source(
         viewed(array, layout),
         version or f"zarr {array.metadata.zarr_format}",
@@ -50,10 +52,9 @@ def open_zarr(path: Path, dataset: str | None, reading: Reading) -> Source:
         array.dtype,
         dataset=name,
         stored=zarr_stored(array, layout),
-        voxel_size=size,
-        voxel_size_from=words[0] if size else "",
-        origin=origin or (0.0, 0.0, 0.0),
-        origin_from=words[1] if placed else "",
+        edges=place.edges,
+        origin=place.origin or (0.0, 0.0, 0.0),
+        origin_from=place.origin_from,
         grid=SectionGrid.from_dict(said) if isinstance(said, Mapping) else None,
         notes=dtype_notes(array.dtype),
     )
@@ -190,12 +191,27 @@ def _axes(array: Any) -> list[str] | None:
     return None
 
 
-def _of_plain(attributes: Mapping[str, Any], layout: Layout) -> tuple[VoxelSize | None, Origin | None]:
-    """Voxel size and origin in nm, as in the HDF5 layout of CREMI; along the axes as they are stored."""
-    resolution, offset = (attributes.get(name) for name in ("resolution", "offset"))
-    edges = in_order(resolution, layout) if isinstance(resolution, list | tuple) else None
-    origin = in_order(offset, layout) if isinstance(offset, list | tuple) else None
-    return VoxelSize(*edges) if edges else None, origin
+def _of_level(level: Level, layout: Layout) -> Place:
+    """What an image says about a level; a unit of an axis that is not written is not known."""
+    units = in_order(level.units, layout)
+    scale = in_order(level.scale, layout) if level.scale else None
+    there = position(in_order(level.translation, layout), units) if level.translation else None
+    edges = Edges.read(scale, units, "OME-Zarr scale") if scale else UNKNOWN
+    return Place(edges, there, "OME-Zarr translation" if there else "")
+
+
+def _above(path: Path, node: Any, name: str, array: Any) -> Mapping[str, Any]:
+    """Attributes of the group of an array, where they can only be meant for it."""
+    import zarr
+
+    try:
+        if isinstance(node, zarr.Array):
+            group: Any = zarr.open_group(path.resolve().parent, mode="r")
+        else:
+            group = node[name.rpartition("/")[0]] if "/" in name else node
+        return meant_for(array, dict(group.attrs), (one for _, one in group.arrays()))
+    except Exception:  # whatever is above or beside a zarr array need not be zarr
+        return {}
 
 
 def create_zarr(

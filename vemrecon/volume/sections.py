@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.errors import DataError
+from vemrecon.volume.edges import UNKNOWN, Edges
 from vemrecon.volume.source import Reading, Source, Stored, dtype_notes, layout_of, native, viewed
 from vemrecon.volume.stored import whole_runs
 from vemrecon.volume.tiff_page import grey_page, page_photometric, through_palette
+from vemrecon.volume.tiff_place import told_by
 
 SECTION_SUFFIXES = (".png", ".tif", ".tiff")
 
@@ -59,6 +61,7 @@ def open_sections(path: Path, dataset: str | None, reading: Reading) -> Source:
         array.shape,
         array.stored_dtype,
         stored=stored,
+        edges=_edges([numbered[number] for number in sorted(numbered)]),
         photometric=photometric,
         notes=(*notes, *dtype_notes(array.stored_dtype)),
     )
@@ -161,6 +164,27 @@ def _tiff(file: Path) -> NDArray[Any]:
         if len(image.pages) != 1:
             raise DataError(f"{file}: {len(image.pages)} pages; a section is one image")
         return grey_page(str(file), image.pages[0])
+
+
+def _edges(files: list[Path]) -> Edges:
+    """Edges of pixels as TIFF sections say them; none where the first and the last contradict each other."""
+    first, last = _edges_in(files[0]), _edges_in(files[-1])
+    if not first.differ_from(last):
+        return first
+    said = f"{files[0].name} says pixels of {first}, {files[-1].name} {last}"
+    return Edges(unused=(f"sections contradict each other: {said}",))
+
+
+def _edges_in(file: Path) -> Edges:
+    if file.suffix.lower() == ".png":
+        return UNKNOWN
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(file) as image:
+            return told_by(image, image.pages[0]).edges
+    except Exception as error:  # tifffile raises many kinds on damaged files
+        raise DataError(f"{file}: damaged or not an image") from error
 
 
 def _photometric(file: Path) -> str:

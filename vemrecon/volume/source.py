@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.errors import ConfigError, DataError
+from vemrecon.volume.edges import UNKNOWN, Edges
 from vemrecon.volume.grid import SectionGrid
-from vemrecon.volume.volume import Array3D, Origin
+from vemrecon.volume.volume import Array3D, Origin, moved
 from vemrecon.volume.voxels import VoxelSize
 
 Missing = Literal["refuse", "fill", "exclude"]
@@ -32,12 +34,14 @@ class Reading:
         axes: Letters of the axes as they are stored, such as `czyx`.
         missing: `fill` declares that what was never stored is the fill value (black where there is none); `exclude`
             reads the longest run of sections of which everything is stored.
+        square_pixels: Whether the coarser of y and x is interpolated to the finer edge.
     """
 
     channel: int | None = None
     time: int | None = None
     axes: str | None = None
     missing: Missing = "refuse"
+    square_pixels: bool = False
 
     @property
     def chosen(self) -> dict[str, int | None]:
@@ -46,7 +50,7 @@ class Reading:
 
     def said(self) -> dict[str, Any]:
         """What differs from saying nothing."""
-        return {name: value for name, value in vars(self).items() if value not in (None, "refuse")}
+        return {name: value for name, value in vars(self).items() if value != vars(AS_IT_IS)[name]}
 
 
 AS_IT_IS = Reading()
@@ -87,10 +91,10 @@ class Source:
         shape: In the order of the file.
         dtype: In the byte order of the file.
         stored: What is there; None where a format cannot lack anything without being damaged.
-        voxel_size: In nm, if the file says it.
-        voxel_size_from: Where it says so.
+        edges: Of a voxel, as far as the file says them.
         origin: Centre of voxel (0, 0, 0) in nm.
         origin_from: Where it says so; empty if it does not.
+        zero: Voxel whose centre has the position 0, where the file says that and not the origin.
         photometric: What grey levels mean in the file, where that is not that black is the lowest.
         intensity_range: Grey values that mean black and white, if the file says it.
         grid: Where sections lie, if the file says it.
@@ -104,14 +108,27 @@ class Source:
     dtype: np.dtype[Any]
     dataset: str = ""
     stored: Stored | None = None
-    voxel_size: VoxelSize | None = None
-    voxel_size_from: str = ""
+    edges: Edges = UNKNOWN
     origin: Origin = (0.0, 0.0, 0.0)
     origin_from: str = ""
+    zero: Origin | None = None
     photometric: str = ""
     intensity_range: tuple[float, float] | None = None
     grid: SectionGrid | None = None
     notes: tuple[str, ...] = ()
+
+    def origin_with(self, size: VoxelSize | None) -> Origin:
+        """The origin in nm, if voxels are of this size; where that only corrects the unit of the file, its also."""
+        if self.zero is not None:
+            return moved(self.origin, [-n for n in self.zero], size)
+        said = self.edges.size
+        if size is None or said is None:
+            return self.origin
+        unit = 1000.0 ** round(math.log(size.z / said.z, 1000))
+        if not VoxelSize(*(edge * unit for edge in said)).close_to(size):
+            return self.origin
+        z, y, x = (nm * unit for nm in self.origin)
+        return z, y, x
 
 
 @dataclass(frozen=True)
@@ -252,15 +269,12 @@ class View:
         return np.transpose(voxels, self.layout.order).astype(self.dtype)
 
 
-def in_order(values: Sequence[float], layout: Layout) -> tuple[float, float, float] | None:
-    """One number per stored axis, or per axis of space as stored, in the order z, y, x; None if they are other many."""
-    numbers = [float(value) for value in values]
-    if len(numbers) == len(layout.axes):
-        numbers = [n for n, at in zip(numbers, layout.at, strict=True) if at is None]
-    if len(numbers) != 3:
-        return None
-    z, y, x = (numbers[axis] for axis in layout.order)
-    return z, y, x
+def in_order(values: Sequence[Any], layout: Layout) -> list[Any] | None:
+    """One value per stored axis, or per axis of space as stored, in the order z, y, x; None if they are other many."""
+    left = list(values)
+    if len(left) == len(layout.axes):
+        left = [value for value, at in zip(left, layout.at, strict=True) if at is None]
+    return [left[axis] for axis in layout.order] if len(left) == 3 else None
 
 
 def require_stored(name: str, stored: Stored | None, missing: Missing) -> tuple[Run | None, tuple[str, ...]]:

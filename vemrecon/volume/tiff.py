@@ -9,7 +9,6 @@ import os
 import tempfile
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +17,17 @@ from numpy.typing import NDArray
 
 from vemrecon.errors import DataError
 from vemrecon.files import output_error
-from vemrecon.volume.grid import SectionGrid
 from vemrecon.volume.source import Layout, Reading, Source, Stored, dtype_notes, layout_of, native, viewed
 from vemrecon.volume.stored import whole_runs
 from vemrecon.volume.tiff_page import PALETTE, grey_page, page_photometric, turned
+from vemrecon.volume.tiff_place import told_by
 from vemrecon.volume.volume import Origin, Volume, quantise
-from vemrecon.volume.voxels import VoxelSize
 
 PAGE_CACHE_BYTES = 128 << 20
-NM_PER_UNIT = {"nm": 1.0, "nanometer": 1.0, "um": 1e3, "µm": 1e3, "\\u00b5m": 1e3, "micron": 1e3, "micrometer": 1e3,
-               "mm": 1e6, "å": 0.1, "angstrom": 0.1}  # fmt: skip
 
 
 def open_tiff(path: Path, dataset: str | None, reading: Reading) -> Source:
-    """Open a multi-page TIFF; voxel size and origin come from OME or ImageJ metadata when these state a unit.
+    """Open a multi-page TIFF; `told_by` says where voxel size and origin come from.
 
     Args:
         path: Of the file.
@@ -64,7 +60,7 @@ def open_tiff(path: Path, dataset: str | None, reading: Reading) -> Source:
         stored = _stored(path, wanted)
     if samples != 1:
         array[0:1, 0:1, 0:1]  # refuses a colour image now
-    told = _told(file)
+    told = told_by(file, keyframe, int(dataset or 0))
     notes = (f"{photometric}: turned, so that black is the lowest grey level",) if photometric else ()
     return Source(
         array,
@@ -74,10 +70,10 @@ def open_tiff(path: Path, dataset: str | None, reading: Reading) -> Source:
         np.dtype(series.dtype).newbyteorder(file.byteorder),
         dataset=dataset or "",
         stored=stored,
-        voxel_size=told.voxel_size,
-        voxel_size_from=f"{told.format} metadata" if told.voxel_size else "",
-        origin=told.origin,
-        origin_from=f"{told.format} metadata" if any(told.origin) else "",
+        edges=told.edges,
+        origin=told.origin or (0.0, 0.0, 0.0),
+        origin_from=f"{told.format} metadata" if told.origin or told.zero else "",
+        zero=told.zero,
         photometric=photometric,
         intensity_range=_bits_range(keyframe),
         grid=told.grid,
@@ -288,65 +284,3 @@ def _plane_positions(origin: Origin, step: float, count: int) -> dict[str, list[
     along = {"Z": [z + k * step for k in range(count)], "Y": [y] * count, "X": [x] * count}
     units: dict[str, list[Any]] = {f"Position{axis}Unit": ["nm"] * count for axis in along}
     return units | {f"Position{axis}": values for axis, values in along.items()}
-
-
-@dataclass(frozen=True)
-class _Told:
-    """What a file says beside its voxels."""
-
-    voxel_size: VoxelSize | None = None
-    origin: Origin = (0.0, 0.0, 0.0)
-    grid: SectionGrid | None = None
-    format: str = "TIFF"
-
-
-def _told(file: Any) -> _Told:
-    if file.is_ome and file.ome_metadata:
-        return _ome_told(file.ome_metadata)
-    if file.is_imagej and file.imagej_metadata:
-        meta = file.imagej_metadata
-        unit = NM_PER_UNIT.get(str(meta.get("unit", "")).lower())
-        tags = file.pages.first.tags
-        if unit and "spacing" in meta and "XResolution" in tags and "YResolution" in tags:
-            y, x = ((lambda r: r[1] / r[0])(tags[name].value) for name in ("YResolution", "XResolution"))
-            size = VoxelSize(meta["spacing"] * unit, y * unit, x * unit)
-            at = [-float(meta.get(f"{axis}origin", 0)) * edge for axis, edge in zip("zyx", size, strict=True)]
-            origin = (at[0], at[1], at[2])  # ImageJ keeps the voxel whose position is 0
-            return _Told(size, origin, format="ImageJ TIFF")
-    return _Told(format="ImageJ TIFF" if file.is_imagej else "TIFF")
-
-
-def _ome_told(xml: str) -> _Told:
-    from xml.etree import ElementTree
-
-    root = ElementTree.fromstring(xml)
-    grid = next((_grid_in(node.text or "") for node in root.iter() if node.tag.endswith("}Description")), None)
-    for pixels in root.iter():
-        if pixels.tag.endswith("}Pixels"):
-            edges = [_length(pixels, f"PhysicalSize{axis}", "µm") for axis in "ZYX"]
-            size = VoxelSize(*(edge or 0 for edge in edges)) if all(edges) else None
-            plane = next((node for node in pixels if node.tag.endswith("}Plane")), None)
-            at = (
-                [None] * 3
-                if plane is None
-                else [_length(plane, f"Position{axis}", "reference frame") for axis in "ZYX"]
-            )
-            z, y, x = (n or 0.0 for n in at)
-            return _Told(size, (z, y, x), grid, "OME-TIFF")
-    return _Told(grid=grid, format="OME-TIFF")
-
-
-def _length(node: Any, name: str, usual: str) -> float | None:
-    """A length in nm; None if it is not there, or its unit is no length, such as the reference frame of a stage."""
-    value, unit = node.get(name), NM_PER_UNIT.get(node.get(f"{name}Unit", usual).lower())
-    return float(value) * unit if value and unit else None
-
-
-def _grid_in(description: str) -> SectionGrid | None:
-    """The grid in a description that `write_tiff` has made."""
-    if not description.startswith('{"vemrecon"'):
-        return None
-    try:
-        return SectionGrid.from_dict(json.loads(description)["vemrecon"]["grid"])
-    except (ValueError, KeyError, TypeError):
-        return None

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.errors import DataError
+from vemrecon.volume.edges import UNKNOWN, Edges
 from vemrecon.volume.grid import SectionGrid
 from vemrecon.volume.region import Region, Triple, triple
 from vemrecon.volume.voxels import VoxelSize
@@ -70,6 +71,7 @@ class Volume:
         extent: Voxels along z, y and x; by default all that the array has from `start` on.
         stated: Whether somebody has stated the intensity range: float32 values outside are then clipped, not refused.
         notes: What was done to read it that a user should know.
+        partial: Edges that are known where the voxel size is not.
     """
 
     array: Array3D
@@ -82,6 +84,7 @@ class Volume:
     extent: Triple | None = None
     stated: bool = False
     notes: tuple[str, ...] = ()
+    partial: Edges = UNKNOWN
 
     def __post_init__(self) -> None:
         shape = tuple(self.array.shape)
@@ -142,7 +145,7 @@ class Volume:
             DataError: If it is not known.
         """
         if self.voxel_size is None:
-            raise DataError(f"{self.name}: the file does not say its voxel size; give it as --voxel-size Z Y X in nm")
+            raise DataError(f"{self.name}: {self.partial.lacking}")
         return self.voxel_size
 
     def with_voxels(self, voxels: NDArray[np.float32]) -> Volume:
@@ -170,6 +173,7 @@ class Volume:
             self,
             array=_Transposed(self.array, order),
             voxel_size=size,
+            partial=self.partial.swapped(axis),
             origin=_floats([self.origin[i] for i in order]),
             start=triple([self.start[i] for i in order]),
             extent=triple([self.shape[i] for i in order]),

@@ -36,8 +36,19 @@ class VoxelSize:
         return " x ".join(f"{edge:g}" for edge in self) + " nm"
 
     @property
+    def square(self) -> bool:
+        """Whether y and x differ by no more than 1 %."""
+        return max(self.y, self.x) / min(self.y, self.x) - 1 <= TOLERANCE
+
+    @property
     def anisotropy(self) -> float:
-        """Axial edge over the mean lateral edge; 1 means isotropic."""
+        """Axial over lateral edge; 1 means isotropic.
+
+        Raises:
+            DataError: If y and x differ, as there is no one lateral edge then.
+        """
+        if not self.square:
+            raise DataError(f"voxels of {self} have no anisotropy: y and x differ; make pixels square, --square-pixels")
         return self.z / (0.5 * (self.y + self.x))
 
     def close_to(self, other: VoxelSize) -> bool:
