@@ -15,7 +15,8 @@ from vemrecon.bench.request import Request, Setup
 from vemrecon.bench.resolve import resolve
 from vemrecon.cli import main
 from vemrecon.commands.info import InfoOptions
-from vemrecon.errors import ConfigError
+from vemrecon.errors import ConfigError, DataError
+from vemrecon.volume import VoxelSize
 
 GREY = textured((16, 48, 48))
 FEI = "[Scan]\r\nPixelWidth=4e-009\r\nPixelHeight=4e-009\r\n"
@@ -86,7 +87,6 @@ def test_a_file_that_knows_pixels_needs_z_alone(fei, tmp_path, capsys):
     asked = [
         ["reconstruct", fei, tmp_path / "made.tif"],
         ["prepare", fei, tmp_path / "made.zarr"],
-        plan(fei, tmp_path),
         ["evaluate", fei, fei, "--metrics", "psnr"],
     ]
     for words in asked:
@@ -94,7 +94,13 @@ def test_a_file_that_knows_pixels_needs_z_alone(fei, tmp_path, capsys):
         assert "y 4 nm, x 4 nm is known (y, x: FEI tag), but not z" in error and advice == ["--voxel-size", "z=40"]
         assert main([*map(str, words), *advice]) == 0, words
         capsys.readouterr()
-    assert tuple(np.array(tifffile.imread(tmp_path / "made.tif").shape)) == (160, 48, 48)
+    assert tifffile.imread(tmp_path / "made.tif").shape == (160, 48, 48)
+    request = Request(dataset=f"local:{fei}", methods="linear", scale=4)
+    with pytest.raises(DataError, match=r"but not z; give --voxel-size z=NM"):
+        resolve([request], Setup(runs=tmp_path / "runs"), fetch=True)
+    found = resolve([request], Setup(runs=tmp_path / "runs", voxel_size="z=40"), fetch=True)
+    truth = found.requests[0].splits[0].truth
+    assert truth.voxel_size == (40, None, None) and truth.open().voxel_size == VoxelSize(40, 4, 4)
 
 
 def test_what_was_given_is_part_of_the_advice(tmp_path, capsys):
@@ -164,12 +170,14 @@ def test_pixels_of_which_only_y_and_x_are_known_are_compared_too(tmp_path, capsy
     )
 
 
-def test_a_file_of_unknown_size_is_never_benched_as_isotropic(tmp_path, capsys):
+@pytest.mark.parametrize("task", [None, "native", "lateral"])
+def test_a_file_of_unknown_size_is_never_benched_as_isotropic(tmp_path, task):
     np.save(tmp_path / "v.npy", GREY)
-    for more in ([], ["--task", "native"], ["--task", "lateral"]):
-        error, advice = refused(capsys, *plan(tmp_path / "v.npy", tmp_path), *more)
-        assert "does not say its voxel size" in error and advice == ["--voxel-size", "8", "8", "8"]
-    assert main([*map(str, plan(tmp_path / "v.npy", tmp_path)), *advice]) == 0
+    request = Request(dataset=f"local:{tmp_path / 'v.npy'}", methods="linear", scale=4, task=task)
+    with pytest.raises(DataError, match=r"does not say its voxel size; give it as --voxel-size Z Y X in nm"):
+        resolve([request], Setup(runs=tmp_path / "runs"), fetch=True)
+    size = ("8", "8", "8") if task is None else ("40", "4", "4")
+    assert resolve([request], Setup(runs=tmp_path / "runs", voxel_size=size), fetch=True).requests
 
 
 def test_a_card_and_its_file_do_not_contradict_each_other(tmp_path, capsys):

@@ -13,7 +13,9 @@ from small_volumes import textured
 
 from vemrecon.errors import DataError
 from vemrecon.volume import Reading, VoxelSize, open_source, open_volume
+from vemrecon.volume.attributes import SIZES, place_of
 from vemrecon.volume.edges import UNKNOWN, Edges, read_size
+from vemrecon.volume.source import layout_of
 from vemrecon.volume.units import nm_per
 
 GREY = textured((4, 16, 12))
@@ -374,18 +376,22 @@ KEYS = [
 
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
 def test_whatever_stands_there_a_given_size_works(tmp_path, wrong):
-    for key in KEYS:
-        values = {"resolution": [40, 5, 4], "scale": [40, 5, 4], "translation": [1, 2, 3], "unit": "nanometer"}
+    for n, value in enumerate((wrong, [wrong] * 3)):
+        facts = dict.fromkeys(KEYS, value)
+        steps = [{"type": name, name: value} for name in ("scale", "translation")]
+        image, plain = tmp_path / f"image{n}.zarr", tmp_path / f"plain{n}.zarr"
+        ome_zarr(image, [axis(name) | {"unit": value} for name in "zyx"], steps)["0"].attrs.update(facts)
+        zarr.create_array(plain, data=GREY, chunks=GREY.shape).attrs.update(facts)
+        for path in (image, plain):
+            assert open_volume(path, voxel_size=VoxelSize(8, 8, 8)).voxel_size == VoxelSize(8, 8, 8)
+            with pytest.raises(DataError, match="--voxel-size"):
+                open_volume(path).require_voxel_size()
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_one_wrong_attribute_is_no_traceback(key):
+    layout = layout_of("v", GREY.shape, None, Reading())
+    for wrong in WRONG:
         for value in (wrong, [wrong] * 3):
-            facts = {**values, key: value}
-            steps = [{"type": name, name: facts[name]} for name in ("scale", "translation")]
-            group = ome_zarr(tmp_path / "v.zarr", [axis(n) | {"unit": facts["unit"]} for n in "zyx"], steps)
-            array = zarr.create_array(tmp_path / "w.zarr", data=GREY, chunks=GREY.shape, overwrite=True)
-            for node in (group["0"], array):
-                node.attrs.update({name: n for name, n in facts.items() if name not in ("scale", "translation")})
-            for name in ("v.zarr", "w.zarr"):
-                assert open_volume(tmp_path / name, voxel_size=VoxelSize(8, 8, 8)).voxel_size == VoxelSize(8, 8, 8)
-                try:
-                    open_volume(tmp_path / name).require_voxel_size()
-                except DataError as error:
-                    assert "--voxel-size" in str(error)
+            place = place_of({"resolution": [40, 5, 4], "offset": [8, 8, 8], key: value}, {}, layout)
+            assert place.edges.size in (None, VoxelSize(40, 5, 4)) or key in SIZES

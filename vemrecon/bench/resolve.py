@@ -120,7 +120,7 @@ def chosen_splits(request: Request, methods: Sequence[ChosenMethod], locator: Lo
     for dataset in request.dataset:
         card = dataset_card(dataset, locator.voxel_size, locator.reading)
         if card.voxel_size is None and card.name.startswith(LOCAL):
-            locator.volume(card, next(iter(card.files)))  # says why; what can be done with it is not known without
+            locator.volume(card, next(iter(card.files)))  # says why
         kind = task_kind(card, request.task)
         metrics_of(kind, request.metrics)  # refuses what none of them can score
         native = NATIVE_SPLIT if kind == "native" and NATIVE_SPLIT in card.splits else None
@@ -152,7 +152,7 @@ def task_kind(card: DatasetCard, wanted: str | None) -> str:
     """
     kind = wanted or card.tasks[0]
     if kind not in card.tasks:
-        voxels = f"{card.voxel_size}" if card.voxel_size else "of unknown size"
+        voxels = f"{card.voxel_size}" if card.voxel_size else "of unknown size: give --voxel-size Z Y X"
         raise ConfigError(f"{card.name}: its voxels ({voxels}) allow --task {' or '.join(card.tasks)}, not {kind}")
     return kind
 
@@ -165,6 +165,8 @@ def _resolved(request: Request, chosen: ChosenSplit, locator: Locator) -> Resolv
     defects: tuple[int, ...] = ()
     if locator.fetch:
         defects = _checked(request, chosen, located, locator)
+        if train and source and train.file != split.file and not card.name.startswith(LOCAL):
+            check_card(open_volume(source.path, source.dataset), card, card.files[train.file])
         if train and source and kind != "native" and train.file != split.file:
             require_no_copy(train, source, split, located, locator.scratch)
     segmentation: tuple[SegmentationAt, ...] = ()

@@ -147,8 +147,9 @@ class Locator:
     def _local(self, file: DatasetFile) -> Located:
         path, size, span = Path(file.path), self.voxel_size, self.intensity_range
         volume = open_volume(path, file.dataset, voxel_size=size, intensity_range=span, reading=self.reading)
-        volume.require_voxel_size()
         require_square(volume)
+        if self.fetch:
+            volume.require_voxel_size()
         span = None if span is None else volume.span  # as numbers, which do not depend on who reads how
         digest = _digest(path, self.scratch)
         said = {"voxel_size": size and list(size), "intensity_range": span, **self.reading.said()}
