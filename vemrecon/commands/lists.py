@@ -20,12 +20,14 @@ __all__ = [
     "CiteOptions",
     "DatasetsOptions",
     "DegradationsOptions",
+    "FormatsOptions",
     "MethodsOptions",
     "MetricsOptions",
     "PublishedOptions",
     "cite",
     "datasets",
     "degradations",
+    "formats",
     "methods",
     "metrics",
     "published",
@@ -51,6 +53,11 @@ class DegradationsOptions(Options):
     """Options of `degradations`."""
 
     name: str | None = option("show everything about this one", None, positional=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormatsOptions(Options):
+    """Options of `formats`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +179,23 @@ def degradations(options: DegradationsOptions) -> int:
     kind = known()[options.name]
     console.print(f"{options.name}: {getdoc(kind)}")
     console.print(*(f"  --set {key}={value}" for key, value in settable(kind).items()), sep="\n")
+    return 0
+
+
+def formats(options: FormatsOptions) -> int:
+    """Formats of volumes: how they are recognised, what is read from them, and what they need."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from vemrecon.volume.catalogue import FORMATS, SECTIONS
+
+    heads = ("format", "name", "", "read beside the voxels", "what may be missing", "needs")
+    table = Table(*heads, box=None, pad_edge=False, padding=(0, 2))
+    for one in (*FORMATS, SECTIONS):
+        name = " ".join(one.endings) or (f"folder with {one.inside[0]}" if one.inside else "folder")
+        way = "read, written" if one.writer else "read"
+        table.add_row(one.name, name, way, one.reads, one.can_lack, f"vemrecon\\[{one.extra}]" if one.extra else "")
+    Console(highlight=False).print(table)
     return 0
 
 

@@ -84,7 +84,7 @@ def _prepare_path(options: PrepareOptions, path: Path, out: Path, memory: int) -
     """A file of one's own."""
     from vemrecon.data.prepared import prepared_volume
     from vemrecon.files import digest_of, sha256_of
-    from vemrecon.volume import open_volume, output_format
+    from vemrecon.volume import open_volume, require_output
 
     if out.suffix != ".zarr":
         raise ConfigError(f"{out}: prepared volumes are written as OME-Zarr; choose a name that ends in .zarr")
@@ -95,7 +95,7 @@ def _prepare_path(options: PrepareOptions, path: Path, out: Path, memory: int) -
     digest, said = sha256_of(path), options.reading.said()
     digest = digest_of({"sha256": digest, **said}) if said else digest
     if not prepared_volume(out, digest):
-        output_format(out)
+        require_output(out)
     _prepare_volume(volume, out, digest, memory, {"inside": options.dataset} if options.dataset else {})
     _show(out, False)
 

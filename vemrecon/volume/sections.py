@@ -1,4 +1,4 @@
-"""Volumes as `.npy` files and as folders of single sections."""
+"""Volumes as folders of single sections."""
 
 from __future__ import annotations
 
@@ -12,24 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.errors import DataError
-from vemrecon.volume.source import Reading, Source, Stored, dtype_notes, layout_of, native, viewed
+from vemrecon.volume.source import Reading, Source, Stored, dtype_notes, native
 from vemrecon.volume.tiff_page import grey_page, page_photometric, through_palette
 
-SECTION_SUFFIXES = (".png", ".tif", ".tiff")
-
-
-def open_npy(path: Path, dataset: str | None, reading: Reading) -> Source:
-    """Open a `.npy` array as a memory map; the file does not say a voxel size."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise DataError(f"{path}: not a .npy array, or truncated") from error
-    layout = layout_of(path.name, array.shape, None, reading)
-    return Source(viewed(array, layout), "npy", layout.axes, array.shape, array.dtype, notes=dtype_notes(array.dtype))
+SECTION_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
+LOSSY, TIFF = (".jpg", ".jpeg"), (".tif", ".tiff")
 
 
 def open_sections(path: Path, dataset: str | None, reading: Reading) -> Source:
-    """Open a folder of grey PNG or TIFF sections, ordered by the number that varies in their names.
+    """Open a folder of grey PNG, TIFF or JPEG sections, ordered by the number that varies in their names.
 
     Hidden files (as Macs leave them) and images without a number are no sections. Where numbers are left out, sections
     are missing; with `missing="fill"` they are black.
@@ -40,7 +31,7 @@ def open_sections(path: Path, dataset: str | None, reading: Reading) -> Source:
     images = [p for p in sorted(path.iterdir()) if p.suffix.lower() in SECTION_SUFFIXES and p.name[0] != "."]
     files = [p for p in images if re.search(r"\d", p.stem)]
     if not images:
-        raise DataError(f"{path}: a folder without PNG or TIFF sections (and not a zarr array)")
+        raise DataError(f"{path}: a folder without PNG, TIFF or JPEG sections (and not of another format)")
     if not files:
         raise DataError(f"{images[0]}: sections are ordered by a number in their names, and here is none")
     others = [p.name for p in images if p not in files]
@@ -54,6 +45,9 @@ def open_sections(path: Path, dataset: str | None, reading: Reading) -> Source:
     photometric = _photometric(files[0])
     if photometric:
         notes.append(f"{photometric}: turned, so that black is the lowest grey level")
+    lossy = [file for file in files if file.suffix.lower() in LOSSY]
+    if lossy:
+        notes.append(f"{len(lossy)} of {len(files)} sections are JPEG: lossy, which blurs and makes blocks")
     return Source(
         array,
         "folder of sections",
@@ -134,7 +128,7 @@ def read_section(file: Path) -> NDArray[Any]:
         DataError: If it is damaged, in colour, or holds more than one image.
     """
     try:
-        pixels = _png(file) if file.suffix.lower() == ".png" else _tiff(file)
+        pixels = _tiff(file) if file.suffix.lower() in TIFF else _picture(file)
     except DataError:
         raise
     except Exception as error:  # decoders raise anything on damaged files
@@ -144,7 +138,7 @@ def read_section(file: Path) -> NDArray[Any]:
     return pixels
 
 
-def _png(file: Path) -> NDArray[Any]:
+def _picture(file: Path) -> NDArray[Any]:
     from PIL import Image
 
     with Image.open(file) as image:
@@ -165,7 +159,7 @@ def _tiff(file: Path) -> NDArray[Any]:
 
 
 def _photometric(file: Path) -> str:
-    if file.suffix.lower() == ".png":
+    if file.suffix.lower() not in TIFF:
         return ""
     import tifffile
 

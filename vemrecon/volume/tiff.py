@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-import os
-import tempfile
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,14 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.errors import DataError
-from vemrecon.files import output_error
-from vemrecon.volume.grid import SectionGrid
+from vemrecon.volume.imagej import imagej_description
+from vemrecon.volume.made import Made, recall
 from vemrecon.volume.source import Layout, Reading, Source, Stored, dtype_notes, layout_of, native, viewed
 from vemrecon.volume.tiff_page import PALETTE, grey_page, page_photometric, turned
-from vemrecon.volume.volume import Origin, Volume, quantise
+from vemrecon.volume.unfinished import unfinished_file
+from vemrecon.volume.volume import Origin, Span, Volume, intensity_range_of, quantise
 from vemrecon.volume.voxels import VoxelSize
 
 PAGE_CACHE_BYTES = 128 << 20
+DESCRIPTION_TAG, SPARE_TAG = 270, 271
 NM_PER_UNIT = {"nm": 1.0, "nanometer": 1.0, "um": 1e3, "µm": 1e3, "\\u00b5m": 1e3, "micron": 1e3, "micrometer": 1e3,
                "mm": 1e6, "å": 0.1, "angstrom": 0.1}  # fmt: skip
 
@@ -64,6 +63,7 @@ def open_tiff(path: Path, dataset: str | None, reading: Reading) -> Source:
     if samples != 1:
         array[0:1, 0:1, 0:1]  # refuses a colour image now
     told = _told(file)
+    ours = recall(told.description, np.dtype(series.dtype))
     notes = (f"{photometric}: turned, so that black is the lowest grey level",) if photometric else ()
     return Source(
         array,
@@ -78,8 +78,8 @@ def open_tiff(path: Path, dataset: str | None, reading: Reading) -> Source:
         origin=told.origin,
         origin_from=f"{told.format} metadata" if any(told.origin) else "",
         photometric=photometric,
-        intensity_range=_bits_range(keyframe),
-        grid=told.grid,
+        intensity_range=_bits_range(keyframe) or ours.intensity_range,
+        grid=ours.grid,
         notes=(*notes, *dtype_notes(series.dtype)),
     )
 
@@ -174,11 +174,12 @@ def _bits_range(keyframe: Any) -> tuple[float, float] | None:
 
 
 def write_tiff(
-    path: Path, volume: Volume, dtype: np.dtype[Any], intensity_range: tuple[float, float] | None = None
+    path: Path, volume: Volume, dtype: np.dtype[Any], span: Span | None = None, made: Made | None = None
 ) -> None:
     """Write a volume as OME-TIFF, section by section, under a temporary name until it is complete.
 
-    The origin is kept as the position of every plane, the grid of sections in the description of the image.
+    The origin is kept as the position of every plane; grid, grey range and how it was made in the description of the
+    image. A second description is that of ImageJ, whose plain *Open* reads no OME metadata.
 
     Raises:
         OutputError: If the file cannot be written.
@@ -186,35 +187,38 @@ def write_tiff(
     import tifffile
 
     metadata: dict[str, Any] = {"axes": "ZYX"}
-    if volume.voxel_size is not None:
-        for axis, edge in zip("ZYX", volume.voxel_size, strict=True):
+    size = volume.voxel_size
+    if size is not None:
+        for axis, edge in zip("ZYX", size, strict=True):
             metadata |= {f"PhysicalSize{axis}": edge, f"PhysicalSize{axis}Unit": "nm"}
         if any(volume.origin):
-            metadata["Plane"] = _plane_positions(volume.origin, volume.voxel_size.z, volume.shape[0])
-    if volume.grid is not None:
-        metadata["Description"] = json.dumps({"vemrecon": {"grid": volume.grid.as_dict()}})
+            metadata["Plane"] = _plane_positions(volume.origin, size.z, volume.shape[0])
+    metadata["Description"] = (made or Made()).text(volume, dtype, span)
+    shown = imagej_description(volume, span or intensity_range_of(dtype))
 
     def sections() -> Iterator[NDArray[Any]]:
         for slab in volume.slabs():
-            yield from quantise(volume.read(slab), dtype, intensity_range)
+            yield from quantise(volume.read(slab), dtype, span)
 
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=".ome.tif.part")
-        os.close(handle)
-    except OSError as error:
-        raise output_error(path, error) from error
-    temporary = Path(name)
-    try:
+    with unfinished_file(path, ".ome.tif") as temporary:
         tifffile.imwrite(
             temporary, sections(), shape=volume.shape, dtype=dtype, photometric="minisblack", compression="zlib",
             metadata=metadata, ome=True, bigtiff=volume.whole.voxels * dtype.itemsize > 2**31,
+            resolution=(1 / size.x, 1 / size.y) if size else None, resolutionunit="none",
+            extratags=[(SPARE_TAG, "s", 0, shown, True)],
         )  # fmt: skip
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        raise output_error(path, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        _second_description(temporary)
+
+
+def _second_description(path: Path) -> None:
+    """Make the spare tag of the first page an ImageDescription, which tifffile does not write twice."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        place, order = file.pages.first.tags[SPARE_TAG].offset, file.byteorder
+    with path.open("r+b") as stream:
+        stream.seek(place)
+        stream.write(np.array(DESCRIPTION_TAG, f"{order}u2").tobytes())
 
 
 class _Pages:
@@ -293,7 +297,7 @@ class _Told:
 
     voxel_size: VoxelSize | None = None
     origin: Origin = (0.0, 0.0, 0.0)
-    grid: SectionGrid | None = None
+    description: str = ""
     format: str = "TIFF"
 
 
@@ -317,7 +321,7 @@ def _ome_told(xml: str) -> _Told:
     from xml.etree import ElementTree
 
     root = ElementTree.fromstring(xml)
-    grid = next((_grid_in(node.text or "") for node in root.iter() if node.tag.endswith("}Description")), None)
+    text = next((node.text or "" for node in root.iter() if node.tag.endswith("}Description")), "")
     for pixels in root.iter():
         if pixels.tag.endswith("}Pixels"):
             edges = [_length(pixels, f"PhysicalSize{axis}", "µm") for axis in "ZYX"]
@@ -329,21 +333,11 @@ def _ome_told(xml: str) -> _Told:
                 else [_length(plane, f"Position{axis}", "reference frame") for axis in "ZYX"]
             )
             z, y, x = (n or 0.0 for n in at)
-            return _Told(size, (z, y, x), grid, "OME-TIFF")
-    return _Told(grid=grid, format="OME-TIFF")
+            return _Told(size, (z, y, x), text, "OME-TIFF")
+    return _Told(description=text, format="OME-TIFF")
 
 
 def _length(node: Any, name: str, usual: str) -> float | None:
     """A length in nm; None if it is not there, or its unit is no length, such as the reference frame of a stage."""
     value, unit = node.get(name), NM_PER_UNIT.get(node.get(f"{name}Unit", usual).lower())
     return float(value) * unit if value and unit else None
-
-
-def _grid_in(description: str) -> SectionGrid | None:
-    """The grid in a description that `write_tiff` has made."""
-    if not description.startswith('{"vemrecon"'):
-        return None
-    try:
-        return SectionGrid.from_dict(json.loads(description)["vemrecon"]["grid"])
-    except (ValueError, KeyError, TypeError):
-        return None
