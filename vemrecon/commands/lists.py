@@ -187,15 +187,19 @@ def formats(options: FormatsOptions) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from vemrecon.volume.catalogue import FORMATS, SECTIONS
+    from vemrecon.volume.catalogue import FACTS, FORMATS, SECTIONS
+    from vemrecon.volume.sections import SECTION_SUFFIXES
 
-    heads = ("format", "name", "", "read beside the voxels", "what may be missing", "needs")
-    table = Table(*heads, box=None, pad_edge=False, padding=(0, 2))
+    heads = ("format", "name", "written", *FACTS, "may lack", "extra")
+    table = Table(*heads, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for one in (*FORMATS, SECTIONS):
-        name = " ".join(one.endings) or (f"folder with {one.inside[0]}" if one.inside else "folder")
-        way = "read, written" if one.writer else "read"
-        table.add_row(one.name, name, way, one.reads, one.can_lack, f"vemrecon\\[{one.extra}]" if one.extra else "")
-    Console(highlight=False).print(table)
+        name = " ".join(one.endings) or f"folder with {one.inside[0] if one.inside else ' '.join(SECTION_SUFFIXES)}"
+        facts = ["yes" if fact in one.says else "" for fact in FACTS]
+        table.add_row(one.name, name, "yes" if one.writer else "", *facts, one.can_lack, one.extra)
+    console = Console(highlight=False)
+    console.print(table)
+    console.print("What vemrecon writes also says its grey range, where its sections lie, and how it was made.")
+    console.print("An extra is installed by pip install 'vemrecon\\[EXTRA]', all of them by 'vemrecon\\[formats]'.")
     return 0
 
 

@@ -39,7 +39,7 @@ class Format:
         name: For people.
         endings: Of names, in lower case; the first is the usual one.
         reader: Opens it.
-        reads: What is read from it beside the voxels.
+        says: What is read from it beside the voxels, of `FACTS`.
         can_lack: What may be missing in it, and is counted; empty where a file lacks nothing without being damaged.
         writer: Writes it; None if it is only read.
         inside: Names of which a folder of this format holds one; empty for files.
@@ -50,7 +50,7 @@ class Format:
     name: str
     endings: tuple[str, ...]
     reader: Reader
-    reads: str
+    says: tuple[str, ...] = ()
     can_lack: str = ""
     writer: Writer | None = None
     inside: tuple[str, ...] = ()
@@ -80,26 +80,26 @@ class Format:
 
 HDF5 = (".h5", ".hdf5", ".hdf", ".he5")
 TIFF = (".tif", ".tiff", ".btf")
-OURS = "voxel size, origin, axes, grey range, grid"
-PLACE = "voxel size, origin, axes"
-WKW_INSIDE = ("datasource-properties.json", "header.wkw", "1/header.wkw", "1-1-1/header.wkw")
+FACTS = ("size", "origin", "axes")
+"""Voxel size, place and names of axes; files that we write say grey range and grid of sections, too."""
+WKW_INSIDE = ("header.wkw", "datasource-properties.json", "1/header.wkw", "1-1-1/header.wkw")
 FORMATS = (
-    Format("OME-Zarr 0.4, 0.5; zarr 2, 3", (".zarr",), open_zarr, OURS, "chunks", copy_to_zarr,
+    Format("OME-Zarr, zarr", (".zarr",), open_zarr, FACTS, "chunks", copy_to_zarr,
            inside=("zarr.json", ".zarray", ".zgroup")),
-    Format("OME-TIFF, ImageJ TIFF, TIFF", TIFF, open_tiff, OURS, "pages", write_tiff),
-    Format("HDF5", HDF5, open_hdf5, OURS, "chunks, linked files", write_hdf5),
-    Format("MRC", (".mrc", ".rec", ".map", ".st", ".ali"), open_mrc, OURS, "", write_mrc,
+    Format("TIFF, OME, ImageJ", TIFF, open_tiff, FACTS, "pages", write_tiff),
+    Format("HDF5", HDF5, open_hdf5, FACTS, "chunks", write_hdf5),
+    Format("MRC", (".mrc", ".rec", ".map", ".st", ".ali"), open_mrc, FACTS, "", write_mrc,
            extra="mrc", package="mrcfile"),
-    Format("NIfTI", (".nii", ".nii.gz"), open_nifti, PLACE, extra="nifti", package="nibabel"),
-    Format("NRRD", (".nrrd", ".nhdr"), open_nrrd, PLACE, extra="nrrd", package="nrrd"),
-    Format("N5", (".n5",), open_n5, PLACE, "blocks", inside=("attributes.json",), extra="n5", package="tensorstore"),
-    Format("neuroglancer precomputed", (), open_precomputed, PLACE, "chunks", inside=("info",),
+    Format("NIfTI", (".nii", ".nii.gz"), open_nifti, FACTS, extra="nifti", package="nibabel"),
+    Format("NRRD", (".nrrd", ".nhdr"), open_nrrd, FACTS, extra="nrrd", package="nrrd"),
+    Format("N5", (".n5",), open_n5, FACTS, "blocks", inside=("attributes.json",), extra="n5", package="tensorstore"),
+    Format("precomputed", (), open_precomputed, FACTS, "chunks", inside=("info",),
            extra="precomputed", package="tensorstore"),
-    Format("webKnossos WKW", (), open_wkw, PLACE, "cubes", inside=WKW_INSIDE, extra="wkw", package="wkw"),
-    Format("numpy array", (".npy",), open_npy, "nothing"),
-    Format("numpy arrays", (".npz",), open_npz, "nothing"),
+    Format("WKW", (), open_wkw, FACTS, "cubes", inside=WKW_INSIDE, extra="wkw", package="wkw"),
+    Format("npy", (".npy",), open_npy),
+    Format("npz", (".npz",), open_npz),
 )  # fmt: skip
-SECTIONS = Format(f"folder of sections ({' '.join(SECTION_SUFFIXES)})", (), open_sections, "order", "sections")
+SECTIONS = Format("sections", (), open_sections, can_lack="sections")
 """What a folder is that is no other format."""
 CONVERT = (
     "convert it with Fiji (Plugins > Bio-Formats > Bio-Formats Importer, then File > Save As > Tiff) or bioformats2raw"

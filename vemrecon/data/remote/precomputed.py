@@ -155,6 +155,6 @@ def _result(box: Precomputed, ask: Callable[[], Any]) -> Any:
         return ask().result(timeout=SECONDS)
     except Exception as error:
         raise DataError(
-            f"{box.url}: cannot be read at mip {box.mip} ({reason_of(error)}); see whether address and connection are right, "
-            f"and try again"
+            f"{box.url}: cannot be read at mip {box.mip} ({reason_of(error)}); see whether address and "
+            f"connection are right, and try again"
         ) from error
