@@ -2,6 +2,8 @@
 
 import gzip
 import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import mrcfile
 import nibabel
@@ -10,6 +12,8 @@ import numpy as np
 import pytest
 import tensorstore
 import wkw
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from small_volumes import textured
 
@@ -62,9 +66,10 @@ def write_n5(folder, data, block=(16, 16, 4), **attributes):
     file.write_text(json.dumps({**json.loads(file.read_text()), **attributes}))
 
 
-def write_precomputed(folder, data, offset=(10, 20, 3), encoding="raw", sharding=None, channels=1):
+def write_precomputed(folder, data, offset=(10, 20, 3), encoding="raw", sharding=None, channels=1, chunk=(16, 16, 4)):
+    more = {"sharding": sharding} if sharding else {}
     scale = {"size": list(data.shape[:-4:-1]), "resolution": [4, 5, 40], "encoding": encoding,
-             "chunk_size": [16, 16, 4], "voxel_offset": list(offset)} | ({"sharding": sharding} if sharding else {})  # fmt: skip
+             "chunk_size": list(chunk), "voxel_offset": list(offset)} | more  # fmt: skip
     spec = {"driver": "neuroglancer_precomputed", "kvstore": {"driver": "file", "path": f"{folder}/"},
             "multiscale_metadata": {"type": "image", "data_type": data.dtype.name, "num_channels": channels},
             "scale_metadata": scale}  # fmt: skip
@@ -193,6 +198,53 @@ def test_folders_that_claim_many_voxels_are_refused(tmp_path):
     for name in ("v.n5", "knossos", "v"):
         with pytest.raises(DataError, match="are not stored"):
             open_volume(tmp_path / name)
+
+
+@st.composite
+def stored(draw):
+    """A volume and how it is cut into chunks."""
+    shape = draw(st.tuples(*[st.integers(2, 9)] * 3))
+    dtype = np.dtype(draw(st.sampled_from(["u1", "<u2", ">u2", "<i2", ">i2", "<f4", ">f4", "<f8", "i1", "<u4", "<i8"])))
+    values = np.random.default_rng(draw(st.integers(0, 99))).integers(1, 100, shape).astype(dtype)
+    return values, draw(st.tuples(*[st.integers(1, 9)] * 3))
+
+
+def write_any(folder, kind, data, chunk):
+    path = folder / f"v.{kind}"
+    native = data.astype(data.dtype.newbyteorder("="))
+    if kind == "mrc":
+        write_mrc(path, data)
+    elif kind == "nii":
+        header = nibabel.Nifti1Header(endianness=">" if data.dtype.str[0] == ">" else "<")
+        header.set_data_dtype(data.dtype)
+        nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(data.T), AFFINE, header, dtype=data.dtype), path)
+    elif kind == "nrrd":
+        nrrd.write(str(path), data.T, {"encoding": "raw" if chunk[0] % 2 else "gzip"})
+    elif kind == "n5":
+        write_n5(path, native, block=chunk)
+    elif kind == "npz":
+        np.savez(path, np.asfortranarray(data) if chunk[0] % 2 else data)
+    else:
+        write_precomputed(path, native, chunk=chunk)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["mrc", "nii", "nrrd", "n5", "npz", "precomputed"])
+@settings(max_examples=25, deadline=None)
+@given(stored=stored())
+def test_any_type_byte_order_and_chunking_is_read_equal_or_refused(kind, stored):
+    values, chunk = stored
+    with TemporaryDirectory() as name:
+        try:
+            path = write_any(Path(name), kind, values, chunk)
+        except (ValueError, TypeError, KeyError):
+            return  # the format, or the library, has no such type
+        refused = values.dtype.str[1:] in ("i1", "u4", "i8") and not (kind == "mrc" and values.dtype == "i1")
+        if refused:
+            with pytest.raises(VemreconError, match=r"grey[- ]level"):
+                open_volume(path)
+        else:
+            np.testing.assert_array_equal(voxels(path), values.astype("f4") if values.dtype.kind == "f" else values)
 
 
 # MRC

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import h5py
 import mrcfile
@@ -19,7 +20,7 @@ from small_volumes import textured
 from vemrecon.errors import ConfigError, OutputError
 from vemrecon.volume import Made, SectionGrid, Volume, VoxelSize, open_volume, require_output, write_volume
 from vemrecon.volume.catalogue import FORMATS
-from vemrecon.volume.made import source_of
+from vemrecon.volume.made import recall, source_of
 from vemrecon.volume.volume import intensity_range_of
 from vemrecon.volume.write import written_endings
 
@@ -70,8 +71,6 @@ def test_a_range_of_another_type_is_not_believed(tmp_path, name):
     path = written(tmp_path, name, "uint16", (0, 4095))
     assert open_volume(path).span == (0, 4095)
     facts = Made().facts(VOLUME, np.dtype(np.uint16), (0, 4095))
-    from vemrecon.volume.made import recall
-
     assert recall(facts, np.dtype(np.uint8)).intensity_range is None
 
 
@@ -202,3 +201,12 @@ def test_a_source_is_told_by_its_bytes_or_if_large_by_its_ends(tmp_path, monkeyp
 def test_every_format_has_a_reader_and_distinct_endings():
     endings = [ending for one in FORMATS for ending in one.endings]
     assert len(endings) == len(set(endings)) and all(one.endings or one.inside for one in FORMATS)
+
+
+def test_hdf5_stops_before_the_disk_is_full(tmp_path, monkeypatch):
+    """HDF5 itself ends the process there."""
+    full = SimpleNamespace(free=1000)
+    monkeypatch.setattr("vemrecon.volume.hdf5_writer.shutil.disk_usage", lambda path: full)
+    with pytest.raises(OutputError, match="the disk is full"):
+        written(tmp_path, "v.h5")
+    assert not list(tmp_path.iterdir())

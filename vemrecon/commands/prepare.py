@@ -29,7 +29,7 @@ class PrepareOptions(ReadingOptions, RootOptions):
         "files of the dataset (default: all); for a path the .zarr to write", (), positional=True, whole=True
     )
     memory: str = option("most that the process may take, such as 512MB or 1GiB", "1GiB")
-    dataset: str | None = option("for a path: name inside an HDF5 file or zarr group", None)
+    dataset: str | None = option("for a path: name inside a file or folder that holds several", None)
 
 
 def prepare(options: PrepareOptions) -> int:

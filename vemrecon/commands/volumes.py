@@ -61,7 +61,7 @@ class ReconstructOptions(FileOptions):
     )
     device: str = option("cpu, cuda or cuda:N", "cpu", read=device_of)
     ome_zarr: Literal["0.5", "0.4"] | None = version_option()
-    dataset: str | None = option("name inside an HDF5 file or zarr group", None)
+    dataset: str | None = option("name inside a file or folder that holds several", None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ class DegradeOptions(FileOptions):
     dtype: str | None = option(
         "grey levels to write", None, choices=known_dtypes, noun="dtype", unset="those of the input"
     )
-    dataset: str | None = option("name inside an HDF5 file or zarr group", None)
+    dataset: str | None = option("name inside a file or folder that holds several", None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +119,8 @@ class EvaluateOptions(FileOptions):
     reconstruction_range: tuple[Any, ...] | None = range_option(
         "grey values of the reconstruction that mean black and white", "that of a truth of the same type"
     )
-    truth_dataset: str | None = option("name inside an HDF5 file or zarr group", None)
-    reconstruction_dataset: str | None = option("name inside an HDF5 file or zarr group", None)
+    truth_dataset: str | None = option("name inside a file or folder that holds several", None)
+    reconstruction_dataset: str | None = option("name inside a file or folder that holds several", None)
     json: Path | None = option("also write all scores and curves to this file", None)
 
     def __post_init__(self) -> None:

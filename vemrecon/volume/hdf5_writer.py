@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from vemrecon.volume.unfinished import unfinished_file
 from vemrecon.volume.volume import Span, Volume, quantise
 
 CHUNK = 64
+SPARE_BYTES = 16 << 20  # HDF5 crashes where the disk fills up while it writes
 
 
 def write_hdf5(
@@ -41,4 +45,7 @@ def write_hdf5(
                 data.attrs["offset"] = volume.origin
         data.attrs[KEY] = (made or Made()).text(volume, dtype, span)
         for slab in volume.slabs(depth):
-            data[slab.slices] = quantise(volume.read(slab), dtype, span)
+            voxels = quantise(volume.read(slab), dtype, span)
+            if shutil.disk_usage(path.parent).free < voxels.nbytes + SPARE_BYTES:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            data[slab.slices] = voxels

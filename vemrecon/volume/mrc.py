@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,8 @@ def write_mrc(
         unfinished_file(path) as temporary,
         mrcfile.new_mmap(temporary, volume.shape, mode, overwrite=True) as file,
     ):
+        with temporary.open("r+b") as handle:  # a full disk would kill the process when a map is written to
+            os.posix_fallocate(handle.fileno(), 0, temporary.stat().st_size)
         for slab in volume.slabs():
             voxels = quantise(volume.read(slab), dtype, span)
             file.data[slab.slices] = voxels

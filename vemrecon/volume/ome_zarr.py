@@ -214,6 +214,7 @@ def create_zarr(
     origin: Origin = (0.0, 0.0, 0.0),
     attributes: Mapping[str, Any] | None = None,
     version: Version = "0.5",
+    name: str = "",
 ) -> Any:
     """Create an OME-Zarr image with one level and give its zarr array, to be filled block by block.
 
@@ -227,6 +228,7 @@ def create_zarr(
         origin: In nm; a translation, left out where the voxel size is not known.
         attributes: Further facts, kept under the key `vemrecon`.
         version: Of OME-Zarr; 0.4 is zarr 2.
+        name: Of the image, by default that of the folder.
 
     Raises:
         OSError: If the folder cannot be written.
@@ -239,7 +241,7 @@ def create_zarr(
     if voxel_size and any(origin):
         transformations.append({"type": "translation", "translation": list(origin)})
     image = {
-        "name": path.stem,
+        "name": name or path.stem,
         "axes": axes,
         "datasets": [{"path": "0", "coordinateTransformations": transformations}],
     }
@@ -283,6 +285,7 @@ def copy_to_zarr(
         array = create_zarr(
             temporary, volume.shape, dtype, volume.voxel_size, chunks=chunks, grid=volume.grid, origin=volume.origin,
             attributes=(made or Made()).facts(volume, np.dtype(dtype), span), version=version,
+            name=path.stem,
         )  # fmt: skip
         for slab in volume.slabs(depth):
             array[slab.slices] = quantise(volume.read(slab), np.dtype(dtype), span)
