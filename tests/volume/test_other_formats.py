@@ -582,6 +582,20 @@ def test_jpeg_sections_are_said_to_be_lossy(tmp_path):
     assert "9 of 9 sections are JPEG" in " ".join(open_source(tmp_path).notes)
 
 
+def test_sections_may_be_larger_than_pillow_believes(tmp_path, monkeypatch):
+    for z, section in enumerate(GREY):
+        Image.fromarray(section).save(tmp_path / f"s{z}.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    np.testing.assert_array_equal(voxels(tmp_path), GREY)
+
+
+def test_labels_of_n5_are_no_volume_unless_they_are_named(tmp_path):
+    write_n5(tmp_path / "v.n5" / "em" / "raw2", GREY)
+    write_n5(tmp_path / "v.n5" / "em" / "labels" / "cells", GREY // 2)
+    np.testing.assert_array_equal(voxels(tmp_path / "v.n5"), GREY)
+    np.testing.assert_array_equal(voxels(tmp_path / "v.n5", "em/labels/cells"), GREY // 2)
+
+
 @pytest.mark.parametrize("name", ["s1.png", "s1.jpg", "v.dm4", "v.czi", "v.raw", "v.tif.gz", "v.ims", "v.txt"])
 def test_what_is_no_volume_is_refused_with_what_to_do(tmp_path, name):
     (tmp_path / name).write_bytes(b"x" * 100)

@@ -65,7 +65,7 @@ def _attributes(path: Path, folder: Path) -> Mapping[str, Any]:
 
 def _chosen(path: Path, dataset: str | None) -> tuple[str, Path]:
     """Name and folder of the dataset of a name, or of the only volume."""
-    named = {name: folder for name, folder in _datasets(path, path) if not name.startswith("labels/")}
+    named = dict(_datasets(path, path))
     wanted = (dataset or "").strip("/")
     inside = {name: folder for name, folder in named.items() if not wanted or f"{name}/".startswith(f"{wanted}/")}
     if not inside:
@@ -74,6 +74,8 @@ def _chosen(path: Path, dataset: str | None) -> tuple[str, Path]:
         raise DataError(f"{path}: no N5 container, or one without datasets")
     if wanted in inside:
         return wanted, inside[wanted]
+    grey = {name: folder for name, folder in inside.items() if "labels" not in name.split("/")}
+    inside = grey or inside
     for name in USUAL_NAMES:
         if not wanted and name in inside:
             return name, inside[name]

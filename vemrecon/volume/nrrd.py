@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import math
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
@@ -109,7 +110,7 @@ def _voxels(path: Path, header: Mapping[str, Any], offset: int) -> tuple[NDArray
     if lines < 0 or skip < -1:
         raise DataError(f"{path}: damaged NRRD header (line skip {lines}, byte skip {skip})")
     if header["encoding"] == "raw":
-        size = int(np.prod([float(n) for n in shape])) * dtype.itemsize
+        size = math.prod(shape) * dtype.itemsize
         start = file.stat().st_size - size if skip == -1 else _after_lines(file, offset, lines) + skip
         return mapped(file, start, shape, dtype), []
     opener = OPENERS.get(header["encoding"])

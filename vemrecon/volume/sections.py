@@ -18,6 +18,8 @@ from vemrecon.volume.tiff_page import grey_page, page_photometric, through_palet
 SECTION_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 LOSSY, TIFF = (".jpg", ".jpeg"), (".tif", ".tiff")
 
+MOST_PIXELS = 1 << 32
+
 
 def open_sections(path: Path, dataset: str | None, reading: Reading) -> Source:
     """Open a folder of grey PNG, TIFF or JPEG sections, ordered by the number that varies in their names.
@@ -141,6 +143,7 @@ def read_section(file: Path) -> NDArray[Any]:
 def _picture(file: Path) -> NDArray[Any]:
     from PIL import Image
 
+    Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # sections are larger than what Pillow takes for an attack
     with Image.open(file) as image:
         pixels: NDArray[Any] = np.asarray(image)
         if image.mode == "P":

@@ -52,8 +52,11 @@ def local_store(path: Path, folder: Path, driver: str, more: Mapping[str, Any], 
 class StoredArray:
     """A tensorstore as an array of numpy that is read on demand."""
 
+    fork_safe = False  # tensorstore ends a process that was forked and reads
+
     def __init__(self, store: Any) -> None:
         self.store = store
+        self.chunks = tuple(int(n) for n in store.chunk_layout.read_chunk.shape)
         self.shape, self.ndim = tuple(int(n) for n in store.shape), int(store.ndim)
         self.dtype: np.dtype[Any] = np.dtype(store.dtype.numpy_dtype)
 

@@ -83,6 +83,7 @@ class _Cubes:
         self.store, self.start = store, layer.start
         self.shape = (int(header.num_channels), *layer.shape[::-1])
         self.ndim, self.dtype = 4, np.dtype(header.voxel_type)
+        self.chunks = (self.shape[0], *[int(header.block_len)] * 3)
 
     def __getitem__(self, index: tuple[Any, slice, slice, slice]) -> NDArray[Any]:
         spans = [part.indices(n)[:2] for part, n in zip(index[:0:-1], self.shape[:0:-1], strict=True)]
