@@ -258,6 +258,11 @@ def test_bytes_of_mrc_are_signed_as_imod_or_the_header_says(tmp_path):
     signed = open_volume(path)
     np.testing.assert_array_equal(signed.read_raw(signed.whole), GREY.view(np.int8))
     assert (signed.dtype, signed.span, signed.stated) == (np.int16, (-128, 127), True)
+    write_mrc(path, GREY.view(np.int8), dmin=0, dmax=-1)
+    np.testing.assert_array_equal(voxels(path), GREY)
+    write_mrc(path, (GREY.astype(int) - 128).astype(np.int8), dmin=0, dmax=-1)
+    assert voxels(path).min() < 0
+    write_mrc(path, GREY.view(np.int8))
     imod_stamp(path, 0)
     assert any("unsigned, as the flags of IMOD say" in note for note in open_source(path).notes)
     np.testing.assert_array_equal(voxels(path), GREY)
@@ -559,6 +564,18 @@ def test_layers_of_webknossos(tmp_path, unit):
     (root / "datasource-properties.json").unlink()
     with pytest.raises(DataError, match="which says where the volume ends"):
         open_volume(root / "color")
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"), [("v.n5", "0/0/0"), ("v", "*/10-26_20-36_3-7"), ("knossos", "color/1/*/*/*")]
+)
+def test_damaged_chunks_are_refused_when_they_are_read(tmp_path, name, pattern):
+    writer = {"v.n5": write_n5, "v": write_precomputed, "knossos": write_wkw}[name]
+    writer(tmp_path / name, GREY)
+    chunk = next((tmp_path / name).glob(pattern))
+    chunk.write_bytes(chunk.read_bytes()[:40])
+    with pytest.raises(DataError, match="cannot be read"):
+        voxels(tmp_path / name)
 
 
 # Others

@@ -28,14 +28,15 @@ SIGNED_BYTES, ORIGIN_AS_STANDARD, HALF_BYTES = 1, 4, 16
 """Flags of IMOD."""
 MODES = {"uint8": 6, "uint16": 6, "int16": 1, "float32": 2}
 """In which each type is kept. Mode 0 is signed in the standard, unsigned in older files: nobody could be sure of it."""
+CLEARLY = 0.8  # smoother: bytes that are taken for the other kind jump where grey levels cross a border
 LABELS, LABEL_BYTES = 10, 80
 
 
 def open_mrc(path: Path, dataset: str | None, reading: Reading) -> Source:
     """Open an MRC file as a memory map; the voxel size is its cell over its grid, the origin that of its header.
 
-    Bytes are signed or not as IMOD's flags say, else as the standard says unless the highest value of the header is
-    beyond; signed ones are read as int16, whose range is then that of a byte.
+    Bytes are signed or not as IMOD's flags say, else as the standard says unless the header's range or the content
+    show that it cannot be; signed ones are read as int16, whose range is then that of a byte.
 
     Raises:
         DataError: If the file is damaged or truncated, or of a mode that holds no grey levels.
@@ -47,7 +48,7 @@ def open_mrc(path: Path, dataset: str | None, reading: Reading) -> Source:
     if flags is not None and flags & HALF_BYTES and stored == np.int8:
         raise DataError(f"{path}: two voxels of 4 bits in a byte; convert it with IMOD's newstack -mode 0")
     if stored == np.int8:
-        signed, note = _signed(header, flags)
+        signed, note = _signed(array, header, flags)
         notes.append(note)
         array = array if signed else array.view(np.uint8)
         stored = array.dtype
@@ -99,15 +100,25 @@ def _imod_flags(header: Any) -> int | None:
     return int(words[39]) if words[38] == IMOD_STAMP else None
 
 
-def _signed(header: Any, flags: int | None) -> tuple[bool, str]:
-    """Whether bytes are signed, and why."""
+def _signed(array: NDArray[np.int8], header: Any, flags: int | None) -> tuple[bool, str]:
+    """Whether bytes are signed, and why: by the flags of IMOD, the range in the header, the content, the standard."""
     if flags is not None:
         signed = bool(flags & SIGNED_BYTES)
         return signed, f"bytes are {'signed' if signed else 'unsigned'}, as the flags of IMOD say"
     low, high = float(header["dmin"]), float(header["dmax"])
     if 0 <= low <= high and 127 < high <= 255:
         return False, f"bytes are unsigned: its header says values from {low:g} to {high:g}"
+    if low > high or (low, high) == (0, 0):  # not said
+        section = np.asarray(array[len(array) // 2])
+        steps = [_step(section), _step(section.view(np.uint8))]
+        if steps[1] < CLEARLY * steps[0]:
+            return False, "bytes are unsigned: as signed ones, neighbours would differ by the whole range"
     return True, "bytes are signed, as the standard says: mid-grey is 0"
+
+
+def _step(section: NDArray[Any]) -> float:
+    """How much neighbours differ."""
+    return float(np.abs(np.diff(section.astype(np.int16), axis=-1)).mean())
 
 
 class _Wider:
