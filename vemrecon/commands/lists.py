@@ -20,14 +20,12 @@ __all__ = [
     "CiteOptions",
     "DatasetsOptions",
     "DegradationsOptions",
-    "FormatsOptions",
     "MethodsOptions",
     "MetricsOptions",
     "PublishedOptions",
     "cite",
     "datasets",
     "degradations",
-    "formats",
     "methods",
     "metrics",
     "published",
@@ -53,11 +51,6 @@ class DegradationsOptions(Options):
     """Options of `degradations`."""
 
     name: str | None = option("show everything about this one", None, positional=True)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FormatsOptions(Options):
-    """Options of `formats`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,27 +172,6 @@ def degradations(options: DegradationsOptions) -> int:
     kind = known()[options.name]
     console.print(f"{options.name}: {getdoc(kind)}")
     console.print(*(f"  --set {key}={value}" for key, value in settable(kind).items()), sep="\n")
-    return 0
-
-
-def formats(options: FormatsOptions) -> int:
-    """Formats of volumes: how they are recognised, what is read from them, and what they need."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from vemrecon.volume.catalogue import FACTS, FORMATS, SECTIONS
-    from vemrecon.volume.sections import SECTION_SUFFIXES
-
-    heads = ("format", "name", "written", *FACTS, "may lack", "extra")
-    table = Table(*heads, box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for one in (*FORMATS, SECTIONS):
-        name = " ".join(one.endings) or f"folder with {one.inside[0] if one.inside else ' '.join(SECTION_SUFFIXES)}"
-        facts = ["yes" if fact in one.says else "" for fact in FACTS]
-        table.add_row(one.name, name, "yes" if one.writer else "", *facts, one.can_lack, one.extra)
-    console = Console(highlight=False)
-    console.print(table)
-    console.print("What vemrecon writes also says its grey range, where its sections lie, and how it was made.")
-    console.print("An extra is installed by pip install 'vemrecon\\[EXTRA]', all of them by 'vemrecon\\[formats]'.")
     return 0
 
 

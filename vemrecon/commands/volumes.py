@@ -16,8 +16,7 @@ from vemrecon.options import Options, option
 from vemrecon.volume.grid import GRID_KINDS
 
 if TYPE_CHECKING:
-    from vemrecon.volume import Made, Region, SectionGrid, Volume
-
+    from vemrecon.volume import Region, SectionGrid, Volume
 
 OUTPUT = ".zarr (OME-Zarr), .tif (OME-TIFF that ImageJ reads too), .h5 or .mrc"
 
@@ -131,6 +130,7 @@ class EvaluateOptions(FileOptions):
 def reconstruct(options: ReconstructOptions) -> int:
     """Make one volume isotropic."""
     from vemrecon.commands.bars import PhaseBar
+    from vemrecon.commands.provenance import reconstruction_made
     from vemrecon.infer import inpainting
     from vemrecon.own.method import prepare_method
     from vemrecon.own.reconstruction import reconstruct_file, work_folder
@@ -168,7 +168,7 @@ def reconstruct(options: ReconstructOptions) -> int:
             progress=bar.progress,
         )
         observed, filled = inpainting.fill_sections(method, options.method, volume, missing)
-        made = _reconstruction_made(options, observed)
+        made = reconstruction_made(options, observed)
         result = reconstruct_file(
             work, outputs, volume, observed, method, options.device, bar.progress, made=made, ome_zarr=options.ome_zarr
         )
@@ -183,24 +183,6 @@ def _say(volume: Volume) -> None:
     """What was done to read a volume, for the user to know."""
     for note in volume.notes:
         print(f"{volume.name}: {note}", file=sys.stderr)
-
-
-def _reconstruction_made(options: ReconstructOptions, observed: Volume) -> Made:
-    """What the output says about how it was made."""
-    from vemrecon.volume import Made
-    from vemrecon.volume.made import source_of
-
-    how: dict[str, Any] = {"command": "reconstruct", "method": options.method, "scale": observed.require_grid().scale}
-    how |= {"arguments": {name: str(value) for name, value in options.set.items()}} if options.set else {}
-    how |= {"missing_sections": options.missing_sections} if options.missing_sections else {}
-    how |= {"preset": options.train, "seed": options.seed} if options.train else {}
-    how |= {"weights": source_of(options.weights)} if options.weights else {}
-    return Made(how | {"source": source_of(options.input, options.dataset), **_reading_said(options)})
-
-
-def _reading_said(options: FileOptions) -> dict[str, Any]:
-    said = options.reading.said()
-    return {"reading": said} if said else {}
 
 
 def _asked(options: ReconstructOptions) -> dict[str, Any]:
@@ -229,9 +211,9 @@ def degrade(options: DegradeOptions) -> int:
     import numpy as np
 
     from vemrecon.bench.resolve import checked_degradation
+    from vemrecon.commands.provenance import degradation_made
     from vemrecon.degrade import degrade as degraded
-    from vemrecon.volume import Made, check_range, open_volume, require_content, require_output, write_volume
-    from vemrecon.volume.made import source_of
+    from vemrecon.volume import check_range, open_volume, require_content, require_output, write_volume
 
     degradation = checked_degradation(options.degradation, options.scale, options.set)
     require_output(options.output, options.ome_zarr)
@@ -243,10 +225,7 @@ def degrade(options: DegradeOptions) -> int:
     observed = degraded(volume, degradation, axis="zyx".index(options.axis), seed=options.seed)
     dtype = np.dtype(options.dtype or volume.dtype)
     spread = volume.intensity_range if dtype == volume.dtype else None
-    how: dict[str, Any] = {"command": "degrade", "degradation": options.degradation, "scale": degradation.scale}
-    how |= {"axis": options.axis, "seed": options.seed}
-    how |= {"arguments": {name: str(value) for name, value in options.set.items()}} if options.set else {}
-    made = Made(how | {"source": source_of(options.input, options.dataset), **_reading_said(options)})
+    made = degradation_made(options, degradation.scale)
     write_volume(options.output, observed, dtype, spread, made, ome_zarr=options.ome_zarr)
     shape, voxel = " x ".join(map(str, observed.shape)), observed.voxel_size or "unknown size"
     print(f"{options.output}: {shape} voxels of {voxel}, {degradation.grid.kind} sections")
