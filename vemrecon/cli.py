@@ -117,6 +117,7 @@ COMMANDS: dict[str, Command] = {
     "datasets": Command("lists", "DatasetsOptions", "List the datasets and their splits, or show one."),
     "metrics": Command("lists", "MetricsOptions", "List the metrics, or show what one gives."),
     "degradations": Command("lists", "DegradationsOptions", "List the degradations, or show one with its arguments."),
+    "formats": Command("formats", "FormatsOptions", "List the formats of volumes that are read and written."),
     "published": Command("lists", "PublishedOptions", "List numbers that papers have published."),
     "cite": Command("lists", "CiteOptions", "Print citation and licence of datasets and methods."),
     "fetch": Command(

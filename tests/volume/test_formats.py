@@ -222,7 +222,7 @@ def test_wrong_places_are_refused(tmp_path):
     for name, message in (
         ("missing.h5", "no such file"),
         ("folder.tif", "is a folder"),
-        ("empty", "without PNG or TIFF"),
+        ("empty", "without PNG, TIFF or JPEG"),
         ("text.txt", "cannot tell the format"),
     ):
         with pytest.raises(DataError, match=message):

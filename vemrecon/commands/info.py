@@ -23,7 +23,9 @@ class InfoOptions(FileOptions):
     """Options of `info`."""
 
     input: Path = option("any readable file or folder", positional=True)
-    dataset: str | None = option("name inside an HDF5 file or zarr group, or number of an image in a TIFF file", None)
+    dataset: str | None = option(
+        "name inside a file or folder that holds several, or number of an image in a TIFF file", None
+    )
     json: bool = option("all facts as JSON", False)
 
 
@@ -61,7 +63,7 @@ def facts_of(options: InfoOptions) -> dict[str, Any]:
         **_stored_facts(source),
         "shape": list(volume.shape),
         **_place_facts(options, source, volume),
-        "grey": _grey_facts(volume, Levels.of(volume)),
+        "grey": _grey_facts(source, volume, Levels.of(volume)),
         "sections": {
             "count": volume.shape[0],
             "not_finite": list(damage.not_finite),
@@ -104,11 +106,11 @@ def _place_facts(options: InfoOptions, source: Source, volume: Volume) -> dict[s
     }
 
 
-def _grey_facts(volume: Volume, levels: Levels) -> dict[str, Any]:
+def _grey_facts(source: Source, volume: Volume, levels: Levels) -> dict[str, Any]:
     from vemrecon.volume.intensity import TAIL
     from vemrecon.volume.volume import intensity_range_of
 
-    whole, total = intensity_range_of(volume.dtype), max(1, int(levels.counts.sum()))
+    whole, total = intensity_range_of(source.dtype), max(1, int(levels.counts.sum()))
     low, high = levels.percentile(TAIL), levels.percentile(100 - TAIL)
     return {
         "minimum": levels.low,

@@ -20,7 +20,8 @@ RANGE_OPTION = "--reconstruction-range"
 def open_pair(options: EvaluateOptions) -> tuple[Volume, Volume]:
     """Truth and reconstruction with the same voxel size; says what was done to read them.
 
-    A reconstruction of the type of the truth has the range that is stated for the truth, unless one is stated for it.
+    A reconstruction of the type of the truth has the range that is stated for the truth, unless one is stated for it or
+    its file says one.
 
     Raises:
         DataError: If their voxel sizes contradict each other, or nobody knows which grey values mean black and white.
@@ -42,7 +43,7 @@ def open_pair(options: EvaluateOptions) -> tuple[Volume, Volume]:
         intensity_range=own,
         reading=reading,
     )
-    if own is None and truth.stated and made.dtype == truth.dtype:
+    if own is None and truth.stated and not made.stated and made.dtype == truth.dtype:
         made = replace(made, intensity_range=truth.intensity_range, stated=True)
         notes = check_same_range(made, truth, RANGE_OPTION)
     else:

@@ -29,7 +29,7 @@ class PrepareOptions(ReadingOptions, RootOptions):
         "files of the dataset (default: all); for a path the .zarr to write", (), positional=True, whole=True
     )
     memory: str = option("most that the process may take, such as 512MB or 1GiB", "1GiB")
-    dataset: str | None = option("for a path: name inside an HDF5 file or zarr group", None)
+    dataset: str | None = option("for a path: name inside a file or folder that holds several", None)
 
 
 def prepare(options: PrepareOptions) -> int:
@@ -84,7 +84,7 @@ def _prepare_path(options: PrepareOptions, path: Path, out: Path, memory: int) -
     """A file of one's own."""
     from vemrecon.data.prepared import prepared_volume
     from vemrecon.files import digest_of, sha256_of
-    from vemrecon.volume import open_volume, output_format
+    from vemrecon.volume import open_volume, require_output
     from vemrecon.volume.geometry import require_order
 
     if out.suffix != ".zarr":
@@ -97,7 +97,7 @@ def _prepare_path(options: PrepareOptions, path: Path, out: Path, memory: int) -
     digest, said = sha256_of(path), options.reading.said()
     digest = digest_of({"sha256": digest, **said}) if said else digest
     if not prepared_volume(out, digest):
-        output_format(out)
+        require_output(out)
     _prepare_volume(volume, out, digest, memory, {"inside": options.dataset} if options.dataset else {})
     _show(out, False)
 

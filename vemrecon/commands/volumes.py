@@ -18,6 +18,8 @@ from vemrecon.volume.grid import GRID_KINDS
 if TYPE_CHECKING:
     from vemrecon.volume import Region, SectionGrid, Volume
 
+OUTPUT = ".zarr (OME-Zarr), .tif (OME-TIFF that ImageJ reads too), .h5 or .mrc"
+
 
 def known_dtypes() -> Iterable[str]:
     """Types of grey levels."""
@@ -26,12 +28,17 @@ def known_dtypes() -> Iterable[str]:
     return GREY_DTYPES
 
 
+def version_option() -> Any:
+    """The version of OME-Zarr that is written."""
+    return option("version of OME-Zarr to write, for readers of zarr 2", None, noun="value of --ome-zarr", unset="0.5")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReconstructOptions(FileOptions):
     """Options of `reconstruct`."""
 
-    input: Path = option("anisotropic volume, any readable format", positional=True)
-    output: Path = option("isotropic volume to write: .zarr or .tif", positional=True)
+    input: Path = option("anisotropic volume, any readable format (see `vemrecon formats`)", positional=True)
+    output: Path = option(f"isotropic volume to write: {OUTPUT}", positional=True)
     method: str = option("name (see `vemrecon methods`) or class path", "bicubic")
     scale: float | None = option("sections to make of one", None, read=read_scale, unset="the anisotropy of the voxels")
     weights: Path | None = option("weights.safetensors of a run, or of `vemrecon import-weights`", None)
@@ -50,13 +57,14 @@ class ReconstructOptions(FileOptions):
         "(isovem-plus)",
         "",
     )
-    uncertainty: Path | None = option("also write the spread over rotations or samples: .zarr or .tif", None)
+    uncertainty: Path | None = option("also write the spread over rotations or samples, as OUTPUT", None)
     seed: int = option("seed of the training", 0)
     set: Mapping[str, Any] = option(
         "ARGUMENT=VALUE of the method", factory=dict, metavar="ARGUMENT=VALUE", read=settings
     )
     device: str = option("cpu, cuda or cuda:N", "cpu", read=device_of)
-    dataset: str | None = option("name inside an HDF5 file or zarr group", None)
+    ome_zarr: Literal["0.5", "0.4"] | None = version_option()
+    dataset: str | None = option("name inside a file or folder that holds several", None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +81,8 @@ class ImportOptions(Options):
 class DegradeOptions(FileOptions):
     """Options of `degrade`."""
 
-    input: Path = option("isotropic volume: OME-Zarr, zarr, HDF5, TIFF, .npy or a folder of sections", positional=True)
-    output: Path = option("anisotropic volume to write: .zarr or .tif", positional=True)
+    input: Path = option("isotropic volume, any readable format (see `vemrecon formats`)", positional=True)
+    output: Path = option(f"anisotropic volume to write: {OUTPUT}", positional=True)
     scale: float = option("anisotropy factor", read=read_scale)
     degradation: str = option("how resolution is removed", "average", choices=known_degradations, noun="degradation")
     axis: Literal["z", "y", "x"] = option("axis to degrade", "z", noun="axis")
@@ -82,10 +90,11 @@ class DegradeOptions(FileOptions):
     set: Mapping[str, Any] = option(
         "ARGUMENT=VALUE of the degradation, such as offset=2", factory=dict, metavar="ARGUMENT=VALUE", read=settings
     )
+    ome_zarr: Literal["0.5", "0.4"] | None = version_option()
     dtype: str | None = option(
         "grey levels to write", None, choices=known_dtypes, noun="dtype", unset="those of the input"
     )
-    dataset: str | None = option("name inside an HDF5 file or zarr group", None)
+    dataset: str | None = option("name inside a file or folder that holds several", None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,8 +122,8 @@ class EvaluateOptions(FileOptions):
     reconstruction_range: tuple[Any, ...] | None = range_option(
         "grey values of the reconstruction that mean black and white", "that of a truth of the same type"
     )
-    truth_dataset: str | None = option("name inside an HDF5 file or zarr group", None)
-    reconstruction_dataset: str | None = option("name inside an HDF5 file or zarr group", None)
+    truth_dataset: str | None = option("name inside a file or folder that holds several", None)
+    reconstruction_dataset: str | None = option("name inside a file or folder that holds several", None)
     json: Path | None = option("also write all scores and curves to this file", None)
 
     def __post_init__(self) -> None:
@@ -125,17 +134,20 @@ class EvaluateOptions(FileOptions):
 def reconstruct(options: ReconstructOptions) -> int:
     """Make one volume isotropic."""
     from vemrecon.commands.bars import PhaseBar
+    from vemrecon.commands.provenance import reconstruction_made
     from vemrecon.data.damage import examined
     from vemrecon.infer import inpainting
     from vemrecon.own.method import prepare_method
     from vemrecon.own.missing import AUTO, reading_to_fill, sections_to_fill
     from vemrecon.own.reconstruction import reconstruct_file, work_folder
     from vemrecon.own.sections import open_anisotropic
-    from vemrecon.volume import output_format
+    from vemrecon.volume import require_output
 
     if options.weights and options.train:
         raise ConfigError("give --weights or --train, not both")
-    outputs = {path: output_format(path) for path in (options.output, options.uncertainty) if path}
+    outputs = [path for path in (options.output, options.uncertainty) if path]
+    for path in outputs:
+        require_output(path, options.ome_zarr)
     require_devices([options.device])
     auto = options.missing_sections == AUTO
     volume = open_anisotropic(
@@ -168,7 +180,10 @@ def reconstruct(options: ReconstructOptions) -> int:
             progress=bar.progress,
         )
         observed, filled = inpainting.fill_sections(method, options.method, volume, missing)
-        result = reconstruct_file(work, outputs, volume, observed, method, options.device, bar.progress)
+        made = reconstruction_made(options, observed)
+        result = reconstruct_file(
+            work, outputs, volume, observed, method, options.device, bar.progress, made=made, ome_zarr=options.ome_zarr
+        )
     for found in filled:
         print(found)
     for path in outputs:
@@ -208,24 +223,24 @@ def degrade(options: DegradeOptions) -> int:
     import numpy as np
 
     from vemrecon.bench.resolve import checked_degradation
+    from vemrecon.commands.provenance import degradation_made
     from vemrecon.degrade import degrade as degraded
-    from vemrecon.volume import check_range, open_volume, output_format, require_content
+    from vemrecon.volume import check_range, open_volume, require_content, require_output, write_volume
     from vemrecon.volume.geometry import require_square
-    from vemrecon.volume.ome_zarr import copy_to_zarr
-    from vemrecon.volume.tiff import write_tiff
 
     degradation = checked_degradation(options.degradation, options.scale, options.set)
+    require_output(options.output, options.ome_zarr)
     size, span = options.voxels, options.grey_range
     volume = open_volume(options.input, options.dataset, voxel_size=size, intensity_range=span, reading=options.reading)
     require_square(volume)
     volume = replace(volume, notes=(*volume.notes, *check_range(volume)))
     _say(volume)
-    kind = output_format(options.output)
     require_content(volume)
     observed = degraded(volume, degradation, axis="zyx".index(options.axis), seed=options.seed)
     dtype = np.dtype(options.dtype or volume.dtype)
     spread = volume.intensity_range if dtype == volume.dtype else None
-    (copy_to_zarr if kind == "zarr" else write_tiff)(options.output, observed, dtype, spread)
+    made = degradation_made(options, degradation.scale)
+    write_volume(options.output, observed, dtype, spread, made, ome_zarr=options.ome_zarr)
     shape, voxel = " x ".join(map(str, observed.shape)), observed.voxel_size or "unknown size"
     print(f"{options.output}: {shape} voxels of {voxel}, {degradation.grid.kind} sections")
     return 0

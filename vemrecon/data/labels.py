@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vemrecon.errors import DataError
 from vemrecon.volume import Edges, Region, VoxelSize, open_source
-from vemrecon.volume.formats import HDF5, TIFF
+from vemrecon.volume.catalogue import HDF5, TIFF
 from vemrecon.volume.hdf5 import open_dataset
 from vemrecon.volume.source import Reading
 from vemrecon.volume.tiff import open_tiff

@@ -93,6 +93,21 @@ class Source:
     def _held_validation_truth(self) -> tuple[NDArray[np.float32], ...]:
         return tuple(in_memory(volume) for volume in self.validation_truth)
 
+    def hold(self) -> None:
+        """Read volumes into memory that processes which are forked from this one could not read.
+
+        Raises:
+            DataError: If one is larger than `IN_MEMORY_BYTES`.
+        """
+        for name, volumes in (
+            ("sections", self.observed),
+            ("validation_sections", self.validation),
+            ("_held_truth", self._truth),
+            ("_held_validation_truth", self._validation_truth),
+        ):
+            if not all(volume.fork_safe for volume in volumes):
+                getattr(self, name)  # is kept
+
     @property
     def _forbidden(self) -> LeakError:
         return LeakError(f"a method of regime '{self.regime}' asked for isotropic truth, which its regime forbids")

@@ -176,6 +176,8 @@ def fit_stage(
     sampler = StridedSampler(stage.batches_per_epoch, stage.batch, trainer.global_rank, devices)
     sampler.set_epoch(finished_epochs(checkpoint))  # processes that prepare patches begin before the trainer says it
     stream = PatchStream(method.source, stage.patches, seed, stage.name, stage.epochs * len(sampler) * devices)
+    if workers:
+        method.source.hold()
     loader: DataLoader[Any] = DataLoader(
         stream,
         batch_size=stage.batch // devices,

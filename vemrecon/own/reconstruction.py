@@ -3,37 +3,41 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vemrecon.files import digest_of, make_folder
 from vemrecon.methods.base import Method
 from vemrecon.progress import Progress
-from vemrecon.volume import Volume, open_volume
-from vemrecon.volume.ome_zarr import copy_to_zarr
-from vemrecon.volume.tiff import write_tiff
+from vemrecon.volume import Made, Volume, open_volume, write_volume
+from vemrecon.volume.ome_zarr import Version
 
 
 def reconstruct_file(
     work: Path,
-    outputs: Mapping[Path, str],
+    outputs: Sequence[Path],
     volume: Volume,
     observed: Volume,
     method: Method,
     device: str,
     progress: Progress,
+    *,
+    made: Made | None = None,
+    ome_zarr: Version | None = None,
 ) -> Volume:
     """Write the isotropic volume; an interrupted reconstruction goes on where it stopped.
 
     Args:
         work: Working folder; removed at the end.
-        outputs: Path and format (`zarr` or `tiff`) of the reconstruction and, if wanted, of its uncertainty.
+        outputs: Of the reconstruction and, if wanted, of its uncertainty.
         volume: The anisotropic volume as it was given; tells dtype and intensity range.
         observed: The same with missing sections filled.
         method: Ready to reconstruct.
         device: Where it runs.
         progress: Told phase and finished share.
+        made: What the outputs say about how they were made.
+        ome_zarr: Version of OME-Zarr for outputs that end in .zarr.
 
     Returns:
         The reconstruction as written.
@@ -57,8 +61,9 @@ def reconstruct_file(
     )
     spans = [volume.intensity_range, None]  # the uncertainty is kept in [0, 1]
     results = [open_volume(part, intensity_range=span) for part, span in zip(parts, spans, strict=False)]
-    for (path, kind), result in zip(outputs.items(), results, strict=True):
-        (copy_to_zarr if kind == "zarr" else write_tiff)(path, result, volume.dtype, volume.intensity_range)
+    how = dict((made or Made()).how)
+    for path, result, more in zip(outputs, results, ({}, {"holds": "uncertainty"}), strict=False):
+        write_volume(path, result, volume.dtype, volume.span, Made({**how, **more}), ome_zarr=ome_zarr)
     shutil.rmtree(work, ignore_errors=True)
     return results[0]
 

@@ -1,34 +1,21 @@
-"""Open volumes of every usual format lazily, and create OME-Zarr 0.5 or write TIFF."""
+"""Open volumes of every usual format lazily."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from vemrecon.errors import ConfigError, DataError
+from vemrecon.errors import DataError
+from vemrecon.volume.catalogue import format_of
 from vemrecon.volume.edges import OPTION, UNKNOWN, Edges
 from vemrecon.volume.geometry import require_possible
-from vemrecon.volume.hdf5 import open_hdf5
 from vemrecon.volume.intensity import RangeRule
 from vemrecon.volume.ome_zarr import old_grid, open_zarr
 from vemrecon.volume.region import Region
-from vemrecon.volume.sections import open_npy, open_sections
 from vemrecon.volume.source import AS_IT_IS, Reading, Source, require_stored
 from vemrecon.volume.square import with_square_pixels
-from vemrecon.volume.tiff import open_tiff
 from vemrecon.volume.volume import Volume
 from vemrecon.volume.voxels import VoxelSize
-
-HDF5 = (".h5", ".hdf5", ".hdf", ".he5")
-TIFF = (".tif", ".tiff", ".btf")
-Reader = Callable[[Path, str | None, Reading], Source]
-READERS: Mapping[str, Reader] = {
-    **dict.fromkeys(HDF5, open_hdf5),
-    **dict.fromkeys(TIFF, open_tiff),
-    ".npy": open_npy,
-    ".zarr": open_zarr,
-}
 
 
 def open_source(path: Path | str, dataset: str | None = None, reading: Reading | None = None) -> Source:
@@ -41,11 +28,14 @@ def open_source(path: Path | str, dataset: str | None = None, reading: Reading |
 
     Raises:
         DataError: If the file is missing, damaged, or no volume.
+        ConfigError: If a package is missing that its format needs.
     """
     path = Path(path)
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
-    return _reader(path)(path, dataset, reading or AS_IT_IS)
+    known = format_of(path)
+    known.require()
+    return known.reader(path, dataset, reading or AS_IT_IS)
 
 
 def open_volume(
@@ -60,9 +50,9 @@ def open_volume(
     """Open a volume without reading its voxels.
 
     Args:
-        path: OME-Zarr or plain zarr (2 or 3) folder, HDF5, multi-page TIFF, `.npy`, or a folder of PNG or TIFF sections
-            in the order of the number that varies in their names.
-        dataset: Name inside an HDF5 file or zarr group; by default `raw`, `volumes/raw`, or the only 3D one.
+        path: Of any format of `vemrecon.volume.catalogue`; other folders hold sections, in the order of the number that
+            varies in their names.
+        dataset: Name inside a file or folder; by default `raw`, `volumes/raw`, the finest level, or the only 3D one.
         voxel_size: In nm (z, y, x), or some of its edges; overrides what the file says.
         intensity_range: Grey values that mean 0 and 1, or how they are found in the content, which is then read; values
             outside are clipped. By default the range that the file states, or that of the dtype.
@@ -79,7 +69,7 @@ def open_volume(
     run, said = require_stored(path.name, source.stored, reading.missing)
     edges, more = edges_of(path.name, source, voxel_size)
     size, grid = edges.size, source.grid
-    if grid is None and _reader(path) is open_zarr:
+    if grid is None and format_of(path).reader is open_zarr:
         grid = old_grid(path, scale or (size.anisotropy if size and size.square else None))
     volume = Volume(
         source.array,
@@ -114,35 +104,3 @@ def edges_of(name: str, source: Source, given: VoxelSize | Edges | None) -> tupl
     if mine.differ_from(source.edges):
         notes = (f"voxel size {edges} as given; {source.edges.said} says {source.edges}",)
     return edges, (*notes, *(source.edges.unused if edges.size is None else ()))
-
-
-def _reader(path: Path) -> Reader:
-    if path.is_dir():
-        if path.suffix == ".zarr" or any((path / name).exists() for name in ("zarr.json", ".zarray", ".zgroup")):
-            return open_zarr
-        if path.suffix in READERS:
-            raise DataError(f"{path}: is a folder, but its name is that of a {path.suffix} file")
-        return open_sections
-    reader = READERS.get(path.suffix.lower())
-    if reader is None or path.suffix.lower() == ".zarr":
-        raise DataError(
-            f"{path}: cannot tell the format from the name; known are .zarr folders, folders of sections, "
-            f"{', '.join(e for e in READERS if e != '.zarr')}"
-        )
-    return reader
-
-
-def output_format(path: Path) -> str:
-    """`zarr` or `tiff` by the name of an output that does not exist yet.
-
-    Raises:
-        ConfigError: If the name has another ending, or something is already there.
-    """
-    suffix = path.suffix.lower()
-    if suffix not in (".zarr", *TIFF):
-        raise ConfigError(f"{path}: outputs are written as .zarr or .tif; choose one of these names")
-    if path.exists():
-        raise ConfigError(f"{path}: already exists; remove it or choose another name")
-    if not path.parent.is_dir():
-        raise ConfigError(f"{path}: the folder {path.parent} does not exist")
-    return "zarr" if suffix == ".zarr" else "tiff"

@@ -11,6 +11,8 @@ from typing import Any
 
 from vemrecon.errors import DataError, unknown
 from vemrecon.volume.attributes import NAMES, meant_for, place_of
+from vemrecon.volume.beside import beside
+from vemrecon.volume.made import KEY, recall
 from vemrecon.volume.source import Reading, Source, dtype_notes, layout_of, viewed
 from vemrecon.volume.stored import hdf5_stored
 
@@ -32,6 +34,7 @@ def open_hdf5(path: Path, dataset: str | None, reading: Reading) -> Source:
     _require_filters(path, array)
     layout = layout_of(path.name, array.shape, _axes(array), reading)
     place = place_of(_attributes(array), _above(array), layout)
+    ours = recall(array.attrs.get(KEY), array.dtype)
     return Source(
         viewed(array, layout),
         "HDF5",
@@ -43,6 +46,8 @@ def open_hdf5(path: Path, dataset: str | None, reading: Reading) -> Source:
         edges=place.edges,
         origin=place.origin or (0.0, 0.0, 0.0),
         origin_from=place.origin_from,
+        intensity_range=ours.intensity_range,
+        grid=ours.grid,
         notes=dtype_notes(array.dtype),
     )
 
@@ -126,26 +131,11 @@ def _node(path: Path, start: Any, name: str, links: int) -> Any:
         if isinstance(link, h5py.SoftLink):
             node = _node(path, node.file if link.path.startswith("/") else node, link.path, links - 1)
         elif isinstance(link, h5py.ExternalLink):
-            other = _beside(path, link.filename, f"'{name}' is a link to")
+            other = beside(path, link.filename, f"'{name}' is a link to")
             node = _node(other, _opened(other), link.path, links - 1)
         else:
             node = node[part]
     return node
-
-
-def _beside(path: Path, name: str, what: str) -> Path:
-    """A file that another one names, which must lie in its folder or below.
-
-    Raises:
-        DataError: If it lies elsewhere (the file of a stranger could have any file of this machine read) or is gone.
-    """
-    folder = path.resolve().parent
-    other = (folder / name).resolve()
-    if not other.is_relative_to(folder):
-        raise DataError(f"{path}: {what} {name}, outside of its folder; open that file itself, or put it beside")
-    if not other.is_file():
-        raise DataError(f"{path}: {what} {name}, which is not there")
-    return other
 
 
 def _datasets(path: Path, group: Any, before: str = "", above: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:
@@ -178,7 +168,7 @@ def _safe(path: Path, dataset: Any) -> Any:
     if not dataset.external:
         return dataset
     for name, offset, size in dataset.external:
-        file = _beside(owner, name, "its voxels are in")
+        file = beside(owner, name, "its voxels are in")
         end = offset + (dataset.size * dataset.dtype.itemsize if size == h5py.h5f.UNLIMITED else size)
         if file.stat().st_size < end:
             raise DataError(f"{path}: its voxels are in {name}, which is too short for them")

@@ -1,4 +1,4 @@
-"""zarr volumes: read OME-Zarr 0.4 and 0.5 and plain arrays of format 2 and 3, create OME-Zarr 0.5.
+"""zarr volumes: read OME-Zarr 0.4 and 0.5 and plain arrays of format 2 and 3, create OME-Zarr.
 
 Source: OME-NGFF specification 0.5, section "multiscales" metadata.
 """
@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,14 +18,17 @@ from vemrecon.files import output_error
 from vemrecon.volume.attributes import Place, meant_for, place_of, position
 from vemrecon.volume.edges import UNKNOWN, Edges
 from vemrecon.volume.grid import SectionGrid
+from vemrecon.volume.made import KEY, Made, recall
 from vemrecon.volume.ngff import Level, image_of, level_of, version_of
 from vemrecon.volume.region import Triple
 from vemrecon.volume.source import Layout, Reading, Source, dtype_notes, in_order, layout_of, viewed
 from vemrecon.volume.stored import zarr_stored
-from vemrecon.volume.volume import Origin, Volume, quantise
+from vemrecon.volume.volume import Origin, Span, Volume, quantise
 from vemrecon.volume.voxels import VoxelSize
 
 CHUNK = 64
+Version = Literal["0.5", "0.4"]
+"""Of OME-Zarr, that are written."""
 
 
 def open_zarr(path: Path, dataset: str | None, reading: Reading) -> Source:
@@ -38,12 +41,13 @@ def open_zarr(path: Path, dataset: str | None, reading: Reading) -> Source:
 
     node = _opened(path)
     top: dict[str, Any] = dict(node.attrs)
-    said = top.get("vemrecon", {}).get("grid") if isinstance(node, zarr.Group) else None
+    said = top.get(KEY) if isinstance(node, zarr.Group) else None
     name, array, level, version = _chosen(path, node, dataset)
     layout = layout_of(path.name, array.shape, level.axes if level else _axes(array), reading)
     place = (_of_level(level, layout) if level else Place()).over(
         place_of(dict(array.attrs), _above(path, node, name, array), layout)
     )
+    ours = recall(said, array.dtype)
     return Source(
         viewed(array, layout),
         version or f"zarr {array.metadata.zarr_format}",
@@ -55,7 +59,8 @@ def open_zarr(path: Path, dataset: str | None, reading: Reading) -> Source:
         edges=place.edges,
         origin=place.origin or (0.0, 0.0, 0.0),
         origin_from=place.origin_from,
-        grid=SectionGrid.from_dict(said) if isinstance(said, Mapping) else None,
+        intensity_range=ours.intensity_range,
+        grid=ours.grid,
         notes=dtype_notes(array.dtype),
     )
 
@@ -75,7 +80,7 @@ def old_grid(path: Path, scale: float | None) -> SectionGrid | None:
 
     node = zarr.open(path, mode="r")
     attributes: dict[str, Any] = dict(node.attrs) if isinstance(node, zarr.Group) else {}
-    word = attributes.get("vemrecon", {}).get("grid")
+    word = attributes.get(KEY, {}).get("grid")
     return SectionGrid.of_kind(word, scale) if word == "aligned" and scale and scale > 1 else None
 
 
@@ -224,8 +229,10 @@ def create_zarr(
     grid: SectionGrid | None = None,
     origin: Origin = (0.0, 0.0, 0.0),
     attributes: Mapping[str, Any] | None = None,
+    version: Version = "0.5",
+    name: str = "",
 ) -> Any:
-    """Create an OME-Zarr 0.5 image with one level and give its zarr array, to be filled block by block.
+    """Create an OME-Zarr image with one level and give its zarr array, to be filled block by block.
 
     Args:
         path: Folder that does not exist yet.
@@ -236,6 +243,8 @@ def create_zarr(
         grid: Stored so that a reader registers the sections rightly.
         origin: In nm; a translation, left out where the voxel size is not known.
         attributes: Further facts, kept under the key `vemrecon`.
+        version: Of OME-Zarr; 0.4 is zarr 2.
+        name: Of the image, by default that of the folder.
 
     Raises:
         OSError: If the folder cannot be written.
@@ -248,32 +257,36 @@ def create_zarr(
     if voxel_size and any(origin):
         transformations.append({"type": "translation", "translation": list(origin)})
     image = {
-        "name": path.stem,
+        "name": name or path.stem,
         "axes": axes,
         "datasets": [{"path": "0", "coordinateTransformations": transformations}],
     }
-    group = zarr.create_group(
-        path,
-        zarr_format=3,
-        attributes={
-            "ome": {"version": "0.5", "multiscales": [image]},
-            "vemrecon": ({"grid": grid.as_dict()} if grid else {}) | dict(attributes or {}),
-        },
-    )
+    facts = {KEY: ({"grid": grid.as_dict()} if grid else {}) | dict(attributes or {})}
+    usual = chunks or tuple(min(CHUNK, n) for n in shape)
+    config: Any = {"write_empty_chunks": True}  # a missing chunk then always means a damaged copy
+    if version == "0.4":
+        old = {"multiscales": [{"version": "0.4", **image}], **facts}
+        group = zarr.create_group(path, zarr_format=2, attributes=old)
+        keys: Any = {"name": "v2", "separator": "/"}
+        return group.create_array(
+            "0", shape=shape, chunks=usual, dtype=np.dtype(dtype), chunk_key_encoding=keys, config=config
+        )
+    new = {"ome": {"version": "0.5", "multiscales": [image]}, **facts}
+    group = zarr.create_group(path, zarr_format=3, attributes=new)
     return group.create_array(
-        "0",
-        shape=shape,
-        chunks=chunks or tuple(min(CHUNK, n) for n in shape),
-        dtype=np.dtype(dtype),
-        dimension_names=["z", "y", "x"],
-        config={"write_empty_chunks": True},  # a missing chunk then always means a damaged copy
+        "0", shape=shape, chunks=usual, dtype=np.dtype(dtype), dimension_names=["z", "y", "x"], config=config
     )
 
 
 def copy_to_zarr(
-    path: Path, volume: Volume, dtype: np.dtype[Any] | str, intensity_range: tuple[float, float] | None = None
+    path: Path,
+    volume: Volume,
+    dtype: np.dtype[Any] | str,
+    span: Span | None = None,
+    made: Made | None = None,
+    version: Version = "0.5",
 ) -> None:
-    """Write a volume as OME-Zarr 0.5, slab by slab, under a temporary name until it is complete.
+    """Write a volume as OME-Zarr, slab by slab, under a temporary name until it is complete.
 
     Raises:
         OutputError: If it cannot be written.
@@ -286,10 +299,12 @@ def copy_to_zarr(
         depth = max(1, min(depth, (128 << 20) // plane))
         chunks = (depth, min(CHUNK, volume.shape[1]), min(CHUNK, volume.shape[2]))
         array = create_zarr(
-            temporary, volume.shape, dtype, volume.voxel_size, chunks=chunks, grid=volume.grid, origin=volume.origin
-        )
+            temporary, volume.shape, dtype, volume.voxel_size, chunks=chunks, grid=volume.grid, origin=volume.origin,
+            attributes=(made or Made()).facts(volume, np.dtype(dtype), span), version=version,
+            name=path.stem,
+        )  # fmt: skip
         for slab in volume.slabs(depth):
-            array[slab.slices] = quantise(volume.read(slab), np.dtype(dtype), intensity_range)
+            array[slab.slices] = quantise(volume.read(slab), np.dtype(dtype), span)
         temporary.rename(path)
     except OSError as error:
         raise output_error(path, error) from error

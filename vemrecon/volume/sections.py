@@ -1,4 +1,4 @@
-"""Volumes as `.npy` files and as folders of single sections."""
+"""Volumes as folders of single sections."""
 
 from __future__ import annotations
 
@@ -13,26 +13,19 @@ from numpy.typing import NDArray
 
 from vemrecon.errors import DataError
 from vemrecon.volume.edges import UNKNOWN, Edges
-from vemrecon.volume.source import Reading, Source, Stored, dtype_notes, layout_of, native, viewed
+from vemrecon.volume.source import Reading, Source, Stored, dtype_notes, native
 from vemrecon.volume.stored import whole_runs
 from vemrecon.volume.tiff_page import grey_page, page_photometric, through_palette
 from vemrecon.volume.tiff_place import told_by
 
-SECTION_SUFFIXES = (".png", ".tif", ".tiff")
+SECTION_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
+LOSSY, TIFF = (".jpg", ".jpeg"), (".tif", ".tiff")
 
-
-def open_npy(path: Path, dataset: str | None, reading: Reading) -> Source:
-    """Open a `.npy` array as a memory map; the file does not say a voxel size."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise DataError(f"{path}: not a .npy array, or truncated") from error
-    layout = layout_of(path.name, array.shape, None, reading)
-    return Source(viewed(array, layout), "npy", layout.axes, array.shape, array.dtype, notes=dtype_notes(array.dtype))
+MOST_PIXELS = 1 << 32
 
 
 def open_sections(path: Path, dataset: str | None, reading: Reading) -> Source:
-    """Open a folder of grey PNG or TIFF sections, ordered by the number that varies in their names.
+    """Open a folder of grey PNG, TIFF or JPEG sections, ordered by the number that varies in their names.
 
     Hidden files (as Macs leave them) and images without a number are no sections. Where numbers are left out, sections
     are missing; their places stay, black.
@@ -43,7 +36,7 @@ def open_sections(path: Path, dataset: str | None, reading: Reading) -> Source:
     images = [p for p in sorted(path.iterdir()) if p.suffix.lower() in SECTION_SUFFIXES and p.name[0] != "."]
     files = [p for p in images if re.search(r"\d", p.stem)]
     if not images:
-        raise DataError(f"{path}: a folder without PNG or TIFF sections (and not a zarr array)")
+        raise DataError(f"{path}: a folder without PNG, TIFF or JPEG sections (and not of another format)")
     if not files:
         raise DataError(f"{images[0]}: sections are ordered by a number in their names, and here is none")
     others = [p.name for p in images if p not in files]
@@ -54,6 +47,9 @@ def open_sections(path: Path, dataset: str | None, reading: Reading) -> Source:
     photometric = _photometric(files[0])
     if photometric:
         notes.append(f"{photometric}: turned, so that black is the lowest grey level")
+    lossy = [file for file in files if file.suffix.lower() in LOSSY]
+    if lossy:
+        notes.append(f"{len(lossy)} of {len(files)} sections are JPEG: lossy, which blurs and makes blocks")
     return Source(
         array,
         "folder of sections",
@@ -136,7 +132,7 @@ def read_section(file: Path) -> NDArray[Any]:
         DataError: If it is damaged, in colour, or holds more than one image.
     """
     try:
-        pixels = _png(file) if file.suffix.lower() == ".png" else _tiff(file)
+        pixels = _tiff(file) if file.suffix.lower() in TIFF else _picture(file)
     except DataError:
         raise
     except Exception as error:  # decoders raise anything on damaged files
@@ -146,9 +142,10 @@ def read_section(file: Path) -> NDArray[Any]:
     return pixels
 
 
-def _png(file: Path) -> NDArray[Any]:
+def _picture(file: Path) -> NDArray[Any]:
     from PIL import Image
 
+    Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # sections are larger than what Pillow takes for an attack
     with Image.open(file) as image:
         pixels: NDArray[Any] = np.asarray(image)
         if image.mode == "P":
@@ -176,7 +173,7 @@ def _edges(files: list[Path]) -> Edges:
 
 
 def _edges_in(file: Path) -> Edges:
-    if file.suffix.lower() == ".png":
+    if file.suffix.lower() not in TIFF:
         return UNKNOWN
     import tifffile
 
@@ -188,7 +185,7 @@ def _edges_in(file: Path) -> Edges:
 
 
 def _photometric(file: Path) -> str:
-    if file.suffix.lower() == ".png":
+    if file.suffix.lower() not in TIFF:
         return ""
     import tifffile
 

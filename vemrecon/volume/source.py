@@ -210,6 +210,8 @@ def _guessed(name: str, shape: Sequence[int]) -> list[str]:
 def _no_volume(name: str, shape: Sequence[int], letters: Sequence[str]) -> str:
     others = [(axis, n) for axis, n in zip(letters, shape, strict=True) if axis not in SPACE and n > 1]
     said = f"axes {', '.join(letters)} of shape {tuple(shape)}"
+    if not others and "z" not in letters:
+        return f"{name}: a 2D image ({said}) is one section; put all sections into a folder or one file, and name that"
     if "z" in letters or len(others) != 1:
         return f"{name}: a 2D image or an array with {said}; a volume is a stack of sections with the axes (z, y, x)"
     axis, count = others[0]

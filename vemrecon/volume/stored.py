@@ -45,7 +45,12 @@ def whole_runs(pieces: Iterable[tuple[int, int, int]], count: int, need: int) ->
 
 
 def chunks_stored(
-    places: Iterable[Place], shape: Sequence[int], edges: Sequence[int], layout: Layout, where: str = ""
+    places: Iterable[Place],
+    shape: Sequence[int],
+    edges: Sequence[int],
+    layout: Layout,
+    where: str = "",
+    unit: str = "chunks",
 ) -> Stored:
     """How many chunks of a volume are there, and of which sections all are.
 
@@ -55,6 +60,7 @@ def chunks_stored(
         edges: Of a chunk.
         layout: Which axis is which.
         where: Which are missing, for people.
+        unit: What they are called.
     """
     axes = list(zip(shape, edges, layout.at, strict=True))
     expected = math.prod(-(-n // edge) for n, edge, at in axes if at is None)
@@ -63,10 +69,10 @@ def chunks_stored(
     layers = Counter(place[z] for place in places if all(place[axis] == number for axis, number in fixed))
     missing = expected - layers.total()
     if not missing:
-        return Stored("chunks", expected, 0)
+        return Stored(unit, expected, 0)
     pieces = ((number * edges[z], (number + 1) * edges[z], held) for number, held in layers.items())
     runs = whole_runs(pieces, shape[z], expected // -(-shape[z] // edges[z]))
-    return Stored("chunks", expected, missing, where, runs)
+    return Stored(unit, expected, missing, where, runs)
 
 
 def zarr_stored(array: Any, layout: Layout) -> Stored:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-import os
-import tempfile
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,14 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.errors import DataError
-from vemrecon.files import output_error
+from vemrecon.volume.imagej import imagej_description
+from vemrecon.volume.made import Made, recall
 from vemrecon.volume.source import Layout, Reading, Source, Stored, dtype_notes, layout_of, native, viewed
 from vemrecon.volume.stored import whole_runs
 from vemrecon.volume.tiff_page import PALETTE, grey_page, page_photometric, turned
 from vemrecon.volume.tiff_place import told_by
-from vemrecon.volume.volume import Origin, Volume, quantise
+from vemrecon.volume.unfinished import unfinished_file
+from vemrecon.volume.volume import Origin, Span, Volume, intensity_range_of, quantise
 
 PAGE_CACHE_BYTES = 128 << 20
+DESCRIPTION_TAG, SPARE_TAG = 270, 271
 
 
 def open_tiff(path: Path, dataset: str | None, reading: Reading) -> Source:
@@ -61,6 +61,7 @@ def open_tiff(path: Path, dataset: str | None, reading: Reading) -> Source:
     if samples != 1:
         array[0:1, 0:1, 0:1]  # refuses a colour image now
     told = told_by(file, keyframe, int(dataset or 0))
+    ours = recall(told.description, np.dtype(series.dtype))
     notes = (f"{photometric}: turned, so that black is the lowest grey level",) if photometric else ()
     return Source(
         array,
@@ -75,8 +76,8 @@ def open_tiff(path: Path, dataset: str | None, reading: Reading) -> Source:
         origin_from=f"{told.format} metadata" if told.origin or told.zero else "",
         zero=told.zero,
         photometric=photometric,
-        intensity_range=_bits_range(keyframe),
-        grid=told.grid,
+        intensity_range=_bits_range(keyframe) or ours.intensity_range,
+        grid=ours.grid,
         notes=(*notes, *dtype_notes(series.dtype)),
     )
 
@@ -173,11 +174,12 @@ def _bits_range(keyframe: Any) -> tuple[float, float] | None:
 
 
 def write_tiff(
-    path: Path, volume: Volume, dtype: np.dtype[Any], intensity_range: tuple[float, float] | None = None
+    path: Path, volume: Volume, dtype: np.dtype[Any], span: Span | None = None, made: Made | None = None
 ) -> None:
     """Write a volume as OME-TIFF, section by section, under a temporary name until it is complete.
 
-    The origin is kept as the position of every plane, the grid of sections in the description of the image.
+    The origin is kept as the position of every plane; grid, grey range and how it was made in the description of the
+    image. A second description is that of ImageJ, whose plain *Open* reads no OME metadata.
 
     Raises:
         OutputError: If the file cannot be written.
@@ -185,35 +187,38 @@ def write_tiff(
     import tifffile
 
     metadata: dict[str, Any] = {"axes": "ZYX"}
-    if volume.voxel_size is not None:
-        for axis, edge in zip("ZYX", volume.voxel_size, strict=True):
+    size = volume.voxel_size
+    if size is not None:
+        for axis, edge in zip("ZYX", size, strict=True):
             metadata |= {f"PhysicalSize{axis}": edge, f"PhysicalSize{axis}Unit": "nm"}
         if any(volume.origin):
-            metadata["Plane"] = _plane_positions(volume.origin, volume.voxel_size.z, volume.shape[0])
-    if volume.grid is not None:
-        metadata["Description"] = json.dumps({"vemrecon": {"grid": volume.grid.as_dict()}})
+            metadata["Plane"] = _plane_positions(volume.origin, size.z, volume.shape[0])
+    metadata["Description"] = (made or Made()).text(volume, dtype, span)
+    shown = imagej_description(volume, span or intensity_range_of(dtype))
 
     def sections() -> Iterator[NDArray[Any]]:
         for slab in volume.slabs():
-            yield from quantise(volume.read(slab), dtype, intensity_range)
+            yield from quantise(volume.read(slab), dtype, span)
 
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=".ome.tif.part")
-        os.close(handle)
-    except OSError as error:
-        raise output_error(path, error) from error
-    temporary = Path(name)
-    try:
+    with unfinished_file(path, ".ome.tif") as temporary:
         tifffile.imwrite(
             temporary, sections(), shape=volume.shape, dtype=dtype, photometric="minisblack", compression="zlib",
             metadata=metadata, ome=True, bigtiff=volume.whole.voxels * dtype.itemsize > 2**31,
+            resolution=(1 / size.x, 1 / size.y) if size else None, resolutionunit="none",
+            extratags=[(SPARE_TAG, "s", 0, shown, True)],
         )  # fmt: skip
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        raise output_error(path, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        _second_description(temporary)
+
+
+def _second_description(path: Path) -> None:
+    """Make the spare tag of the first page an ImageDescription, which tifffile does not write twice."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        place, order = file.pages.first.tags[SPARE_TAG].offset, file.byteorder
+    with path.open("r+b") as stream:
+        stream.seek(place)
+        stream.write(np.array(DESCRIPTION_TAG, f"{order}u2").tobytes())
 
 
 class _Pages:

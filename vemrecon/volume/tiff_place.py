@@ -5,7 +5,6 @@ Source: OME-XML schema 2016-06 (Pixels, Plane); ImageJ's TiffEncoder and FileOpe
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from typing import Any
 from vemrecon.volume.attributes import position
 from vemrecon.volume.edges import UNKNOWN, Edges
 from vemrecon.volume.geometry import SMALLEST_NM
-from vemrecon.volume.grid import SectionGrid
 from vemrecon.volume.units import nm_per
 from vemrecon.volume.volume import Origin
 
@@ -33,7 +31,8 @@ class Told:
     origin: Origin | None = None
     zero: Origin | None = None
     """Voxel at the position 0."""
-    grid: SectionGrid | None = None
+    description: str = ""
+    """Of the image, in OME metadata."""
 
 
 def told_by(file: Any, page: Any, image: int = 0) -> Told:
@@ -121,14 +120,15 @@ def _ome(xml: str, number: int) -> Told:
     root = ElementTree.fromstring(xml)
     images = [node for node in root.iter() if node.tag.endswith("}Image")]
     image = images[min(number, len(images) - 1)] if images else root
-    grids = (_grid_in(node.text or "") for node in image.iter() if node.tag.endswith("}Description"))
-    grid = next((grid for grid in grids if grid), None)
+    text = next((node.text or "" for node in image.iter() if node.tag.endswith("}Description")), "")
     pixels = next((node for node in image.iter() if node.tag.endswith("}Pixels")), None)
     if pixels is None:
-        return Told("OME-TIFF", grid=grid)
+        return Told("OME-TIFF", description=text)
     values, units = ([pixels.get(f"PhysicalSize{axis}{word}") for axis in "ZYX"] for word in ("", "Unit"))
     plane = next((node for node in pixels if node.tag.endswith("}Plane")), None)
-    return Told("OME-TIFF", Edges.read(values, units, "OME-TIFF metadata", "µm"), _plane_position(plane), grid=grid)
+    return Told(
+        "OME-TIFF", Edges.read(values, units, "OME-TIFF metadata", "µm"), _plane_position(plane), description=text
+    )
 
 
 def _plane_position(plane: Any) -> Origin | None:
@@ -144,13 +144,3 @@ def _plane_position(plane: Any) -> Origin | None:
             there = 0.0
         found.append(there if math.isfinite(there) else 0.0)
     return (found[0], found[1], found[2]) if any(found) else None
-
-
-def _grid_in(description: str) -> SectionGrid | None:
-    """The grid in a description that `write_tiff` has made."""
-    if not description.startswith('{"vemrecon"'):
-        return None
-    try:
-        return SectionGrid.from_dict(json.loads(description)["vemrecon"]["grid"])
-    except (ValueError, KeyError, TypeError):
-        return None

@@ -128,6 +128,14 @@ class Volume:
         """The region of all voxels."""
         return Region.whole(self.shape)
 
+    @property
+    def fork_safe(self) -> bool:
+        """Whether a process that this one forks can read it."""
+        array: Any = self.array
+        while (inside := getattr(array, "array", getattr(array, "inner", None))) is not None:
+            array = inside
+        return getattr(array, "fork_safe", True)
+
     def require_grid(self) -> SectionGrid:
         """Where its sections lie.
 

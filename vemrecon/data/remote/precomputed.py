@@ -21,11 +21,11 @@ from vemrecon.files import make_folder, output_error
 from vemrecon.progress import Share
 from vemrecon.volume import Region, VoxelSize
 from vemrecon.volume.ome_zarr import create_zarr
+from vemrecon.volume.tensorstores import SECONDS, reason_of
 from vemrecon.volume.volume import GREY_DTYPES, moved
 
 BLOCK = (64, 256, 256)  # voxels asked for at once; whole chunks of the output
 CACHE_BYTES = 256 << 20  # chunks of the source that reach into several blocks
-SECONDS = 600  # for one block, retries included
 RETRIES = {"max_retries": 5, "initial_delay": "500ms", "max_delay": "8s"}
 BLACK_SHARE = 0.01
 
@@ -154,8 +154,7 @@ def _result(box: Precomputed, ask: Callable[[], Any]) -> Any:
     try:
         return ask().result(timeout=SECONDS)
     except Exception as error:
-        reason = " ".join(str(error).split()).split(" [tensorstore_spec=")[0][:300] or type(error).__name__
         raise DataError(
-            f"{box.url}: cannot be read at mip {box.mip} ({reason}); see whether address and connection are right, "
-            f"and try again"
+            f"{box.url}: cannot be read at mip {box.mip} ({reason_of(error)}); see whether address and "
+            f"connection are right, and try again"
         ) from error
