@@ -12,6 +12,7 @@ from typing import Any, get_args, get_origin
 from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 
 from vemrecon.errors import ConfigError, DataError
+from vemrecon.file_options import RANGES
 from vemrecon.options import Option, choices_of, default_of, field_type, flag, options_of
 
 
@@ -80,7 +81,6 @@ def _add_flag(parser: ArgumentParser, name: str, facts: Option, hint: Any, defau
     )
 
 
-RANGES = ("--intensity-range", "--reconstruction-range")
 _METAVARS = {int: "N", float: "NUMBER", Path: "PATH"}
 
 

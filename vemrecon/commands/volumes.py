@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vemrecon.bench.request import known_degradations, known_metrics, known_presets, read_scale
 from vemrecon.commands.options import device_of, require_devices, settings
+from vemrecon.commands.pairs import open_pair, say_notes
 from vemrecon.errors import ConfigError, DataError
-from vemrecon.file_options import FileOptions, range_option, read_range_words
+from vemrecon.file_options import RECONSTRUCTION_RANGE, FileOptions, range_option, read_range_words
 from vemrecon.options import Options, option
 from vemrecon.volume.grid import GRID_KINDS
 
@@ -115,7 +115,7 @@ class EvaluateOptions(FileOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        read_range_words("--reconstruction-range", self.reconstruction_range)
+        read_range_words(RECONSTRUCTION_RANGE, self.reconstruction_range)
 
 
 def reconstruct(options: ReconstructOptions) -> int:
@@ -140,7 +140,7 @@ def reconstruct(options: ReconstructOptions) -> int:
         intensity_range=options.grey_range,
         reading=options.reading,
     )
-    _say(volume)
+    say_notes([volume])
     missing = inpainting.parse_sections(options.missing_sections, volume.shape[0])
     work = work_folder(options.output, _asked(options))
     with PhaseBar() as bar:
@@ -162,12 +162,6 @@ def reconstruct(options: ReconstructOptions) -> int:
     for path in outputs:
         print(f"{path}: {' x '.join(map(str, result.shape))} voxels of {result.voxel_size or 'unknown size'}")
     return 0
-
-
-def _say(volume: Volume) -> None:
-    """What was done to read a volume, for the user to know."""
-    for note in volume.notes:
-        print(f"{volume.name}: {note}", file=sys.stderr)
 
 
 def _asked(options: ReconstructOptions) -> dict[str, Any]:
@@ -205,7 +199,7 @@ def degrade(options: DegradeOptions) -> int:
     size, span = options.voxels, options.grey_range
     volume = open_volume(options.input, options.dataset, voxel_size=size, intensity_range=span, reading=options.reading)
     volume = replace(volume, notes=(*volume.notes, *check_range(volume)))
-    _say(volume)
+    say_notes([volume])
     kind = output_format(options.output)
     require_content(volume)
     observed = degraded(volume, degradation, axis="zyx".index(options.axis), seed=options.seed)
@@ -223,7 +217,6 @@ def evaluate(options: EvaluateOptions) -> int:
     from rich.table import Table
 
     from vemrecon import protocol
-    from vemrecon.commands.pairs import open_pair
     from vemrecon.files import write_json
     from vemrecon.metrics.evaluate import evaluate as score
     from vemrecon.metrics.score import SIGNS

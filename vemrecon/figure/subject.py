@@ -27,6 +27,13 @@ class Subject:
     """Voxel that all planes with outlines go through."""
 
     @property
+    def volumes(self) -> tuple[Volume, ...]:
+        """All of them."""
+        observed = self.observed.volume if self.observed else None
+        known = (self.truth, observed, *(entry.volume for entry in self.entries))
+        return tuple(volume for volume in known if volume is not None)
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """Voxels of the truth, z-y-x."""
         return self.entries[0].volume.shape

@@ -11,7 +11,7 @@ from vemrecon.volume.hdf5 import open_hdf5
 from vemrecon.volume.intensity import RangeRule
 from vemrecon.volume.ome_zarr import old_grid, open_zarr
 from vemrecon.volume.sections import open_npy, open_sections
-from vemrecon.volume.source import AS_IT_IS, Reading, Source, require_stored
+from vemrecon.volume.source import AS_IT_IS, Reading, Source, all_heard, require_stored
 from vemrecon.volume.tiff import open_tiff
 from vemrecon.volume.volume import Volume
 from vemrecon.volume.voxels import VoxelSize
@@ -39,10 +39,10 @@ def open_source(path: Path | str, dataset: str | None = None, reading: Reading |
     Raises:
         DataError: If the file is missing, damaged, or no volume.
     """
-    path = Path(path)
+    path, reading = Path(path), reading or AS_IT_IS
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
-    return _reader(path)(path, dataset, reading or AS_IT_IS)
+    return all_heard(path.name, _reader(path)(path, dataset, reading), reading)
 
 
 def open_volume(

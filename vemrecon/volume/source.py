@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -29,12 +29,14 @@ class Reading:
         time: Which time point is read, where there are several.
         axes: Letters of the axes as they are stored, such as `czyx`.
         missing: `fill` declares that what was never stored is the fill value (black where there is none).
+        several: Whether this is said of several files: channel, time and axes are then those of files that have such.
     """
 
     channel: int | None = None
     time: int | None = None
     axes: str | None = None
     missing: Missing = "refuse"
+    several: bool = False
 
     @property
     def chosen(self) -> dict[str, int | None]:
@@ -43,7 +45,8 @@ class Reading:
 
     def said(self) -> dict[str, Any]:
         """What differs from saying nothing."""
-        return {name: value for name, value in vars(self).items() if value not in (None, "refuse")}
+        words = {name: value for name, value in vars(self).items() if name != "several"}
+        return {name: value for name, value in words.items() if value not in (None, "refuse")}
 
 
 AS_IT_IS = Reading()
@@ -132,9 +135,9 @@ def layout_of(name: str, shape: Sequence[int], axes: Sequence[str] | None, readi
 
     Raises:
         DataError: If it cannot be known, or this is no volume.
-        ConfigError: If the user's axes, channel or time point do not fit.
+        ConfigError: If the user's axes, channel or time point do not fit. Whether they were of use is for `all_heard`.
     """
-    if reading.axes is not None:
+    if reading.axes is not None and not (reading.several and len(reading.axes) != len(shape)):
         letters = _given(name, shape, reading.axes)
     else:
         known = [WORDS.get(axis.lower(), axis.lower()) for axis in axes or ()]
@@ -145,9 +148,6 @@ def layout_of(name: str, shape: Sequence[int], axes: Sequence[str] | None, readi
     at: list[int | None] = []
     for axis, count in zip(letters, shape, strict=True):
         at.append(None if axis in SPACE else _position(name, axis, count, reading))
-    for axis, option in (("c", "channel"), ("t", "time")):
-        if axis not in letters and reading.chosen[axis]:
-            raise ConfigError(f"{name}: --{option} {reading.chosen[axis]}: it has only one of its {MEANINGS[axis]}")
     return Layout("".join(axis if len(axis) == 1 else "." for axis in letters), tuple(at))
 
 
@@ -200,9 +200,32 @@ def _position(name: str, axis: str, count: int, reading: Reading) -> int:
         )
     if wanted is None and count > 1:
         raise DataError(f"{name}: {count} {MEANINGS[axis]}; say which one with --{option} 0 to {count - 1}")
+    if count == 1:
+        return 0  # whether the user meant another one is asked later
     if wanted is not None and not 0 <= wanted < count:
         raise ConfigError(f"{name}: --{option} {wanted}: there are {count} {MEANINGS[axis]}, from 0 on")
     return wanted or 0
+
+
+def all_heard(name: str, source: Source, reading: Reading) -> Source:
+    """A source, after a look at whether all that the user says about it has been of use.
+
+    Raises:
+        ConfigError: If something was not, and was said of this file alone; else it is noted.
+    """
+    notes = []
+    for axis, option in (("c", "channel"), ("t", "time")):
+        several = axis in source.axes and source.shape[source.axes.index(axis)] > 1
+        if reading.chosen[axis] and not several:
+            said = f"--{option} {reading.chosen[axis]}"
+            if not reading.several:
+                raise ConfigError(f"{name}: {said}: it has only one of its {MEANINGS[axis]}")
+            notes.append(f"has no {MEANINGS[axis]} to choose from, and is read as it is; {said} is for files that have")
+    if reading.axes is not None and reading.axes.lower() != source.axes:
+        if not reading.several:
+            raise ConfigError(f"{name}: --axes {reading.axes}: its axes are {source.axes}")
+        notes.append(f"has the axes {source.axes}, and is read as it is; --axes {reading.axes} is for files that have")
+    return replace(source, notes=(*source.notes, *notes)) if notes else source
 
 
 def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
