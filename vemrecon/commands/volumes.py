@@ -47,7 +47,7 @@ class ReconstructOptions(FileOptions):
     )
     missing_sections: str = option("numbers of sections to fill first, such as 11,40 (isovem-plus)", "")
     uncertainty: Path | None = option("also write the spread over rotations or samples: .zarr or .tif", None)
-    seed: int = option("seed of the training", 0)
+    seed: int = option("seed of the training", 0, least=0)
     set: Mapping[str, Any] = option(
         "ARGUMENT=VALUE of the method", factory=dict, metavar="ARGUMENT=VALUE", read=settings
     )
@@ -74,7 +74,7 @@ class DegradeOptions(FileOptions):
     scale: float = option("anisotropy factor", read=read_scale)
     degradation: str = option("how resolution is removed", "average", choices=known_degradations, noun="degradation")
     axis: Literal["z", "y", "x"] = option("axis to degrade", "z", noun="axis")
-    seed: int = option("seed of the noise of realistic degradations", 0)
+    seed: int = option("seed of the noise of realistic degradations", 0, least=0)
     set: Mapping[str, Any] = option(
         "ARGUMENT=VALUE of the degradation, such as offset=2", factory=dict, metavar="ARGUMENT=VALUE", read=settings
     )
@@ -122,13 +122,20 @@ def reconstruct(options: ReconstructOptions) -> int:
     """Make one volume isotropic."""
     from vemrecon.commands.bars import PhaseBar
     from vemrecon.infer import inpainting
-    from vemrecon.own.method import prepare_method
+    from vemrecon.own.method import check_wishes, prepare_method
     from vemrecon.own.reconstruction import reconstruct_file, work_folder
     from vemrecon.own.sections import open_anisotropic
     from vemrecon.volume import output_format
 
-    if options.weights and options.train:
-        raise ConfigError("give --weights or --train, not both")
+    check_wishes(
+        options.method,
+        train=options.train,
+        weights=options.weights,
+        overrides=options.set,
+        scale=options.scale,
+        uncertainty=options.uncertainty is not None,
+        missing=bool(options.missing_sections),
+    )
     outputs = {path: output_format(path) for path in (options.output, options.uncertainty) if path}
     require_devices([options.device])
     volume = open_anisotropic(
