@@ -10,7 +10,7 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from vemrecon.bench.result import Costs, RunResult, Status
-from vemrecon.files import canonical_json, finite
+from vemrecon.files import canonical_json, csv_cell, finite
 from vemrecon.report.cells import Cell
 from vemrecon.report.columns import AnyColumn, CostColumn, score_order
 from vemrecon.report.environments import hardware, told
@@ -74,10 +74,10 @@ def _range_cells(found: GreyRange | None) -> dict[str, Any]:
 
 
 def _csv_cell(value: Any) -> str:
-    """Numbers as Python prints them, which is exact; nothing for a missing or infinite value."""
+    """Numbers as Python prints them, which is exact; nothing for a missing or infinite value; no text is a formula."""
     if value is None or (isinstance(value, float) and finite(value) is None):
         return ""
-    return str(value) if isinstance(value, str) else repr(value)
+    return csv_cell(str(value)) if isinstance(value, str) else repr(value)
 
 
 def json_text(board: Leaderboard) -> str:
