@@ -17,6 +17,8 @@ from vemrecon.volume.voxels import VoxelSize
 Missing = Literal["refuse", "fill"]
 SPACE = "zyx"
 WORDS = {"channel": "c", "channels": "c", "ch": "c", "s": "c", "time": "t", "frame": "t", "frames": "t"}
+MANY, MOST_MISSING = 10_000, 0.999
+"""Parts of a file, and the share of them that may be missing: a file can claim any size, and be read for years."""
 MEANINGS = {"c": "channels", "t": "time points"}
 
 
@@ -62,6 +64,11 @@ class Stored:
     missing: int
     where: str = ""
     """Which are missing, for people."""
+
+    @property
+    def next_to_nothing(self) -> bool:
+        """Whether far more is claimed than is there."""
+        return self.expected > MANY and self.missing > MOST_MISSING * self.expected
 
 
 @dataclass(frozen=True)
@@ -282,6 +289,11 @@ def require_stored(name: str, stored: Stored | None, missing: Missing) -> tuple[
         return ()
     many = f"{stored.missing} of {stored.expected} {stored.unit}"
     where = f" ({stored.where})" if stored.where else ""
+    if stored.next_to_nothing:
+        raise DataError(
+            f"{name}: {many} are not stored{where}: too little of what it claims to be is there to be read; write the "
+            f"part that holds something as a file of its own"
+        )
     if missing == "fill":
         return (f"{many} are not stored{where} and are taken for the fill value, as --missing fill says",)
     raise DataError(

@@ -15,6 +15,7 @@ from vemrecon.volume.source import Stored
 
 NEVER = 2**64 - 1  # in the index of a shard
 CHECKSUM_BYTES = 4
+LEAST_COVERED = 1000  # one voxel in so many has a source; below, sources are not what should be counted
 
 
 def zarr_stored(array: Any) -> Stored:
@@ -121,10 +122,14 @@ def _virtual_stored(dataset: Any, folder: Path) -> Stored:
                     stored = hdf5_stored(file[source.dset_name], path.parent)
         except (OSError, KeyError):
             stored = Stored("files", 1, 1)
+        if stored.next_to_nothing:
+            return stored
         if stored.missing:
             gone.append(f"{source.file_name}:{source.dset_name}")
     where = f"{', '.join(gone[:3])}{' ...' if len(gone) > 3 else ''}" if gone else ""
     if covered < dataset.size:
         where = f"{where}; " * bool(where) + f"{dataset.size - covered} of {dataset.size} voxels have no source"
+        if covered * LEAST_COVERED < dataset.size:
+            return Stored("voxels", dataset.size, dataset.size - covered, where)
         return Stored("virtual sources", len(sources) + 1, len(gone) + 1, where)
     return Stored("virtual sources", len(sources), len(gone), where)
