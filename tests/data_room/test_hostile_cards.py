@@ -17,6 +17,7 @@ from small_volumes import textured
 from vemrecon.cli import main
 from vemrecon.data.card_checks import stays_below
 from vemrecon.data.catalogue import dataset_card
+from vemrecon.data.remote.fetch import fetch_file
 from vemrecon.errors import ConfigError
 from vemrecon.protocol import MOST_VALUES, read_yaml
 
@@ -75,6 +76,8 @@ def test_a_card_of_ones_own_may_name_files_anywhere_that_are_only_read(tmp_path)
     for path in ("../v.npy", str(tmp_path / "v.npy")):
         card = dataset_card(written(tmp_path / "cards", files={"v": {"path": path}}))
         assert Path(card.files["v"].path).resolve() == tmp_path / "v.npy"
+        assert "no checksum is published, and none is recorded" in str(fetch_file(card, card.files["v"], tmp_path))
+    assert {one.name for one in tmp_path.iterdir()} == {"cards", "v.npy"}, "nothing is written beside what is only read"
 
 
 @pytest.mark.parametrize(

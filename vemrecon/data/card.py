@@ -38,6 +38,11 @@ class RemoteFile:
     verify_tls: bool = True
     """False only for servers with an expired certificate; the sha256 then has to be known."""
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it can be had."""
+        return tuple(url for url in (self.url, *self.mirrors) if url)
+
 
 @dataclass(frozen=True)
 class LabelFile(RemoteFile):
@@ -86,6 +91,12 @@ class DatasetFile(RemoteFile):
     """Damaged sections (z), left out of scores."""
     intensity_range: Span | None = None
     """Grey values that mean black and white, where they differ from those of the card."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it, or the volume that it is a box of, can be had."""
+        box = (self.precomputed.url,) if self.precomputed else ()
+        return (*super().addresses, *box)
 
 
 @dataclass(frozen=True)

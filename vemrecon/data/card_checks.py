@@ -78,19 +78,13 @@ def _check_file(file: RemoteFile, *, named: bool) -> None:
         raise ConfigError(f"bytes {file.bytes!r}: must be a whole number")
     if "\0" in file.path or (named and not file.path.strip("./ ")):
         raise ConfigError(f"path {file.path!r}: must name a file")
-    addresses = _addresses(file)
-    for url in addresses:
+    for url in file.addresses:
         if not isinstance(url, str) or urlsplit(url).scheme not in SCHEMES:
             raise ConfigError(f"address {url}: files are fetched by http and https only")
-    if addresses and not stays_below(file.path):
+    if file.addresses and not stays_below(file.path):
         raise ConfigError(
             f"path {file.path}: what is downloaded must stay below the data root: a relative path without '..'"
         )
-
-
-def _addresses(file: RemoteFile) -> list[str]:
-    box = getattr(file, "precomputed", None)
-    return [url for url in (file.url, *file.mirrors, box.url if box else "") if url]
 
 
 def stays_below(path: str) -> bool:

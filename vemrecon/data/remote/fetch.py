@@ -22,7 +22,7 @@ from vemrecon.progress import Say
 
 Check = Literal["published", "recorded", "new", "none"]
 """What a sha256 was compared with: that of the card, the one recorded when the file was first seen, or nothing; then it
-is new and recorded now, or cannot be."""
+is new and recorded now, or not."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Fetched:
     def __str__(self) -> str:
         state = "downloaded" if self.downloaded else "here already"
         if self.check in ("new", "none"):
-            kept = "recorded" if self.check == "new" else "and none can be recorded beside it;"
+            kept = "recorded" if self.check == "new" else "and none is recorded;"
             return f"{state}; no checksum is published, {kept} sha256 {self.sha256}: {self.path}"
         what = "verified" if self.check == "published" else "as when it was first seen"
         return f"{state}, {what}: {self.path}  sha256 {self.sha256}"
