@@ -70,6 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return function(options)
     except VemreconError as error:
         return _refuse(words, *getattr(error, "lines", [str(error)]))
+    except MemoryError as error:
+        return _refuse(words, f"there is too little memory for this ({error}); cut out a part of the volume")
     except KeyboardInterrupt:
         print("stopped; the same command goes on where this one ended", file=sys.stderr)
         return 130

@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from vemrecon.volume import Edges, RangeRule, Reading
 
 
+INTENSITY_RANGE, RECONSTRUCTION_RANGE, OBSERVED_RANGE = (
+    "--intensity-range",
+    "--reconstruction-range",
+    "--observed-range",
+)
+RANGES = (INTENSITY_RANGE, RECONSTRUCTION_RANGE, OBSERVED_RANGE)
+"""Options that state grey ranges."""
+
+
 def range_word(word: Any) -> float | str:
     """A number, or a word of a range."""
     try:
@@ -126,7 +135,7 @@ class FileOptions(ReadingOptions):
         Raises:
             ConfigError: If it is none.
         """
-        return read_range_words("--intensity-range", self.intensity_range)
+        return read_range_words(INTENSITY_RANGE, self.intensity_range)
 
 
 @dataclass(frozen=True, kw_only=True)

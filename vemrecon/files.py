@@ -124,6 +124,29 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: not a JSON file ({error})") from error
 
 
+FORMULA = (
+    tuple("=+-@\t\r\n")
+    + tuple("\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}")
+    + ("\N{FULLWIDTH COMMERCIAL AT}",)
+)
+"""What text begins with that spreadsheets take for a formula."""
+
+
+def csv_cell(text: str) -> str:
+    """Text for a CSV file, which no spreadsheet takes for a formula; numbers stay numbers.
+
+    >>> csv_cell("bicubic"), csv_cell("=1+1"), csv_cell("-1.5"), csv_cell("-x")
+    ('bicubic', "'=1+1", '-1.5', "'-x")
+    """
+    if not (text.startswith(FORMULA) or text.lstrip().startswith(FORMULA)):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
+
+
 def finite(value: Any) -> float | None:
     """The value if it is a finite number, else None.
 

@@ -78,7 +78,14 @@ class Options:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
-        """From the words of the options that were given."""
+        """From the words of the options that were given.
+
+        Raises:
+            ConfigError: If one is missing, or cannot be read.
+        """
+        if missing := [name for name in options_of(cls) if name not in given and default_of(cls, name) is MISSING]:
+            words = [f"{_label(cls, name)} ({options_of(cls)[name].help})" for name in missing]
+            raise ConfigError(f"give {' and '.join(words)}")
         return cls(**given)
 
     def __post_init__(self) -> None:
@@ -116,7 +123,7 @@ def read_option(kind: type[Any], name: str, value: Any) -> Any:
     """
     hint, _ = field_type(kind, name)
     facts = options_of(kind)[name]
-    label = name if facts.positional else flag(name)
+    label = _label(kind, name)
     if get_origin(hint) is tuple:
         element, *rest = get_args(hint)
         words = _words(value, facts.whole)
@@ -124,6 +131,11 @@ def read_option(kind: type[Any], name: str, value: Any) -> Any:
             raise ConfigError(f"{label} {_text(value)}: must be {len(rest) + 1} values, not {len(words)}")
         return tuple(_read(label, element, word, facts) for word in words)
     return _read(label, hint, value, facts)
+
+
+def _label(kind: type[Any], name: str) -> str:
+    """How an option is called in messages."""
+    return name if options_of(kind)[name].positional else flag(name)
 
 
 def _words(value: Any, whole: bool) -> list[Any]:

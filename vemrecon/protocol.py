@@ -9,6 +9,9 @@ from typing import Any
 
 from vemrecon.errors import ConfigError, unknown
 
+LARGEST_YAML = 4 << 20
+MOST_VALUES = 1_000_000
+
 
 def benchmark_folder() -> Path:
     """The folder with protocol, datasets, splits, methods and suites."""
@@ -48,13 +51,7 @@ def value_of(text: str) -> Any:
     Raises:
         ConfigError: If it is not YAML.
     """
-    import yaml
-
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{text}: not a value ({' '.join(str(error).split())})") from error
-    return number_if_one(value)
+    return number_if_one(read_yaml(text, text))
 
 
 def number_if_one(value: Any) -> Any:
@@ -75,14 +72,45 @@ def load_yaml(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: If it is missing or is something else.
     """
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_YAML + 1)
+        if len(data) > LARGEST_YAML:
+            raise ConfigError(f"{path}: more than {LARGEST_YAML:,} bytes, which no file of settings has")
+        found = read_yaml(data.decode(), str(path))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: no such file") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not YAML ({error})") from error
+    if found is None:
+        raise ConfigError(f"{path}: is empty; it must hold named settings")
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path}: must hold named settings, not {type(found).__name__}")
+    return found
+
+
+def read_yaml(text: str, name: str) -> Any:
+    """YAML of plain values, from anybody.
+
+    Raises:
+        ConfigError: If it is not YAML, or few words stand for a very large thing.
+    """
     import yaml
 
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path}: must hold named settings, not {type(data).__name__}")
-    return data
+        found = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # dates that are none, numbers without end
+        raise ConfigError(f"{name[:200]}: not YAML ({' '.join(str(error).split())[:300]})") from error
+    except RecursionError as error:
+        raise ConfigError(f"{name[:200]}: not YAML that can be used (too deep)") from error
+    waiting, count = [found], 0
+    while waiting:  # aliases may stand for more than could ever be walked through
+        one = waiting.pop()
+        inner = [*one.keys(), *one.values()] if isinstance(one, dict) else one if isinstance(one, list) else ()
+        count += len(inner)
+        if count > MOST_VALUES:
+            raise ConfigError(f"{name[:200]}: stands for more than {MOST_VALUES:,} values")
+        waiting += inner
+    return found

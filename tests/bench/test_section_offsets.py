@@ -164,9 +164,13 @@ def test_weights_tell_which_sections_they_were_made_for(truth, tmp_path, capsys,
 def test_a_figure_knows_where_the_sections_of_a_file_lie(truth, tmp_path):
     path = tmp_path / "observed.zarr"
     copy_to_zarr(path, degrade(truth, Subsample(SCALE, 4)), "float32")
-    found = observed_of(path, None, None, None, truth.shape)
+
+    def observed(kind, shape):
+        return observed_of(open_volume(path), lambda scale: open_volume(path, scale=scale), kind, shape)
+
+    found = observed(None, truth.shape)
     assert [z for z in range(24) if found.recorded((z, 0, 0))] == [4, 12, 20]
     assert (found.withheld(96) - 4) % SCALE == SCALE // 2
-    assert observed_of(path, "centred", None, None, truth.shape).grid.first == 3.5
+    assert observed("centred", truth.shape).grid.first == 3.5
     with pytest.raises(DataError, match="every 8 voxels, the first at 4"):
-        observed_of(path, None, None, None, (48, 64, 64))
+        observed(None, (48, 64, 64))

@@ -133,6 +133,9 @@ BAD_FILES = {
     "methds: [linear]": "did you mean 'methods'",
     "scale: [4, x]": "scale 'x'",
     "seeds: [0.5]": "--seeds 0.5: must be a whole number",
+    "seeds: [0, -1]": "--seeds -1: must be at least 0",
+    "": "is empty; it must hold named settings",
+    "# methods: linear": "is empty; it must hold named settings",
     "mode: tranductive": "did you mean 'transductive'",
     "dry_run: 3": "--dry-run 3: must be true or false",
     "jobs: [1]": "--jobs 1: must be a whole number",
@@ -167,7 +170,12 @@ def test_numbers_that_yaml_takes_for_words_are_numbers():
         (["lateral-cnn.width=4.5"], "width=4.5 does not fit, it must be int"),
         (["bicubic.kernel=cubic"], "unknown kernel of bicubic 'cubic': did you mean"),
         (["d2r-aenet.diffusion=4"], "diffusion=4 does not fit, it must be Mapping"),
-        (["d2r-aenet.diffusion.widht=4"], "unexpected keyword argument 'widht'"),
+        (
+            ["d2r-aenet.diffusion.width=wide"],
+            "argument of d2r-aenet.diffusion: width=wide does not fit, it must be int",
+        ),
+        (["d2r-aenet.distil={budgett: 4}"], "unknown argument of d2r-aenet.distil 'budgett': did you mean 'budget'"),
+        (["d2r-aenet.diffusion.widht=4"], "unknown argument of d2r-aenet.diffusion 'widht': did you mean 'width'"),
         (["average.ofset=2"], "unknown argument of average 'ofset'"),
         (["subsample.offset=far"], "offset=far does not fit, it must be int"),
         (["subsample.ofset=2"], "did you mean 'offset'"),
@@ -328,3 +336,19 @@ def test_the_suite_of_the_readme_can_be_planned(tmp_path, capsys):
     (tmp_path / "suite.yaml").write_text(re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)[0])
     assert main(["plan", "--suite", str(tmp_path / "suite.yaml"), "--runs", str(tmp_path)]) == 0
     assert "21 runs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["degrade", "v.npy", "o.tif"], "give --scale (anisotropy factor)"),
+        (["degrade", "v.npy"], "and --scale (anisotropy factor)"),
+        (["evaluate", "truth.npy"], "give reconstruction (volume of the same shape"),
+        (["cite"], "give names (datasets and methods)"),
+        (["plan", "--config", "."], "cannot be read"),
+        (["plan", "--config", ""], "cannot be read"),
+    ],
+)
+def test_what_is_missing_is_called_by_its_option(tmp_path, capsys, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    assert message in refused(capsys, *words)

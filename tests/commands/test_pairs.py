@@ -94,6 +94,63 @@ def test_a_range_of_the_truth_that_the_reconstruction_does_not_have_is_refused(t
         assert f"--reconstruction-range 0 {top} is likely" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("factor", "dtype", "top"),
+    [(1, "u1", 255), (4, "u2", 1020), (16, "u2", 4080), (64, "u2", 16320), (257, "u2", 65535)],
+)
+def test_the_same_grey_levels_in_other_types_have_the_same_score_exactly(tmp_path, capsys, factor, dtype, top):
+    truth, made = (np.rint(255 * voxels) for voxels in (TRUTH, MADE))
+    np.save(tmp_path / "truth.npy", (truth * factor).astype(dtype))
+    np.save(tmp_path / "made.npy", (made * factor).astype(dtype))
+    words = [tmp_path / "truth.npy", tmp_path / "made.npy", "--voxel-size", 8, 8, 8, "--intensity-range", 0, top]
+    found, _ = evaluated(tmp_path, capsys, *words)
+    for name, voxels in (("truth", truth), ("made", made)):
+        np.save(tmp_path / f"{name}.npy", voxels.astype(np.uint8))
+    assert found == evaluated(tmp_path, capsys, *words[:6])[0]
+
+
+def channels(path, voxels, count):
+    both = np.stack([255 - voxels] * (count - 1) + [voxels], axis=1) if count > 1 else voxels
+    tifffile.imwrite(path, both, imagej=True, metadata={"axes": "ZCYX" if count > 1 else "ZYX"})
+
+
+def test_a_channel_is_that_of_files_which_have_several(tmp_path, capsys):
+    truth, made = (np.rint(255 * voxels).astype(np.uint8) for voxels in (TRUTH, MADE))
+    found = {}
+    for first in (1, 2):
+        for second in (1, 2):
+            channels(tmp_path / "truth.tif", truth, first)
+            channels(tmp_path / "made.tif", made, second)
+            words = [tmp_path / "truth.tif", tmp_path / "made.tif", "--voxel-size", 8, 8, 8]
+            found[first, second], _ = evaluated(tmp_path, capsys, *words, "--channel", 1)
+    assert len(set(found.values())) == 1
+    assert main([*map(str, ["evaluate", *words, "--channel", 1, "--metrics", "psnr"])]) == 0
+    assert capsys.readouterr().err == ""
+    channels(tmp_path / "truth.tif", truth, 1)
+    assert main([*map(str, ["evaluate", *words, "--channel", 1, "--metrics", "psnr"])]) == 0
+    assert "truth.tif: has no channels to choose from, and is read as it is; --channel 1" in capsys.readouterr().err
+    for more, code in (((), 2), (("--axes", "zcyx"), 0)):
+        np.save(tmp_path / "four.npy", np.stack([255 - made, made], axis=1))
+        asked = [tmp_path / "truth.tif", tmp_path / "four.npy", "--voxel-size", 8, 8, 8, "--channel", 1, *more]
+        assert main([*map(str, ["evaluate", *asked, "--metrics", "psnr"])]) == code, more
+        assert ("--axes" in capsys.readouterr().err) or more
+
+
+def test_a_channel_of_one_file_that_has_none_is_refused(tmp_path, capsys):
+    np.save(tmp_path / "v.npy", np.rint(255 * TRUTH).astype(np.uint8))
+    folder = tmp_path / "sections"
+    folder.mkdir()
+    for z, section in enumerate(np.rint(255 * TRUTH).astype(np.uint8)):
+        tifffile.imwrite(folder / f"{z:03}.tif", section)
+    for path in (tmp_path / "v.npy", folder):
+        for words in (("--channel", "1"), ("--time", "2"), ("--axes", "yxz")):
+            code = main(["degrade", str(path), str(tmp_path / "o.tif"), "--scale", "4", *words])
+            error = capsys.readouterr().err
+            if (path.name, words[0]) != ("v.npy", "--axes"):  # which is then read so
+                assert code == 2 and f"{words[0]} {words[1]}" in error
+            (tmp_path / "o.tif").unlink(missing_ok=True)
+
+
 def sized(path, values, size):
     meta = {"axes": "ZYX"}
     for axis, edge in zip("ZYX", size, strict=True):

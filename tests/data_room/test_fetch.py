@@ -18,7 +18,7 @@ from vemrecon.data.card import DatasetCard, DatasetFile, LabelFile, Precomputed
 from vemrecon.data.remote.connection import Patience
 from vemrecon.data.remote.fetch import fetch_file, fetch_files, files_of, spoken
 from vemrecon.data.remote.missing import MissingFilesError
-from vemrecon.errors import ConfigError, DataError
+from vemrecon.errors import ConfigError, DataError, OutputError
 from vemrecon.volume import Region, Volume, VoxelSize
 from vemrecon.volume.ome_zarr import copy_to_zarr
 
@@ -54,7 +54,10 @@ def test_a_file_is_downloaded_once_and_verified_ever_after(server, file, tmp_pat
 
 def test_without_a_sha256_that_of_the_first_download_is_recorded_and_binding(server, file, tmp_path):
     file = replace(file, sha256="", bytes=None)
-    path = fetch(file, tmp_path).path
+    first = fetch(file, tmp_path)
+    path, known = first.path, f"no checksum is published, recorded sha256 {digest(BODY)}"
+    assert known in str(first) and "verified" not in str(first)
+    assert str(fetch(file, tmp_path)).startswith("here already, as when it was first seen: ")
     record = path.with_name("raw.h5.sha256")
     assert record.read_text() == f"{digest(BODY)}  raw.h5\n"
     path.write_bytes(b"something else")
@@ -70,6 +73,16 @@ def test_without_a_sha256_that_of_the_first_download_is_recorded_and_binding(ser
     record.write_text("nonsense")
     with pytest.raises(DataError, match="holds no sha256"):
         fetch(file, tmp_path)
+
+
+def test_a_checksum_that_can_be_recorded_nowhere_is_not_said_to_be(server, file, tmp_path, monkeypatch):
+    def read_only(path, mode="w"):
+        raise OutputError(f"{path}: cannot be written")
+
+    monkeypatch.setattr("vemrecon.data.remote.recognise.atomic_write", read_only)
+    found = str(fetch(replace(file, sha256=""), tmp_path))
+    assert f"no checksum is published, and none is recorded; sha256 {digest(BODY)}" in found
+    assert str(fetch(file, tmp_path)).startswith("here already, verified: ")
 
 
 def test_a_file_that_was_put_there_by_hand_is_verified_recorded_and_used(server, file, tmp_path, monkeypatch):

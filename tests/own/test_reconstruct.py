@@ -115,9 +115,9 @@ def test_uncertainty_is_written_beside_the_reconstruction(stack, tmp_path, capsy
 
 def test_missing_sections_that_cannot_be_filled_are_refused(stack, tmp_path, capsys):
     for words, message in (
-        (["--missing-sections", "99"], "not in the volume"),
-        (["--missing-sections", "a"], "section numbers"),
-        (["--missing-sections", "0,1,2,3,4,5"], "too many"),
+        ([*PLUS, "--missing-sections", "99"], "not in the volume"),
+        ([*PLUS, "--missing-sections", "a"], "section numbers"),
+        ([*PLUS, "--missing-sections", "0,1,2,3,4,5"], "too many"),
         (["--missing-sections", "3"], "cannot fill missing sections"),
     ):
         assert run("reconstruct", stack, tmp_path / "out.zarr", *words) == 2
@@ -170,3 +170,31 @@ def test_without_the_missing_sections_a_part_is_reconstructed_in_its_place(tmp_p
     assert run("reconstruct", folder, tmp_path / "out.zarr", *words) == 0
     result = open_volume(tmp_path / "out.zarr")
     assert (result.shape, result.origin) == ((36, 48, 48), (3 * 40 - 15, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["--train", "cpu"],
+            "--train: method 'bicubic' does not learn; choose one that does, such as --method lateral",
+        ),
+        (["--method", "linear", "--train", "paper"], "--train: method 'linear' does not learn"),
+        (["--method", "lanczos3", "--weights", "w.safetensors"], "--weights: method 'lanczos3' learns nothing before"),
+        (["--method", "emgauss", "--weights", "w.safetensors"], "--weights: method 'emgauss' learns nothing before"),
+        (["--uncertainty", "b.zarr"], "--uncertainty: method 'bicubic' has no uncertainty"),
+        (["--method", "lateral-cnn", "--train", "smoke", "--uncertainty", "b.zarr"], "method 'lateral-cnn' has no"),
+        ([*PLUS, "--set", "rotations=[0]", "--uncertainty", "b.zarr"], "method 'isovem-plus' has no uncertainty"),
+        (["--missing-sections", "3"], "--missing-sections: method 'bicubic' cannot fill"),
+        (["--method", "isovem", "--train", "smoke", "--missing-sections", "3"], "method 'isovem' cannot fill"),
+        (["--train", "cpu", "--weights", "w.safetensors"], "not both"),
+        (["--method", "d2r-aenet", "--train", "smoke", "--set", "diffusion.budgett=3"], "did you mean 'budget'"),
+        (["--seed", "-1"], "--seed -1: must be at least 0"),
+    ],
+)
+def test_what_a_method_cannot_do_is_refused_before_anything_is_read(tmp_path, capsys, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    assert run("reconstruct", "not-there.zarr", "out.zarr", *words) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1, error
+    assert not list(tmp_path.iterdir())

@@ -89,7 +89,7 @@ class Request(Options):
         "how resolution is removed", ("average",), choices=known_degradations, noun="degradation"
     )
     methods: tuple[str, ...] = option("names (see `vemrecon methods`) or class paths", (), unset="those of the suite")
-    seeds: tuple[int, ...] = option("seeds for methods that learn; training-free ones run once", (0,))
+    seeds: tuple[int, ...] = option("seeds for methods that learn; training-free ones run once", (0,), least=0)
     preset: str = option(
         "size of methods that learn: seconds, minutes, 10 minutes of a GPU, as published",
         "cpu",

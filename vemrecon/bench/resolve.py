@@ -165,10 +165,12 @@ def _resolved(request: Request, chosen: ChosenSplit, locator: Locator) -> Resolv
     defects: tuple[int, ...] = ()
     if locator.fetch:
         defects = _checked(request, chosen, located, locator)
-        if train and source and train.file != split.file and not card.name.startswith(LOCAL):
-            check_card(open_volume(source.path, source.dataset), card, card.files[train.file])
-        if train and source and kind != "native" and train.file != split.file:
-            require_no_copy(train, source, split, located, locator.scratch)
+        if train and source and train.file != split.file:
+            if not card.name.startswith(LOCAL):
+                check_card(open_volume(source.path, source.dataset), card, card.files[train.file])
+            _check_range(task_volume(source, train), card)
+            if kind != "native":
+                require_no_copy(train, source, split, located, locator.scratch)
     segmentation: tuple[SegmentationAt, ...] = ()
     if any(Need.LABELS in spec.needs for spec in expanded(metrics_of(kind, request.metrics))):
         segmentation = located_segmentations(card, split, request.preset, locator)
@@ -201,7 +203,8 @@ def _checked(request: Request, chosen: ChosenSplit, located: Located, locator: L
     for note in volume.notes:
         locator.say(f"{located.path.name}: {note}")
     require_content(volume)
-    _check_range(volume, chosen.card)
+    for note in _check_range(volume, chosen.card):
+        locator.say(f"{volume.name}: {note}")
     if chosen.kind == "native":
         if volume.shape[0] < 2:
             raise DataError(f"{volume.name}: a single section cannot be reconstructed")
@@ -211,13 +214,13 @@ def _checked(request: Request, chosen: ChosenSplit, located: Located, locator: L
     return defects
 
 
-def _check_range(volume: Volume, card: DatasetCard) -> None:
+def _check_range(volume: Volume, card: DatasetCard) -> tuple[str, ...]:
     try:
-        check_range(volume)
+        return check_range(volume)
     except DataError as error:
         if card.name.startswith(LOCAL):
             raise
-        raise DataError(f"{error} (a card cannot state it: name the file as {LOCAL}PATH)") from error
+        raise DataError(f"{error}; or state intensity_range in the card of {card.name}") from error
 
 
 def _defects(chosen: ChosenSplit, located: Located, volume: Volume, locator: Locator) -> tuple[int, ...]:

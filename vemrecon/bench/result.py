@@ -14,6 +14,7 @@ from vemrecon.files import finite, from_plain, read_json, write_json
 from vemrecon.methods.card import MethodCard
 from vemrecon.metrics.score import Score
 from vemrecon.volume import SectionGrid
+from vemrecon.volume.grey_range import GreyRange
 
 SCHEMA = 2
 """Older files are upgraded when they are read; `schema1.py` says how."""
@@ -59,6 +60,9 @@ class RunResult:
     scores: tuple[Score, ...] = ()
     grid: SectionGrid | None = None
     """Where the observed sections lie."""
+    intensity_range: GreyRange | None = None
+    """Grey values of the truth (in native tasks of the recorded volume) that mean black and white; None in results
+    that were written before it was kept."""
     costs: Costs = field(default_factory=Costs)
     environment: Mapping[str, Any] = field(default_factory=dict)
     """Versions, commit and hardware; `phases` has those of earlier phases that were finished in another one."""
@@ -74,6 +78,7 @@ class RunResult:
             "card": asdict(self.card) if self.card else None,
             "scores": [score.as_dict() for score in self.scores],
             "grid": self.grid.as_dict() if self.grid else None,
+            "intensity_range": asdict(self.intensity_range) if self.intensity_range else None,
             "costs": asdict(self.costs),
         }
 

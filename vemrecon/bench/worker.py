@@ -45,7 +45,7 @@ def run(folder: RunFolder, tell: Progress) -> None:
     method = phases.method_of(folder)
     tell("degrade", 0.0)
     volumes = observe(folder, job)
-    facts["grid"] = volumes.observed.grid
+    facts |= {"grid": volumes.observed.grid, "intensity_range": job.truth.grey_range}
     reason = out_of_scope(card.regime, method, spec.task.kind)
     if reason := reason or method.supports(spec.task.scale, volumes.observed.require_grid()):
         folder.write_result(Status.DECLINED, reason=reason, **facts)

@@ -164,12 +164,10 @@ class DownloadBars:
 
     def done(self, file: RemoteFile, fetched: Fetched) -> None:
         """Say where a file is; later, if a bar is in the way."""
-        state = "downloaded" if fetched.downloaded else "here already"
-        line = f"{state}, verified: {fetched.path}  sha256 {fetched.sha256}"
         if self.bars.disable:
-            print(line, flush=True)
+            print(fetched, flush=True)
         else:
-            self.lines.append(line)
+            self.lines.append(str(fetched))
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""

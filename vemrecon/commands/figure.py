@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
 from vemrecon.commands.figure_options import FigureOptions
 from vemrecon.commands.options import require_runs
+from vemrecon.commands.pairs import say_notes
 from vemrecon.errors import ConfigError
 from vemrecon.figure.cuts import CutAt, cut_at
 from vemrecon.figure.drawing import check_figure_name, require_matplotlib, write_figure
-from vemrecon.figure.from_files import from_files
+from vemrecon.figure.from_files import Ranges, from_files
 from vemrecon.figure.from_runs import from_runs
 from vemrecon.figure.layout import Style, bar_length
 from vemrecon.figure.plate import Plate, make_plate
 from vemrecon.figure.subject import Subject
+from vemrecon.file_options import OBSERVED_RANGE, RECONSTRUCTION_RANGE, read_range_words
 from vemrecon.report.pictures import length_text
 from vemrecon.volume.planes import NORMALS
 
@@ -55,8 +56,9 @@ def _style(options: FigureOptions) -> Style:
 def _check_source(options: FigureOptions) -> None:
     """Refuse options that belong to runs beside those that belong to files."""
     of_runs = [name for name in ("task", "methods", "segmentation") if getattr(options, name)]
-    of_files = ("truth", "observed", "grid", "voxel_size", "intensity_range")
-    of_files_given = [name for name in of_files if getattr(options, name)]
+    ranges = ("intensity_range", "reconstruction_range", "observed_range")
+    of_files = ("truth", "observed", "grid", "voxel_size", *ranges, "channel", "time", "axes")
+    of_files_given = [name for name in of_files if getattr(options, name) is not None]
     if options.volumes and of_runs:
         raise ConfigError(f"--{of_runs[0]} belongs to runs; give it without --volumes")
     if of_files_given and not options.volumes:
@@ -71,12 +73,14 @@ def _subject(options: FigureOptions) -> Subject:
             observed=options.observed,
             grid=options.grid,
             voxel_size=options.voxels,
-            intensity_range=options.grey_range,
+            ranges=Ranges(
+                options.grey_range,
+                read_range_words(RECONSTRUCTION_RANGE, options.reconstruction_range),
+                read_range_words(OBSERVED_RANGE, options.observed_range),
+            ),
             reading=options.reading,
         )
-        for volume in subject.volumes:
-            for note in volume.notes:
-                print(f"{volume.name}: {note}", file=sys.stderr)
+        say_notes(subject.volumes)
         return subject
     require_runs(options.runs)
     return from_runs(options.runs, options.task, options.methods, options.segmentation)

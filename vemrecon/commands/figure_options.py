@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vemrecon.errors import ConfigError
-from vemrecon.file_options import FileOptions
+from vemrecon.file_options import (
+    OBSERVED_RANGE,
+    RECONSTRUCTION_RANGE,
+    FileOptions,
+    range_option,
+    read_range_words,
+)
 from vemrecon.options import option
 from vemrecon.volume.grid import GRID_KINDS
 
@@ -38,6 +45,12 @@ class FigureOptions(FileOptions):
     grid: str | None = option(
         "of --observed: centred (thick sections) or aligned (kept thin ones)", None, choices=GRID_KINDS, noun="grid"
     )
+    reconstruction_range: tuple[Any, ...] | None = range_option(
+        "grey values of the --volumes that mean black and white", "that of a truth of the same type"
+    )
+    observed_range: tuple[Any, ...] | None = range_option(
+        "grey values of --observed that mean black and white", "that of a truth of the same type"
+    )
     labels: tuple[str, ...] = option("names of the reconstructions", (), whole=True, unset="of methods or files")
     planes: tuple[str, ...] = option(
         "planes to show", (), choices=_planes, noun="plane", unset="all; in lateral tasks xy, which is scored"
@@ -66,3 +79,5 @@ class FigureOptions(FileOptions):
         for name, value in (("--scale-bar", self.scale_bar), ("--width", self.width)):
             if value is not None and not 0 < value < float("inf"):
                 raise ConfigError(f"{name} {value:g}: must be above 0")
+        read_range_words(RECONSTRUCTION_RANGE, self.reconstruction_range)
+        read_range_words(OBSERVED_RANGE, self.observed_range)

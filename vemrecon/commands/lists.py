@@ -241,7 +241,8 @@ def _citation(name: str) -> dict[str, Any]:
 def _dataset_lines(card: DatasetCard, root: Path) -> Iterator[str]:
     """All that is known about a dataset, for people."""
     facts = {"dataset": card.name, "title": card.title, "tasks": ", ".join(card.tasks), "voxel size": card.voxel_size}
-    facts |= {"grey levels": card.dtype, "licence": card.licence, "citation": card.citation, "source": card.source}
+    facts |= {"grey levels": card.dtype, "grey range": _range_text(card.intensity_range)}
+    facts |= {"licence": card.licence, "citation": card.citation, "source": card.source}
     yield from (f"{name + ':':14} {value}" for name, value in facts.items() if value not in ("", None))
     for key, volume in card.files.items():
         yield f"file {key}:"
@@ -274,6 +275,7 @@ def _file_lines(file: RemoteFile, root: Path) -> Iterator[str]:
         "path": f"{file.path} ({place}: {path})",
         "inside": file.dataset,
         "shape": volume.shape and " x ".join(map(str, volume.shape)),
+        "range": _range_text(volume.intensity_range),
         "size": size_text(file.bytes) if file.bytes else None,
         "sha256": sha256,
         "url": file.url or (f"{box.url}, box {box.region}" if box else "none; see source"),
@@ -281,6 +283,10 @@ def _file_lines(file: RemoteFile, root: Path) -> Iterator[str]:
         **{f"mirror {number}": url for number, url in enumerate(file.mirrors, start=1)},
     }
     yield from (f"  {name + ':':10} {value}" for name, value in facts.items() if value)
+
+
+def _range_text(span: tuple[float, float] | None) -> str:
+    return f"{span[0]:g} to {span[1]:g} become black and white" if span else ""
 
 
 def _show(facts: Mapping[str, Any], more: Mapping[str, Any]) -> int:

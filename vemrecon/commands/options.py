@@ -12,6 +12,7 @@ from typing import Any, get_args, get_origin
 from jsonargparse import ActionYesNo, ArgumentParser, DefaultHelpFormatter
 
 from vemrecon.errors import ConfigError, DataError
+from vemrecon.file_options import RANGES
 from vemrecon.options import Option, choices_of, default_of, field_type, flag, options_of
 
 
@@ -23,7 +24,7 @@ class HelpFormatter(DefaultHelpFormatter):
         known = action.known() if facts else ()
         unset = facts.unset if facts else ""
         parts = [f"one of: {', '.join(known)}"] if known else []
-        if action.required and action.option_strings:
+        if facts and action.needed and action.option_strings:
             parts.append("required")
         elif unset or action.default not in (None, [], (), {}, False, SUPPRESS):
             parts.append(f"default: {unset or words_of(action.default)}")
@@ -50,8 +51,10 @@ def add_options(parser: ArgumentParser, kind: type[Any]) -> None:
     found = sorted(options_of(kind).items(), key=lambda one: (not one[1].positional, one[0] not in own))
     for name, facts in found:
         hint, _ = field_type(kind, name)
-        action = (_add_positional if facts.positional else _add_flag)(parser, name, facts, hint, default_of(kind, name))
+        default = default_of(kind, name)
+        action = (_add_positional if facts.positional else _add_flag)(parser, name, facts, hint, default)
         action.facts, action.known = facts, partial(choices_of, kind, name)  # only looked up when help is shown
+        action.needed, action.required = default is MISSING, False  # the dataclass says what is missing, in its words
 
 
 def _add_positional(parser: ArgumentParser, name: str, facts: Option, hint: Any, default: Any) -> Any:
@@ -75,12 +78,10 @@ def _add_flag(parser: ArgumentParser, name: str, facts: Option, hint: Any, defau
         nargs=_count(hint),
         metavar=facts.metavar or _METAVARS.get(element),
         default=None if default is MISSING or adds else default,
-        required=default is MISSING,
         help=facts.help,
     )
 
 
-RANGES = ("--intensity-range", "--reconstruction-range")
 SIZE = "--voxel-size"
 _METAVARS = {int: "N", float: "NUMBER", Path: "PATH"}
 

@@ -3,55 +3,47 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from vemrecon.errors import DataError
-from vemrecon.file_options import read_range_words
+from vemrecon.file_options import RECONSTRUCTION_RANGE, read_range_words
 
 if TYPE_CHECKING:
     from vemrecon.commands.volumes import EvaluateOptions
     from vemrecon.volume import Volume
 
-RANGE_OPTION = "--reconstruction-range"
-
 
 def open_pair(options: EvaluateOptions) -> tuple[Volume, Volume]:
     """Truth and reconstruction with the same voxel size; says what was done to read them.
 
-    A reconstruction of the type of the truth has the range that is stated for the truth, unless one is stated for it or
-    its file says one.
-
     Raises:
         DataError: If their voxel sizes contradict each other, or nobody knows which grey values mean black and white.
     """
-    from vemrecon.volume import check_range, open_volume
+    from vemrecon.volume.beside import open_beside
     from vemrecon.volume.geometry import one_size, require_order
-    from vemrecon.volume.intensity import check_same_range
 
     size, reading = options.voxels, options.reading
-    truth = open_volume(
-        options.truth, options.truth_dataset, voxel_size=size, intensity_range=options.grey_range, reading=reading
-    )
-    said = {truth.name: [*truth.notes, *check_range(truth)]}
-    own = read_range_words(RANGE_OPTION, options.reconstruction_range)
-    made = open_volume(
-        options.reconstruction,
-        options.reconstruction_dataset,
+    truth = open_beside(
+        None,
+        options.truth,
+        options.truth_dataset,
+        intensity_range=options.grey_range,
         voxel_size=size,
-        intensity_range=own,
         reading=reading,
     )
-    if own is None and truth.stated and not made.stated and made.dtype == truth.dtype:
-        made = replace(made, intensity_range=truth.intensity_range, stated=True)
-        notes = check_same_range(made, truth, RANGE_OPTION)
-    else:
-        notes = check_range(made, RANGE_OPTION)
-    said.setdefault(made.name, []).extend(note for note in (*made.notes, *notes) if note not in said[truth.name])
-    for name, lines in said.items():
-        for line in lines:
-            print(f"{name}: {line}", file=sys.stderr)
+    made = open_beside(
+        truth,
+        options.reconstruction,
+        options.reconstruction_dataset,
+        option=RECONSTRUCTION_RANGE,
+        intensity_range=read_range_words(RECONSTRUCTION_RANGE, options.reconstruction_range),
+        voxel_size=size,
+        reading=reading,
+    )
+    say_notes([truth, made])
     truth, made = _common_part(truth, made, options.scale)
     found, notes = one_size(("truth", truth), ("reconstruction", made))
     for note in notes:
@@ -84,3 +76,9 @@ def _common_part(truth: Volume, made: Volume, scale: float | None) -> tuple[Volu
         return volume.crop(Region((first, 0, 0), (first + stop - start, *volume.shape[1:])))
 
     return part(truth), part(made)
+
+
+def say_notes(volumes: Iterable[Volume]) -> None:
+    """Tell the user what was done to read volumes, each thing once."""
+    for line in dict.fromkeys(f"{volume.name}: {note}" for volume in volumes for note in volume.notes):
+        print(line, file=sys.stderr)

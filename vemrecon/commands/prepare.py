@@ -67,7 +67,7 @@ def _prepare_file(options: PrepareOptions, card: Any, key: str, memory: int) -> 
         print(f"{card.name} {key}: made on demand, needs no preparing")
         return
     root = options.data_root or default_data_root()
-    located = Locator(root, root, say=_say).volume(card, key)
+    located = Locator(root, root, say=_say).raw(card, key)
     if prepared_volume(located.path, located.digest):
         _show(located.path, card.exclude_outliers)
         return

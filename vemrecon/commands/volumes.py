@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vemrecon.bench.request import known_degradations, known_metrics, known_presets, read_scale
 from vemrecon.commands.options import device_of, require_devices, settings
+from vemrecon.commands.pairs import open_pair, say_notes
 from vemrecon.errors import ConfigError, DataError
-from vemrecon.file_options import FileOptions, range_option, read_range_words
+from vemrecon.file_options import RECONSTRUCTION_RANGE, FileOptions, range_option, read_range_words
 from vemrecon.options import Options, option
 from vemrecon.volume.grid import GRID_KINDS
 
@@ -58,7 +58,7 @@ class ReconstructOptions(FileOptions):
         "",
     )
     uncertainty: Path | None = option("also write the spread over rotations or samples, as OUTPUT", None)
-    seed: int = option("seed of the training", 0)
+    seed: int = option("seed of the training", 0, least=0)
     set: Mapping[str, Any] = option(
         "ARGUMENT=VALUE of the method", factory=dict, metavar="ARGUMENT=VALUE", read=settings
     )
@@ -86,7 +86,7 @@ class DegradeOptions(FileOptions):
     scale: float = option("anisotropy factor", read=read_scale)
     degradation: str = option("how resolution is removed", "average", choices=known_degradations, noun="degradation")
     axis: Literal["z", "y", "x"] = option("axis to degrade", "z", noun="axis")
-    seed: int = option("seed of the noise of realistic degradations", 0)
+    seed: int = option("seed of the noise of realistic degradations", 0, least=0)
     set: Mapping[str, Any] = option(
         "ARGUMENT=VALUE of the degradation, such as offset=2", factory=dict, metavar="ARGUMENT=VALUE", read=settings
     )
@@ -128,7 +128,7 @@ class EvaluateOptions(FileOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        read_range_words("--reconstruction-range", self.reconstruction_range)
+        read_range_words(RECONSTRUCTION_RANGE, self.reconstruction_range)
 
 
 def reconstruct(options: ReconstructOptions) -> int:
@@ -137,14 +137,21 @@ def reconstruct(options: ReconstructOptions) -> int:
     from vemrecon.commands.provenance import reconstruction_made
     from vemrecon.data.damage import examined
     from vemrecon.infer import inpainting
-    from vemrecon.own.method import prepare_method
+    from vemrecon.own.method import check_wishes, prepare_method
     from vemrecon.own.missing import AUTO, reading_to_fill, sections_to_fill
     from vemrecon.own.reconstruction import reconstruct_file, work_folder
     from vemrecon.own.sections import open_anisotropic
     from vemrecon.volume import require_output
 
-    if options.weights and options.train:
-        raise ConfigError("give --weights or --train, not both")
+    check_wishes(
+        options.method,
+        train=options.train,
+        weights=options.weights,
+        overrides=options.set,
+        scale=options.scale,
+        uncertainty=options.uncertainty is not None,
+        missing=bool(options.missing_sections),
+    )
     outputs = [path for path in (options.output, options.uncertainty) if path]
     for path in outputs:
         require_output(path, options.ome_zarr)
@@ -159,15 +166,14 @@ def reconstruct(options: ReconstructOptions) -> int:
         intensity_range=options.grey_range,
         reading=reading_to_fill(options.reading) if auto else options.reading,
     )
-    _say(volume)
+    say_notes([volume])
     missing = [] if auto else inpainting.parse_sections(options.missing_sections, volume.shape[0])
     work = work_folder(options.output, _asked(options))
     with PhaseBar() as bar:
         _, damage = examined(volume, bar.progress)
         if auto:
             missing = sections_to_fill(options.input, options.dataset, options.reading, volume, damage)
-        for line in damage.warnings(missing):
-            print(f"{volume.name}: {line}", file=sys.stderr)
+        say_notes([replace(volume, notes=tuple(damage.warnings(missing)))])
         method = prepare_method(
             options.method,
             inpainting.without_sections(volume, missing) if missing else volume,
@@ -189,12 +195,6 @@ def reconstruct(options: ReconstructOptions) -> int:
     for path in outputs:
         print(f"{path}: {' x '.join(map(str, result.shape))} voxels of {result.voxel_size or 'unknown size'}")
     return 0
-
-
-def _say(volume: Volume) -> None:
-    """What was done to read a volume, for the user to know."""
-    for note in volume.notes:
-        print(f"{volume.name}: {note}", file=sys.stderr)
 
 
 def _asked(options: ReconstructOptions) -> dict[str, Any]:
@@ -234,7 +234,7 @@ def degrade(options: DegradeOptions) -> int:
     volume = open_volume(options.input, options.dataset, voxel_size=size, intensity_range=span, reading=options.reading)
     require_square(volume)
     volume = replace(volume, notes=(*volume.notes, *check_range(volume)))
-    _say(volume)
+    say_notes([volume])
     require_content(volume)
     observed = degraded(volume, degradation, axis="zyx".index(options.axis), seed=options.seed)
     dtype = np.dtype(options.dtype or volume.dtype)
@@ -252,7 +252,6 @@ def evaluate(options: EvaluateOptions) -> int:
     from rich.table import Table
 
     from vemrecon import protocol
-    from vemrecon.commands.pairs import open_pair
     from vemrecon.files import write_json
     from vemrecon.metrics.evaluate import evaluate as score
     from vemrecon.metrics.score import SIGNS

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from vemrecon.data.card_checks import check_card, span_of
 from vemrecon.data.split import Split, split_from
-from vemrecon.errors import ConfigError, unknown
+from vemrecon.errors import ConfigError, VemreconError, unknown
 from vemrecon.volume.region import Region
+from vemrecon.volume.volume import Span
 from vemrecon.volume.voxels import VoxelSize
 
 TaskKind = Literal["reference", "lateral", "native"]
@@ -35,6 +37,11 @@ class RemoteFile:
     bytes: int | None = None
     verify_tls: bool = True
     """False only for servers with an expired certificate; the sha256 then has to be known."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it can be had."""
+        return tuple(url for url in (self.url, *self.mirrors) if url)
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,14 @@ class DatasetFile(RemoteFile):
     precomputed: Precomputed | None = None
     defects: tuple[int, ...] = ()
     """Damaged sections (z), left out of scores."""
+    intensity_range: Span | None = None
+    """Grey values that mean black and white, where they differ from those of the card."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it, or the volume that it is a box of, can be had."""
+        box = (self.precomputed.url,) if self.precomputed else ()
+        return (*super().addresses, *box)
 
 
 @dataclass(frozen=True)
@@ -95,6 +110,8 @@ class DatasetCard:
     voxel_size: VoxelSize | None = None
     dtype: str = ""
     """Grey-level type that the files must have; empty where it is not established."""
+    intensity_range: Span | None = None
+    """Grey values of all volumes that mean black and white; by default what a file says, or the range of its type."""
     licence: str = ""
     citation: str = ""
     source: str = ""
@@ -118,6 +135,10 @@ class DatasetCard:
             raise unknown(f"split of {self.name}", name, self.splits)
         return self.splits[name]
 
+    def range_of(self, key: str) -> Span | None:
+        """The grey range that is stated for a file."""
+        return self.files[key].intensity_range or self.intensity_range
+
     def members(self, name: str | None) -> tuple[Split, ...]:
         """The splits that a name stands for: those of a group, or the one of this name.
 
@@ -132,7 +153,8 @@ def card_from(name: str, facts: Mapping[str, Any], splits: Mapping[str, Any]) ->
     """The card of a YAML file and the YAML file of its splits.
 
     Raises:
-        ConfigError: If a field is unknown or missing, or a task is of no known kind.
+        ConfigError: If a field is unknown or missing, a task is of no known kind, or a file would be read or written
+            where it must not be.
     """
     try:
         size = facts.get("voxel_size")
@@ -145,9 +167,11 @@ def card_from(name: str, facts: Mapping[str, Any], splits: Mapping[str, Any]) ->
                 "splits": {key: split_from(key, value) for key, value in splits.items()},
                 "tasks": tuple(facts.get("tasks", ("reference",))),
                 "segmentation": {key: _target(value) for key, value in facts.get("segmentation", {}).items()},
+                "intensity_range": span_of(facts.get("intensity_range")),
             },
         )
-    except (TypeError, KeyError, ValueError, AttributeError, ConfigError) as error:
+        check_card(card)
+    except (TypeError, KeyError, ValueError, AttributeError, VemreconError) as error:
         raise ConfigError(f"dataset card '{name}': {error}") from error
     for what, target in card.segmentation.items():
         for key in (*target.train, *target.score):
@@ -166,6 +190,7 @@ def _file(facts: Mapping[str, Any]) -> DatasetFile:
             **facts,
             "mirrors": tuple(facts.get("mirrors", ())),
             "defects": tuple(facts.get("defects", ())),
+            "intensity_range": span_of(facts.get("intensity_range")),
             "labels": {key: _labels(value) for key, value in facts.get("labels", {}).items()},
             "precomputed": Precomputed(**{**remote, "region": Region.of(remote["region"])}) if remote else None,
         }

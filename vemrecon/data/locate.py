@@ -17,10 +17,12 @@ from vemrecon.data.prepared import prepared_path, prepared_volume
 from vemrecon.data.remote.fetch import fetch_file, fetch_files, spoken
 from vemrecon.data.remote.recognise import content_sha256, known_sha256, recognise
 from vemrecon.data.split import Split
+from vemrecon.data.stated_range import default_range, stated_range
 from vemrecon.files import atomic_write, digest_of, make_folder, read_json, sha256_of, write_json
 from vemrecon.progress import Say
 from vemrecon.volume import Edges, RangeRule, Reading, Volume, VoxelSize, open_volume
 from vemrecon.volume.geometry import require_square
+from vemrecon.volume.grey_range import StatedBy
 from vemrecon.volume.source import AS_IT_IS
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ class Located:
     voxel_size: VoxelSize | Edges | None
     intensity_range: tuple[float, float] | None = None
     reading: Reading = AS_IT_IS
+    stated_by: StatedBy | None = None
+    """Who said the intensity range, where that was not the file."""
 
     def open(self) -> Volume:
         """Open it; the voxels stay on disk."""
@@ -68,7 +72,7 @@ class Locator:
         scratch: Folder for generated volumes and remembered checksums.
         data_root: Where files are looked for and downloaded to; by default `$VEMRECON_DATA`, then a cache.
         voxel_size: For local files that do not say theirs, or some of its edges.
-        intensity_range: Of local files.
+        intensity_range: Of local files, and of others where nobody else says it.
         fetch: Whether to make or download what is not there; without it a file may be missing.
         say: Told what takes time.
         reading: What else the user says about local files.
@@ -88,7 +92,19 @@ class Locator:
         return self.data_root or default_data_root()
 
     def volume(self, card: DatasetCard, key: str) -> Located:
-        """One file of a dataset.
+        """One file of a dataset, with the meaning of its grey levels.
+
+        Raises:
+            DataError: If the file is missing, cannot be downloaded or has another checksum.
+            ConfigError: If the user states a grey range that contradicts the dataset.
+        """
+        if card.name.startswith(LOCAL):
+            return self._local(card.files[key])
+        stated_range(card, key, None, self.intensity_range)  # refuses what needs no look, before anything is fetched
+        return self._with_range(card, key, self.raw(card, key))
+
+    def raw(self, card: DatasetCard, key: str) -> Located:
+        """One file of a dataset as it lies, whatever its grey levels mean.
 
         Raises:
             DataError: If the file is missing, cannot be downloaded or has another checksum.
@@ -96,8 +112,6 @@ class Locator:
         file = card.files[key]
         if file.generator is not None:
             return self._generated(card, file)
-        if card.name.startswith(LOCAL):
-            return self._local(file)
         path = self.root / file.path
         if not path.exists():
             if ready := _prepared(
@@ -144,6 +158,20 @@ class Locator:
                 wanted[path] = (card, file)
         fetch_files(wanted.values(), self.root, begin=lambda file: spoken(self.say, Path(file.path).name), say=self.say)
 
+    def _with_range(self, card: DatasetCard, key: str, found: Located) -> Located:
+        """The file with the range that is stated for it; another than the usual one changes scores as voxels do."""
+        if self.intensity_range is None and card.range_of(key) is None:
+            return found
+        volume = found.open() if found.path.exists() else None
+        stated = stated_range(card, key, volume, self.intensity_range)
+        if stated is None:
+            return found
+        usual = default_range(card, volume)
+        digest = found.digest
+        if stated.span != usual:
+            digest = digest_of({"sha256": digest, "intensity_range": stated.span})
+        return replace(found, digest=digest, intensity_range=stated.span, stated_by=stated.stated_by)
+
     def _local(self, file: DatasetFile) -> Located:
         path, size, span = Path(file.path), self.voxel_size, self.intensity_range
         volume = open_volume(path, file.dataset, voxel_size=size, intensity_range=span, reading=self.reading)
@@ -155,7 +183,8 @@ class Locator:
         said = {"voxel_size": size and list(size), "intensity_range": span, **self.reading.said()}
         if any(said.values()):  # these change scores as the voxels do
             digest = digest_of({"sha256": digest, **said})
-        return Located(path.resolve(), file.dataset, digest, size, span, self.reading)
+        by: StatedBy | None = None if span is None else "user"
+        return Located(path.resolve(), file.dataset, digest, size, span, self.reading, by)
 
     def _generated(self, card: DatasetCard, file: DatasetFile) -> Located:
         from vemrecon.volume.ome_zarr import copy_to_zarr

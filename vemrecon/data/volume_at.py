@@ -11,6 +11,7 @@ from vemrecon.data.locate import Located, task_volume
 from vemrecon.data.split import Split
 from vemrecon.volume import Edges, Reading, Region, Volume
 from vemrecon.volume.edges import OPTION
+from vemrecon.volume.grey_range import GreyRange, StatedBy
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class VolumeAt:
     region: tuple[tuple[int, int, int], tuple[int, int, int]] | None
     reading: Mapping[str, Any] | None = None
     """What a user said about how the file is read, where it is anything."""
+    stated_by: StatedBy | None = None
+    """Who said the intensity range, where that was not the file."""
 
     @classmethod
     def of(cls, located: Located, split: Split) -> VolumeAt:
@@ -40,12 +43,19 @@ class VolumeAt:
             split=split.name,
             region=(region.start, region.stop) if region else None,
             reading=located.reading.said() or None,
+            stated_by=located.stated_by,
         )
 
     @property
     def voxels(self) -> int | None:
         """Voxels of the region, where the split names one."""
         return Region(*self.region).voxels if self.region else None
+
+    @property
+    def grey_range(self) -> GreyRange:
+        """Grey values that mean black and white in it, and who says so."""
+        by = self.stated_by or (None if self.intensity_range is None else "user")
+        return GreyRange.of(self.open(), by)
 
     def open(self) -> Volume:
         """The part of the volume that the split names."""

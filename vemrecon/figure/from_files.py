@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vemrecon.errors import DataError
+from vemrecon.errors import ConfigError, DataError
 from vemrecon.figure.cuts import Observed
 from vemrecon.figure.plate import Entry
 from vemrecon.figure.subject import Subject
+from vemrecon.file_options import INTENSITY_RANGE, OBSERVED_RANGE, RECONSTRUCTION_RANGE
 from vemrecon.volume import Edges, RangeRule, Reading, Region, SectionGrid, Volume, VoxelSize, open_volume
+from vemrecon.volume.beside import open_beside
 from vemrecon.volume.geometry import one_size, require_order
+from vemrecon.volume.source import AS_IT_IS
+
+Asked = tuple[float, float] | RangeRule | None
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Grey values that mean black and white, as the user states them; None where files are taken by their word."""
+
+    first: Asked = None
+    """Of the truth; without one of the observed volume, without both of the first reconstruction; and of others of the
+    same type."""
+    made: Asked = None
+    """Of the reconstructions."""
+    observed: Asked = None
 
 
 def from_files(
@@ -22,7 +39,7 @@ def from_files(
     observed: Path | None = None,
     grid: str | None = None,
     voxel_size: VoxelSize | Edges | None = None,
-    intensity_range: tuple[float, float] | RangeRule | None = None,
+    ranges: Ranges | None = None,
     reading: Reading | None = None,
 ) -> Subject:
     """Volumes that were made anywhere.
@@ -33,37 +50,53 @@ def from_files(
         observed: What they were made from.
         grid: `centred` or `aligned`, if the observed file does not say or is wrong.
         voxel_size: Of the truth and the reconstructions; see `open_volume`.
-        intensity_range: See `open_volume`.
+        ranges: Grey ranges.
         reading: See `open_volume`.
 
     Raises:
-        DataError: If a file cannot be read, the volumes do not cover the same voxels, or their voxel sizes contradict
-            each other.
+        ConfigError: If ranges are stated of what is not there, or twice.
+        DataError: If a file cannot be read, its grey values do not fit their range, or the volumes do not cover the
+            same voxels, or their voxel sizes contradict each other.
     """
-    made = [_opened(path, voxel_size, intensity_range, reading) for path in volumes]
-    true = None if truth is None else _opened(truth, voxel_size, intensity_range, reading)
-    seen = None if observed is None else _observed(observed, grid, intensity_range, reading, made[0].shape)
+    ranges = ranges or Ranges()
+    _check_ranges(ranges, truth, observed)
+    first: Volume | None = None
+
+    def opened(path: Path, option: str, span: Asked, size: VoxelSize | Edges | None = None) -> Volume:
+        nonlocal first
+        if first is None and span is None:
+            option, span = INTENSITY_RANGE, ranges.first
+        found = open_beside(first, path, option=option, intensity_range=span, voxel_size=size, reading=reading)
+        first = first or found
+        return replace(found, name=str(path))
+
+    true = opened(truth, INTENSITY_RANGE, ranges.first, voxel_size) if truth else None
+    seen = opened(observed, OBSERVED_RANGE, ranges.observed) if observed else None
+    made = [opened(path, RECONSTRUCTION_RANGE, ranges.made, voxel_size) for path in volumes]
+    shape = made[0].shape
     named = [("truth", true)] if true is not None else []
     known, _ = one_size(*named, *(("reconstruction", volume) for volume in made))
     if known is not None:
         require_order(replace(made[0], voxel_size=known))
-    if seen is not None:
-        seen = _sized(seen, known, stated=voxel_size is not None)
+    placed = None
+    if observed is not None and seen is not None:
+        shared = replace(reading or AS_IT_IS, several=True)
+        placed = _observed(seen, lambda scale: open_volume(observed, scale=scale, reading=shared), grid, shape)
+        placed = _sized(placed, known, stated=voxel_size is not None)
     if true is not None:
-        true = _cut_to(true, made[0].shape, seen)
+        true = _cut_to(true, shape, placed)
     labels = [path.name.partition(".")[0] for path in volumes]
     entries = [Entry(label, replace(volume, voxel_size=known)) for label, volume in zip(labels, made, strict=True)]
-    return Subject(true, seen, tuple(entries))
+    return Subject(true, placed, tuple(entries))
 
 
-def _opened(
-    path: Path,
-    voxel_size: VoxelSize | Edges | None,
-    span: tuple[float, float] | RangeRule | None,
-    reading: Reading | None,
-) -> Volume:
-    volume = open_volume(path, voxel_size=voxel_size, intensity_range=span, reading=reading)
-    return replace(volume, name=str(path))
+def _check_ranges(ranges: Ranges, truth: Path | None, observed: Path | None) -> None:
+    """Refuse ranges that would not be used."""
+    if ranges.observed is not None and observed is None:
+        raise ConfigError(f"{OBSERVED_RANGE}: there is no --observed")
+    option, own = (OBSERVED_RANGE, ranges.observed) if observed else (RECONSTRUCTION_RANGE, ranges.made)
+    if truth is None and ranges.first is not None and own is not None:
+        raise ConfigError(f"{INTENSITY_RANGE}: without --truth it is of the same volume as {option}; give one of them")
 
 
 def _sized(observed: Observed, known: VoxelSize | None, stated: bool) -> Observed:
@@ -83,18 +116,19 @@ def _sized(observed: Observed, known: VoxelSize | None, stated: bool) -> Observe
 
 
 def _observed(
-    path: Path,
-    kind: str | None,
-    span: tuple[float, float] | RangeRule | None,
-    reading: Reading | None,
-    shape: tuple[int, int, int],
+    volume: Volume, again: Callable[[float], Volume], kind: str | None, shape: tuple[int, int, int]
 ) -> Observed:
     """The observed volume of reconstructions of a shape; the axis that is shorter is the coarse one.
+
+    Args:
+        volume: The observed one.
+        again: Opens it again, for a scale.
+        kind: Of its grid, if the file does not say or is wrong.
+        shape: Of the reconstructions.
 
     Raises:
         DataError: If there is no such axis, or more than one, or the file says that more or less sections were made.
     """
-    volume = replace(open_volume(path, intensity_range=span, reading=reading), name=str(path))
     shorter = [n for n, (own, other) in enumerate(zip(volume.shape, shape, strict=True)) if own != other]
     if len(shorter) != 1 or volume.shape[shorter[0]] > shape[shorter[0]]:
         raise DataError(
@@ -103,7 +137,7 @@ def _observed(
         )
     axis = shorter[0]
     scale = shape[axis] / volume.shape[axis]
-    grid = open_volume(path, scale=scale, reading=reading).grid if kind is None else SectionGrid.of_kind(kind, scale)
+    grid = again(scale).grid if kind is None else SectionGrid.of_kind(kind, scale)
     if grid is None:
         grid = SectionGrid.slabs(scale)
     if grid.extent(volume.shape[axis]) != shape[axis]:

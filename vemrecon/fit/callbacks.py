@@ -14,7 +14,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from vemrecon.data.patches import PatchStream
 from vemrecon.errors import VemreconError
-from vemrecon.files import atomic_write
+from vemrecon.files import atomic_write, csv_cell
 from vemrecon.methods.base import Method
 from vemrecon.methods.stage import Stage
 from vemrecon.progress import Share
@@ -139,7 +139,7 @@ def write_log(path: Path, rows: list[tuple[int, str, float]]) -> None:
     with atomic_write(path) as file:
         writer = csv.writer(file)
         writer.writerow(FIELDS)
-        writer.writerows(rows)
+        writer.writerows((batch, csv_cell(name), value) for batch, name, value in rows)
 
 
 def read_log(path: Path) -> dict[str, tuple[list[int], list[float]]]:

@@ -52,6 +52,16 @@ def fills(method: Method) -> bool:
     return isinstance(method, FillsSections) and method.fills_sections
 
 
+def require_filler(method: Method, name: str) -> None:
+    """Refuse a method that predicts no missing sections.
+
+    Raises:
+        ConfigError: With one that does.
+    """
+    if not fills(method):
+        raise ConfigError(f"--missing-sections: method '{name}' cannot fill missing sections; isovem-plus can")
+
+
 def parse_sections(text: str, count: int) -> list[int]:
     """Section numbers such as `11,40`.
 
@@ -115,8 +125,8 @@ def fill_sections(method: Method, name: str, volume: Volume, sections: Sequence[
     """
     if not sections:
         return volume, []
-    if not isinstance(method, FillsSections) or not method.fills_sections:
-        raise ConfigError(f"method '{name}' cannot fill missing sections; isovem-plus can")
+    require_filler(method, name)
+    assert isinstance(method, FillsSections)
     recorded = volume.read(volume.whole)
     hidden = without_sections(volume, sections)
     start = hidden.read(hidden.whole)

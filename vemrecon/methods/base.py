@@ -114,6 +114,11 @@ class Method(LightningModule, ABC):
     def reconstruct(self, tile: Tile) -> Tensor:
         """The isotropic tile, shape (1, 1, round(z * scale), y, x), in [0, 1]."""
 
+    @classmethod
+    def inner(cls, arguments: Mapping[str, Any]) -> Mapping[str, type[Any]]:
+        """Classes that are made with arguments of arguments, by the name of the argument that holds these."""
+        return {}
+
     @property
     def has_spread(self) -> bool:
         """Whether it tells how far its rotations or samples disagree; not if it makes only one of them."""

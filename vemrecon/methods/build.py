@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from vemrecon.arguments import argument_names
+from vemrecon.arguments import argument_names, check_arguments
 from vemrecon.errors import ConfigError, unknown
 from vemrecon.methods.base import Method
 from vemrecon.seeding import derive_seed
@@ -52,10 +52,24 @@ def check_inner(kind: type[Method], name: str, arguments: Mapping[str, Any], set
     """
     if not any("." in setting or isinstance(value, Mapping) for setting, value in settings.items()):
         return
+    check_inner_names(kind, name, arguments, settings)
     try:
         build_method(kind, name, arguments, grid=SectionGrid.kept_every(8), seed=0)
     except ConfigError as error:
         raise ConfigError(f"method '{name}' does not accept {dict(settings)}: {error.__cause__ or error}") from error
+
+
+def check_inner_names(kind: type[Method], name: str, arguments: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Refuse changed arguments of arguments whose name or type the class that gets them does not have.
+
+    Raises:
+        ConfigError: With the closest name.
+    """
+    for outer, inner in kind.inner(arguments).items():
+        changed = {path.partition(".")[2]: value for path, value in settings.items() if path.startswith(f"{outer}.")}
+        whole = settings.get(outer)
+        changed |= whole if isinstance(whole, Mapping) else {}
+        check_arguments(inner, f"{name}.{outer}", changed, given=argument_names(inner))
 
 
 def initialise(build: Callable[[], Method], seed: int) -> Method:

@@ -10,10 +10,15 @@ from vemrecon.data.source import Source
 from vemrecon.degrade import Degradation, make_degradation
 from vemrecon.errors import ConfigError
 from vemrecon.files import digest_of
+from vemrecon.fit.stages import weights_facts
+from vemrecon.infer.inpainting import require_filler
 from vemrecon.methods.base import Method
+from vemrecon.methods.build import build_method, check_inner_names
 from vemrecon.methods.registry import check_preset, choose_preset, method_entry, with_settings
 from vemrecon.progress import Progress
 from vemrecon.volume import SectionGrid, Volume
+
+USUAL_SCALE = 8.0  # decides nothing that is asked of a method before its volume is known
 
 
 def prepare_method(
@@ -36,7 +41,6 @@ def prepare_method(
     """
     from vemrecon.fit.stages import load_weights, trained_parts
     from vemrecon.fit.stages import train as fit
-    from vemrecon.methods.build import build_method
 
     grid = volume.require_grid()
     kind, card, presets = method_entry(name).resolved()
@@ -60,14 +64,70 @@ def prepare_method(
     return method.eval().to(device)
 
 
+def check_wishes(
+    name: str,
+    *,
+    train: str | None,
+    weights: Path | None,
+    overrides: Mapping[str, Any],
+    scale: float | None,
+    uncertainty: bool,
+    missing: bool,
+) -> None:
+    """Refuse what a method cannot do, before anything is read or computed.
+
+    Args:
+        name: Of the method.
+        train: Preset of a training that is asked for.
+        weights: File of weights.
+        overrides: Arguments that are changed.
+        scale: As far as it is known.
+        uncertainty: Whether its uncertainty is wanted.
+        missing: Whether it is to fill missing sections.
+
+    Raises:
+        ConfigError: With what to choose instead.
+        DataError: If the weights cannot be read.
+    """
+    kind, card, presets = method_entry(name).resolved()
+    if weights is not None and train is not None:
+        raise ConfigError("give --weights or --train, not both")
+    if train is not None and card.regime == "none":
+        raise ConfigError(
+            f"--train: method '{name}' does not learn; choose one that does, such as --method lateral-cnn"
+        )
+    if weights is not None and (card.regime == "none" or card.at_test):
+        raise ConfigError(
+            f"--weights: method '{name}' learns nothing before, so no weights belong to it; leave them out"
+        )
+    _, arguments = choose_preset(name, check_preset(train or "cpu"), presets)
+    if weights is not None:
+        arguments = dict(weights_facts(weights).get("arguments", {}))
+    arguments = with_settings(arguments, overrides)
+    check_inner_names(kind, name, arguments, overrides)
+    if not uncertainty and not missing:
+        return
+    try:
+        method = build_method(kind, name, arguments, grid=SectionGrid.slabs(scale or USUAL_SCALE), seed=0)
+    except ConfigError:
+        if scale is None:
+            return  # it may take that of the volume
+        raise
+    if uncertainty and not method.has_spread:
+        raise ConfigError(
+            f"--uncertainty: method '{name}' has no uncertainty; methods that average over rotations or samples have "
+            f"one, as far as they make more than one"
+        )
+    if missing:
+        require_filler(method, name)
+
+
 def _fitting_arguments(name: str, weights: Path, volume: Volume) -> dict[str, Any]:
     """Arguments that a weights file was made with.
 
     Raises:
         ConfigError: If it belongs to another method or another kind of sections.
     """
-    from vemrecon.fit.stages import weights_facts
-
     facts = weights_facts(weights)
     if facts.get("method") not in (None, name):
         raise ConfigError(f"{weights}: weights of method '{facts['method']}', not of '{name}'")

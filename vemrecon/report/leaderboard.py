@@ -17,6 +17,7 @@ from vemrecon.report.environments import hardware, values
 from vemrecon.report.load import Run
 from vemrecon.report.row import Row
 from vemrecon.volume import SectionGrid
+from vemrecon.volume.grey_range import GreyRange
 
 if TYPE_CHECKING:
     from vemrecon.report.published_table import PublishedLine
@@ -68,6 +69,11 @@ class Table:
     def grid(self) -> SectionGrid | None:
         """Where the observed sections lie."""
         return next((result.grid for row in self.rows for _, result in row.runs if result.grid), None)
+
+    @property
+    def intensity_range(self) -> GreyRange | None:
+        """Grey values of the truth that mean black and white, as the runs have kept it."""
+        return next((r.intensity_range for row in self.rows for _, r in row.runs if r.intensity_range), None)
 
     @cached_property
     def voxel_size(self) -> tuple[float, float, float] | None:

@@ -162,6 +162,7 @@ def provenance(table: Table) -> str:
         f"hardware: {'; '.join(known['hardware']) or 'not recorded'}",
         f"data {short(task.dataset_digest)}",
         f"split {short(task.split_digest)}",
+        *([f"grey values {table.intensity_range}"] if table.intensity_range else []),
     ]
     return f"Provenance: {' · '.join(words)}"
 

@@ -22,6 +22,7 @@ def facts(table: Table) -> list[tuple[str, str]]:
         ("Data", f"{task.dataset}, split {task.split}, {task.kind}"),
         ("Degradation", f"{task_words(task)[-1]}, axis {task.axis}, scale {task.scale:g}"),
         ("Voxel", f" {TIMES} ".join(f"{v:g}" for v in size) + " nm (z, y, x)" if size else ""),
+        ("Grey range", str(table.intensity_range or "")),
         ("Sections", str(table.grid) if table.grid else ""),
         ("Protocol", str(table.protocol)),
         ("Data digest", short(task.dataset_digest)),

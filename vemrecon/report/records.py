@@ -10,7 +10,7 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from vemrecon.bench.result import Costs, RunResult, Status
-from vemrecon.files import canonical_json, finite
+from vemrecon.files import canonical_json, csv_cell, finite
 from vemrecon.report.cells import Cell
 from vemrecon.report.columns import AnyColumn, CostColumn, score_order
 from vemrecon.report.environments import hardware, told
@@ -18,6 +18,7 @@ from vemrecon.report.leaderboard import Leaderboard, Table
 from vemrecon.report.load import BOARD_SCHEMA
 from vemrecon.report.published_table import PublishedLine
 from vemrecon.report.row import Row
+from vemrecon.volume.grey_range import GreyRange
 
 COSTS = tuple(f.name for f in fields(Costs))
 SCORE = (
@@ -26,6 +27,7 @@ SCORE = (
 )  # fmt: skip
 HEADER = (
     "dataset", "split", "kind", "axis", "scale", "degradation", "degradation_arguments", "first_section",
+    "black", "white", "range_stated_by",
     "method", "method_version", "method_arguments", "regime", "preset", "seed", *SCORE,
     "status", "reason", "run_id", "protocol", "precision", "dataset_digest", "split_digest",
     "vemrecon", "commit", "python", "torch", "platform", "device", "cpu", "threads", *COSTS,
@@ -51,6 +53,7 @@ def _lines(row: Row, result: RunResult) -> Iterator[dict[str, str]]:
         "degradation": task.degradation.name,
         "degradation_arguments": canonical_json(plain(task.degradation.arguments)),
         "first_section": result.grid.first if result.grid else None,
+        **_range_cells(result.intensity_range),
         "method": method.name,
         "method_version": method.version,
         "method_arguments": canonical_json(plain(method.arguments)),
@@ -66,11 +69,15 @@ def _lines(row: Row, result: RunResult) -> Iterator[dict[str, str]]:
         yield {name: _csv_cell(value) for name, value in {**run, **cells}.items()}
 
 
+def _range_cells(found: GreyRange | None) -> dict[str, Any]:
+    return {"black": found.black, "white": found.white, "range_stated_by": found.stated_by} if found else {}
+
+
 def _csv_cell(value: Any) -> str:
-    """Numbers as Python prints them, which is exact; nothing for a missing or infinite value."""
+    """Numbers as Python prints them, which is exact; nothing for a missing or infinite value; no text is a formula."""
     if value is None or (isinstance(value, float) and finite(value) is None):
         return ""
-    return str(value) if isinstance(value, str) else repr(value)
+    return csv_cell(str(value)) if isinstance(value, str) else repr(value)
 
 
 def json_text(board: Leaderboard) -> str:
@@ -93,6 +100,7 @@ def _task_record(table: Table) -> dict[str, Any]:
         "task": asdict(table.task),
         "protocol": table.protocol,
         "grid": table.grid.as_dict() if table.grid else None,
+        "intensity_range": asdict(table.intensity_range) if table.intensity_range else None,
         "columns": {column.key: _column_record(table, column) for column in table.columns.every},
         "rows": [_row_record(table, row) for row in table.rows],
         "published": [_published_record(line) for line in table.published],

@@ -1,27 +1,58 @@
-"""Files that another file names."""
+"""Volumes that are scored or shown beside each other: each has its own meaning of grey levels."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from vemrecon.errors import DataError
+from vemrecon.volume.edges import Edges
+from vemrecon.volume.formats import open_volume
+from vemrecon.volume.intensity import RangeRule, check_range, check_same_range
+from vemrecon.volume.source import AS_IT_IS, Reading
+from vemrecon.volume.volume import Span, Volume
+from vemrecon.volume.voxels import VoxelSize
+
+FIRST = "--intensity-range"
 
 
-def beside(path: Path, name: str, what: str) -> Path:
-    """A file that another one names, which must lie in its folder or below.
+def open_beside(
+    first: Volume | None,
+    path: Path | str,
+    dataset: str | None = None,
+    *,
+    option: str = FIRST,
+    intensity_range: Span | RangeRule | None = None,
+    voxel_size: VoxelSize | Edges | None = None,
+    reading: Reading | None = None,
+) -> Volume:
+    """One of several volumes, with a range of grey levels that was compared with what it holds.
+
+    One of the type of the first has the range that is stated for the first, unless one is stated for it or
+    its file says one.
 
     Args:
-        path: Of the file that names it.
-        name: Relative to its folder.
-        what: For messages, such as `its voxels are in`.
+        first: The one whose range others may share; None to open that one.
+        path: See `open_volume`.
+        dataset: See `open_volume`.
+        option: What states the range of this one.
+        intensity_range: Stated for this one.
+        voxel_size: See `open_volume`.
+        reading: What the user says of all of them.
 
     Raises:
-        DataError: If it lies elsewhere (the file of a stranger could have any file of this machine read) or is gone.
+        DataError: If it cannot be read, or nobody knows which grey values mean black and white.
     """
-    folder = path.resolve().parent
-    other = (folder / name).resolve()
-    if not other.is_relative_to(folder):
-        raise DataError(f"{path}: {what} {name}, outside of its folder; open that file itself, or put it beside")
-    if not other.is_file():
-        raise DataError(f"{path}: {what} {name}, which is not there")
-    return other
+    reading = replace(reading or AS_IT_IS, several=True)
+    volume = open_volume(path, dataset, voxel_size=voxel_size, intensity_range=intensity_range, reading=reading)
+    if (
+        first is not None
+        and intensity_range is None
+        and first.stated
+        and not volume.stated
+        and volume.dtype == first.dtype
+    ):
+        volume = replace(volume, intensity_range=first.intensity_range, stated=True)
+        notes = check_same_range(volume, first, option)
+    else:
+        notes = check_range(volume, option)
+    return replace(volume, notes=(*volume.notes, *notes))

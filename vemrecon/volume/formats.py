@@ -12,7 +12,7 @@ from vemrecon.volume.geometry import require_possible
 from vemrecon.volume.intensity import RangeRule
 from vemrecon.volume.ome_zarr import old_grid, open_zarr
 from vemrecon.volume.region import Region
-from vemrecon.volume.source import AS_IT_IS, Reading, Source, require_stored
+from vemrecon.volume.source import AS_IT_IS, Reading, Source, all_heard, require_stored
 from vemrecon.volume.square import with_square_pixels
 from vemrecon.volume.volume import Volume
 from vemrecon.volume.voxels import VoxelSize
@@ -30,12 +30,12 @@ def open_source(path: Path | str, dataset: str | None = None, reading: Reading |
         DataError: If the file is missing, damaged, or no volume.
         ConfigError: If a package is missing that its format needs.
     """
-    path = Path(path)
+    path, reading = Path(path), reading or AS_IT_IS
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
     known = format_of(path)
     known.require()
-    return known.reader(path, dataset, reading or AS_IT_IS)
+    return all_heard(path.name, known.reader(path, dataset, reading), reading)
 
 
 def open_volume(

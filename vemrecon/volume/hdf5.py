@@ -11,8 +11,8 @@ from typing import Any
 
 from vemrecon.errors import DataError, unknown
 from vemrecon.volume.attributes import NAMES, meant_for, place_of
-from vemrecon.volume.beside import beside
 from vemrecon.volume.made import KEY, recall
+from vemrecon.volume.named_files import beside
 from vemrecon.volume.source import Reading, Source, dtype_notes, layout_of, viewed
 from vemrecon.volume.stored import hdf5_stored
 

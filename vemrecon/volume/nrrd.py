@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.errors import DataError
-from vemrecon.volume.beside import beside
 from vemrecon.volume.edges import UNKNOWN, Edges
 from vemrecon.volume.frame import Frame, placed
 from vemrecon.volume.inflate import NOTE, inflated, mapped
 from vemrecon.volume.lengths import edges_said
+from vemrecon.volume.named_files import beside
 from vemrecon.volume.source import Layout, Reading, Source, dtype_notes, in_order, layout_of, viewed
 from vemrecon.volume.units import nm_per
 from vemrecon.volume.volume import Origin

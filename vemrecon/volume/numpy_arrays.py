@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from vemrecon.volume.source import Reading, Source, dtype_notes, layout_of, view
 def open_npy(path: Path, dataset: str | None, reading: Reading) -> Source:
     """Open a `.npy` array as a memory map; the file does not say a voxel size."""
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+        with warnings.catch_warnings(action="ignore"):  # of sizes that no number can hold
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError, OverflowError, MemoryError) as error:
         raise DataError(f"{path}: not a .npy array, or truncated") from error
     layout = layout_of(path.name, array.shape, None, reading)
     return Source(viewed(array, layout), "npy", layout.axes, array.shape, array.dtype, notes=dtype_notes(array.dtype))

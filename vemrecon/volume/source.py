@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +21,8 @@ Run = tuple[int, int]
 """First of consecutive sections, and the one behind the last."""
 SPACE = "zyx"
 WORDS = {"channel": "c", "channels": "c", "ch": "c", "s": "c", "time": "t", "frame": "t", "frames": "t"}
+MANY, MOST_MISSING = 10_000, 0.999
+"""Parts of a file, and the share of them that may be missing: a file can claim any size, and be read for years."""
 MEANINGS = {"c": "channels", "t": "time points"}
 
 
@@ -35,6 +37,7 @@ class Reading:
         missing: `fill` declares that what was never stored is the fill value (black where there is none); `exclude`
             reads the longest run of sections of which everything is stored.
         square_pixels: Whether the coarser of y and x is interpolated to the finer edge.
+        several: Whether this is said of several files: channel, time and axes are then those of files that have such.
     """
 
     channel: int | None = None
@@ -42,6 +45,7 @@ class Reading:
     axes: str | None = None
     missing: Missing = "refuse"
     square_pixels: bool = False
+    several: bool = False
 
     @property
     def chosen(self) -> dict[str, int | None]:
@@ -50,7 +54,8 @@ class Reading:
 
     def said(self) -> dict[str, Any]:
         """What differs from saying nothing."""
-        return {name: value for name, value in vars(self).items() if value != vars(AS_IT_IS)[name]}
+        usual = vars(AS_IT_IS) | {"several": self.several}
+        return {name: value for name, value in vars(self).items() if value != usual[name]}
 
 
 AS_IT_IS = Reading()
@@ -77,6 +82,11 @@ class Stored:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {**vars(self), "whole": [list(run) for run in self.whole]}
+
+    @property
+    def next_to_nothing(self) -> bool:
+        """Whether far more is claimed than is there."""
+        return self.expected > MANY and self.missing > MOST_MISSING * self.expected
 
 
 @dataclass(frozen=True)
@@ -163,9 +173,9 @@ def layout_of(name: str, shape: Sequence[int], axes: Sequence[str] | None, readi
 
     Raises:
         DataError: If it cannot be known, or this is no volume.
-        ConfigError: If the user's axes, channel or time point do not fit.
+        ConfigError: If the user's axes, channel or time point do not fit. Whether they were of use is for `all_heard`.
     """
-    if reading.axes is not None:
+    if reading.axes is not None and not (reading.several and len(reading.axes) != len(shape)):
         letters = _given(name, shape, reading.axes)
     else:
         known = [WORDS.get(axis.lower(), axis.lower()) for axis in axes or ()]
@@ -176,9 +186,6 @@ def layout_of(name: str, shape: Sequence[int], axes: Sequence[str] | None, readi
     at: list[int | None] = []
     for axis, count in zip(letters, shape, strict=True):
         at.append(None if axis in SPACE else _position(name, axis, count, reading))
-    for axis, option in (("c", "channel"), ("t", "time")):
-        if axis not in letters and reading.chosen[axis]:
-            raise ConfigError(f"{name}: --{option} {reading.chosen[axis]}: it has only one of its {MEANINGS[axis]}")
     return Layout("".join(axis if len(axis) == 1 else "." for axis in letters), tuple(at))
 
 
@@ -233,9 +240,32 @@ def _position(name: str, axis: str, count: int, reading: Reading) -> int:
         )
     if wanted is None and count > 1:
         raise DataError(f"{name}: {count} {MEANINGS[axis]}; say which one with --{option} 0 to {count - 1}")
+    if count == 1:
+        return 0  # whether the user meant another one is asked later
     if wanted is not None and not 0 <= wanted < count:
         raise ConfigError(f"{name}: --{option} {wanted}: there are {count} {MEANINGS[axis]}, from 0 on")
     return wanted or 0
+
+
+def all_heard(name: str, source: Source, reading: Reading) -> Source:
+    """A source, after a look at whether all that the user says about it has been of use.
+
+    Raises:
+        ConfigError: If something was not, and was said of this file alone; else it is noted.
+    """
+    notes = []
+    for axis, option in (("c", "channel"), ("t", "time")):
+        several = axis in source.axes and source.shape[source.axes.index(axis)] > 1
+        if reading.chosen[axis] and not several:
+            said = f"--{option} {reading.chosen[axis]}"
+            if not reading.several:
+                raise ConfigError(f"{name}: {said}: it has only one of its {MEANINGS[axis]}")
+            notes.append(f"has no {MEANINGS[axis]} to choose from, and is read as it is; {said} is for files that have")
+    if reading.axes is not None and reading.axes.lower() != source.axes:
+        if not reading.several:
+            raise ConfigError(f"{name}: --axes {reading.axes}: its axes are {source.axes}")
+        notes.append(f"has the axes {source.axes}, and is read as it is; --axes {reading.axes} is for files that have")
+    return replace(source, notes=(*source.notes, *notes)) if notes else source
 
 
 def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -292,6 +322,11 @@ def require_stored(name: str, stored: Stored | None, missing: Missing) -> tuple[
         return None, ()
     many = f"{stored.missing} of {stored.expected} {stored.unit} are not stored"
     many += f" ({stored.where})" if stored.where else ""
+    if stored.next_to_nothing and missing != "exclude":
+        raise DataError(
+            f"{name}: {many}: too little of what it claims to be is there to be read; write the part that holds "
+            f"something as a file of its own"
+        )
     if missing == "fill":
         return None, (f"{many} and are taken for the fill value, as --missing fill says",)
     longest = max(stored.whole, key=lambda run: run[1] - run[0], default=None)

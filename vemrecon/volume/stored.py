@@ -18,6 +18,7 @@ NEVER = 2**64 - 1  # in the index of a shard
 CHECKSUM_BYTES = 4
 Place = tuple[int, ...]
 """Of a chunk in the grid of chunks."""
+LEAST_COVERED = 1000  # one voxel in so many has a source; below, sources are not what should be counted
 
 
 def whole_runs(pieces: Iterable[tuple[int, int, int]], count: int, need: int) -> tuple[Run, ...]:
@@ -187,6 +188,8 @@ def _virtual_stored(dataset: Any, folder: Path, layout: Layout) -> Stored:
     runs = whole_runs(pieces, dataset.shape[z], dataset.size // max(1, dataset.shape[z]))
     if covered < dataset.size:
         where = f"{where}; " * bool(where) + f"{dataset.size - covered} of {dataset.size} voxels have no source"
+        if covered * LEAST_COVERED < dataset.size:
+            return Stored("voxels", dataset.size, dataset.size - covered, where, runs)
         return Stored("virtual sources", len(sources) + 1, len(gone) + 1, where, runs)
     return Stored("virtual sources", len(sources), len(gone), where, runs if gone else ())
 

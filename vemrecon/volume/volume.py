@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -230,9 +233,27 @@ class Volume:
         return np.clip(scaled, 0, 1).astype(np.float32)
 
     def slabs(self, sections: int | None = None) -> Iterator[Region]:
-        """Regions of whole sections, thin enough to hold in memory, in z order."""
+        """Regions of whole sections, thin enough to hold in memory, in z order.
+
+        Raises:
+            DataError: If not even one section fits.
+        """
         plane = self.shape[1] * self.shape[2] * 4
+        if plane > memory_bytes():
+            raise DataError(
+                f"{self.name}: one section of {self.shape[1]} x {self.shape[2]} voxels takes {plane / 2**30:,.0f} GiB, "
+                f"and this machine has {memory_bytes() / 2**30:,.0f}; cut out a part of it"
+            )
         return self.whole.blocks((sections or max(1, SLAB_BYTES // plane), *self.shape[1:]))
+
+
+@cache
+def memory_bytes() -> float:
+    """Memory of this machine; without end where it does not say."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):  # systems other than Unix
+        return math.inf
 
 
 def require_content(volume: Volume) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from vemrecon.data.card import DatasetCard, DatasetFile, RemoteFile
 from vemrecon.data.remote.connection import PATIENT, Patience
@@ -19,15 +20,28 @@ from vemrecon.errors import DataError, unknown
 from vemrecon.files import make_folder, output_error
 from vemrecon.progress import Say
 
+Check = Literal["published", "recorded", "new", "none"]
+"""What a sha256 was compared with: that of the card, the one recorded when the file was first seen, or nothing; then it
+is new and recorded now, or not."""
+
 
 @dataclass(frozen=True)
 class Fetched:
-    """A file of a dataset that is on this machine, and verified."""
+    """A file of a dataset that is on this machine, and what is known about it."""
 
     path: Path
     sha256: str
     downloaded: bool
     """False if it was there already."""
+    check: Check
+
+    def __str__(self) -> str:
+        state = "downloaded" if self.downloaded else "here already"
+        if self.check in ("new", "none"):
+            kept = "recorded" if self.check == "new" else "and none is recorded;"
+            return f"{state}; no checksum is published, {kept} sha256 {self.sha256}: {self.path}"
+        what = "verified" if self.check == "published" else "as when it was first seen"
+        return f"{state}, {what}: {self.path}  sha256 {self.sha256}"
 
 
 def files_of(card: DatasetCard, keys: Sequence[str] = (), labels: bool = True) -> list[RemoteFile]:
@@ -106,7 +120,7 @@ def fetch_file(
     patience: Patience = PATIENT,
     unreachable: set[str] | None = None,
 ) -> Fetched:
-    """Fetch one file below the data root, or verify it if it is there. Of two processes one downloads, one waits.
+    """Fetch one file below the data root, or check that it is the right one. Of two processes one downloads, one waits.
 
     Raises:
         MissingFilesError: If it is not there and cannot be downloaded.
@@ -120,9 +134,17 @@ def fetch_file(
         with _alone(path, say):
             if not path.exists():  # another process may have fetched it meanwhile
                 found = _get(card, file, path, progress, say, patience, unreachable)
-                return Fetched(path, recognise(card, file, path, found), True)
+                return _recognised(card, file, path, found, downloaded=True)
     found = content_sha256(file, path)
-    return Fetched(path, recognise(card, file, path, found), False)
+    return _recognised(card, file, path, found, downloaded=False)
+
+
+def _recognised(card: DatasetCard, file: RemoteFile, path: Path, found: str, *, downloaded: bool) -> Fetched:
+    check: Check = "published" if file.sha256 else "recorded" if known_sha256(file, path) else "new"
+    sha256 = recognise(card, file, path, found)
+    if check == "new" and not known_sha256(file, path):  # a read-only data root
+        check = "none"
+    return Fetched(path, sha256, downloaded, check)
 
 
 def spoken(say: Say, name: str, seconds: float = 20) -> Received:

@@ -72,8 +72,9 @@ def recognise(card: DatasetCard, file: RemoteFile, path: Path, found: str) -> st
             f"{path}: has {path.stat().st_size:,} bytes, but the card of '{card.name}' says {file.bytes:,}; "
             f"remove it and fetch it again"
         )
-    with suppress(OutputError), atomic_write(_record(path)) as record:  # a read-only data root is read all the same
-        record.write(f"{found}  {path.name}\n")
+    if file.addresses or not Path(file.path).is_absolute():  # beside what is only read, nothing is written
+        with suppress(OutputError), atomic_write(_record(path)) as record:  # a read-only data root is read all the same
+            record.write(f"{found}  {path.name}\n")
     return found
 
 

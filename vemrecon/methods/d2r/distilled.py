@@ -87,6 +87,11 @@ class D2R(Method):
         )
         self.tile = self.student.tile
 
+    @classmethod
+    def inner(cls, arguments: Mapping[str, Any]) -> Mapping[str, type[Any]]:
+        """The diffusion and the student."""
+        return {"diffusion": IRSDE, "distil": SRUNet if arguments.get("student") == "srunet" else SliceInterpolation}
+
     def supports(self, scale: float, grid: SectionGrid) -> str | None:
         """What the student supports."""
         return self.student.supports(scale, grid)
