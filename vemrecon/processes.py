@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import sys
 import time
 from collections.abc import Callable
 
@@ -28,3 +30,9 @@ def wait_until(done: Callable[[], bool]) -> None:
     """Wait for work of other processes that is seen by its files; if one of them dies, all are ended from outside."""
     while not done():
         time.sleep(PAUSE_SECONDS)
+
+
+def peak_memory() -> int:
+    """Largest resident set of this process so far, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -25,7 +25,7 @@ from vemrecon.degrade import degrade, make_degradation
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.fit.callbacks import DivergedError, read_log
 from vemrecon.fit.stages import train
-from vemrecon.infer.reconstruct import blocks
+from vemrecon.infer.tiles import TilePlan
 from vemrecon.methods.base import Tile
 from vemrecon.methods.build import initialise
 from vemrecon.methods.cyclegan_ir.generator import Enlarge, Generator
@@ -283,7 +283,7 @@ def test_reconstruction_does_not_depend_on_block_size(grid):
     observed, found = torch.rand(1, 1, 12, 40, 40), torch.zeros(48, 40, 40)
     with torch.inference_mode():
         wanted = whole.reconstruct(Tile(observed, SectionGrid.of_kind(grid, 4.0)))[0, 0]
-        for block in blocks((12, 40, 40), SectionGrid.of_kind(grid, 4.0), cut.tile):
+        for block in TilePlan.of((12, 40, 40), SectionGrid.of_kind(grid, 4.0), cut.tile).tiles():
             tile = Tile(observed[(..., *block.tile.slices)], SectionGrid.of_kind(grid, 4.0), block.tile.start)
             origin = (4 * block.tile.start[0], *block.tile.start[1:])
             found[block.output.slices] = cut.reconstruct(tile)[0, 0][block.output.relative_to(origin).slices]

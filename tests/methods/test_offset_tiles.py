@@ -13,7 +13,8 @@ from vemrecon.data.supervised import IsotropicBlocks, SectionWindows
 from vemrecon.data.unpaired import UnpairedSections
 from vemrecon.degrade import Subsample, degrade
 from vemrecon.errors import ConfigError
-from vemrecon.infer.reconstruct import blocks, reconstruct_volume
+from vemrecon.infer.reconstruct import reconstruct_volume
+from vemrecon.infer.tiles import TilePlan
 from vemrecon.methods.base import Method, Tile, TileShape, reconstruct_tile
 from vemrecon.methods.build import build_method
 from vemrecon.methods.emdiffuse.gaps import Gaps
@@ -94,9 +95,12 @@ def test_a_reconstruction_does_not_depend_on_block_size_if_sections_begin_behind
 
 def test_blocks_see_one_more_section_only_where_sections_are_moved():
     shape, tile = (8, 4, 4), TileShape(4, 4, 4, halo=(1, 0, 0))
-    reach = {grid.first: [b.tile.start[0] for b in blocks(shape, grid, tile)] for grid in (MOVED, MOVED.canonical)}
+    reach = {
+        grid.first: [b.tile.start[0] for b in TilePlan.of(shape, grid, tile).tiles()]
+        for grid in (MOVED, MOVED.canonical)
+    }
     assert reach == {3.0: [0, 2], 0.0: [0, 3]}
-    assert [b.tile.start[0] for b in blocks(shape, SectionGrid.slabs(4), tile)] == [0, 3]
+    assert [b.tile.start[0] for b in TilePlan.of(shape, SectionGrid.slabs(4), tile).tiles()] == [0, 3]
 
 
 def test_sections_that_cannot_be_moved_by_whole_voxels_are_refused_by_methods_that_do_not_ask():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import shutil
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from vemrecon.environment import environment
 from vemrecon.files import digest_of, read_json, write_json
 from vemrecon.methods.registry import method_entry
 from vemrecon.metrics.score import Score
-from vemrecon.processes import rank, world_size
+from vemrecon.processes import peak_memory, rank, world_size
 from vemrecon.progress import Progress
 from vemrecon.volume import Volume, open_volume
 
@@ -104,10 +103,8 @@ def reconstruct(folder: RunFolder, job: Job, method: Method, volumes: TaskVolume
     if mark.exists() and read_json(mark).get("key") == key and whole:
         return
     mark.unlink(missing_ok=True)
-    if spread is None:  # one that is no longer asked for would miss the blocks that follow
-        shutil.rmtree(uncertainty, ignore_errors=True)
-    elif not spread.exists():  # blocks that were finished without it are made again, with the same voxels
-        path.with_name("blocks.log").unlink(missing_ok=True)
+    if spread is None:
+        shutil.rmtree(uncertainty, ignore_errors=True)  # one that is no longer asked for would be scored
     clock, memory = time.perf_counter(), peak_memory()
     reconstruct_volume(
         method,
@@ -167,12 +164,6 @@ def training_curves(folder: RunFolder) -> dict[str, Any]:
         log.parent.name: {name: {"batch": b, "value": v} for name, (b, v) in read_log(log).items()}
         for log in sorted(folder.path.glob("train/*/loss.csv"))
     }
-
-
-def peak_memory() -> int:
-    """Largest resident set of this process so far, in bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def environments(folder: RunFolder) -> dict[str, Mapping[str, Any]]:

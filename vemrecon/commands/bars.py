@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from vemrecon.bench.store import RunFolder
+from vemrecon.report.columns import seconds_text
 
+LINE_SECONDS = 20.0  # between lines where there is no terminal
 MARKS = {"done": ("done", "green"), "declined": ("declined", "yellow"), "failed": ("failed", "red")}
 
 
@@ -62,13 +74,17 @@ class Bars:
 
 
 class PhaseBar:
-    """One bar for the phases of one job; silent where there is no terminal."""
+    """One bar with the time left for the phases of one job; where there is no terminal, a line now and then."""
 
     def __init__(self) -> None:
-        console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=28), TimeElapsedColumn())
-        self.bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self.console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=28), TaskProgressColumn(), TimeElapsedColumn())
+        left = (TextColumn("left"), TimeRemainingColumn())
+        self.bars = Progress(
+            *columns, *left, console=self.console, transient=True, disable=not self.console.is_terminal
+        )
         self.task = self.bars.add_task("starting", total=1)
+        self.phase, self.begun, self.first, self.said = "", 0.0, 0.0, 0.0
 
     def __enter__(self) -> PhaseBar:
         self.bars.start()
@@ -81,4 +97,13 @@ class PhaseBar:
 
     def progress(self, phase: str, share: float) -> None:
         """Show a phase and its finished share."""
-        self.bars.update(self.task, description=phase, completed=share)
+        now = time.monotonic()
+        if phase != self.phase:
+            self.phase, self.begun, self.first, self.said = phase, now, share, now
+            self.bars.reset(self.task, description=phase, total=1)
+        self.bars.update(self.task, completed=share)
+        if not self.console.is_terminal and now - self.said >= LINE_SECONDS:
+            self.said = now
+            rate = (share - self.first) / (now - self.begun)
+            left = f", {seconds_text((1 - share) / rate)} left" if rate > 0 else ""
+            print(f"{phase}: {share:.1%}{left}", file=sys.stderr, flush=True)

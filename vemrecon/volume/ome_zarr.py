@@ -226,6 +226,7 @@ def create_zarr(
     voxel_size: VoxelSize | None,
     *,
     chunks: Triple | None = None,
+    shards: Triple | None = None,
     grid: SectionGrid | None = None,
     origin: Origin = (0.0, 0.0, 0.0),
     attributes: Mapping[str, Any] | None = None,
@@ -239,7 +240,8 @@ def create_zarr(
         shape: (z, y, x).
         dtype: Of the voxels.
         voxel_size: In nm; None is written as one unit-less voxel.
-        chunks: (z, y, x); whoever writes in parallel must give each chunk one writer.
+        chunks: (z, y, x).
+        shards: Files of several chunks (z, y, x); whoever writes in parallel must give each file one writer.
         grid: Stored so that a reader registers the sections rightly.
         origin: In nm; a translation, left out where the voxel size is not known.
         attributes: Further facts, kept under the key `vemrecon`.
@@ -250,6 +252,7 @@ def create_zarr(
         OSError: If the folder cannot be written.
     """
     import zarr
+    from zarr.codecs import Crc32cCodec, ZstdCodec
 
     axes = [{"name": n, "type": "space"} | ({"unit": "nanometer"} if voxel_size else {}) for n in "zyx"]
     edges = list(voxel_size or (1.0, 1.0, 1.0))
@@ -274,7 +277,14 @@ def create_zarr(
     new = {"ome": {"version": "0.5", "multiscales": [image]}, **facts}
     group = zarr.create_group(path, zarr_format=3, attributes=new)
     return group.create_array(
-        "0", shape=shape, chunks=usual, dtype=np.dtype(dtype), dimension_names=["z", "y", "x"], config=config
+        "0",
+        shape=shape,
+        chunks=usual,
+        shards=shards,
+        dtype=np.dtype(dtype),
+        compressors=(ZstdCodec(), Crc32cCodec()),  # a damaged chunk is an error, not tissue
+        dimension_names=["z", "y", "x"],
+        config=config,
     )
 
 
