@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,13 @@ HEAD = -1  # number under which these are marked
 
 @dataclass(frozen=True)
 class Target:
-    """An array that is written, and how voxels in [0, 1] are put into it."""
+    """An array that is written, how voxels in [0, 1] are put into it, and what it says about itself."""
 
     path: Path
     dtype: np.dtype[Any]
     span: Span | None
+    name: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def reconstruct_volume(
@@ -49,6 +51,8 @@ def reconstruct_volume(
     uncertainty: Path | None = None,
     device: str = "cpu",
     most: int = FILE_VOXELS,
+    name: str = "",
+    facts: Mapping[str, Any] | None = None,
     progress: Share = lambda share: None,
 ) -> None:
     """Reconstruct an observed volume into an OME-Zarr folder.
@@ -67,6 +71,8 @@ def reconstruct_volume(
             white is 1, since it is often less than a grey level.
         device: Where the method runs.
         most: Voxels of a block; two blocks are in memory at once.
+        name: Of the image, by default that of the folder.
+        facts: What the volume says about itself.
         progress: Told the finished share.
 
     Raises:
@@ -75,7 +81,7 @@ def reconstruct_volume(
     """
     observed = observed.with_axis_first(axis)
     plan = TilePlan.of(observed.shape, observed.require_grid(), method.tile, most)
-    targets = [Target(path, like.dtype, like.intensity_range)]
+    targets = [Target(path, like.dtype, like.intensity_range, name, facts or {})]
     if uncertainty is not None:
         targets.append(Target(uncertainty, np.dtype(np.float32), None))
     try:
@@ -145,7 +151,7 @@ class _Run:
 
     def _digest(self) -> str:
         """Of all that decides which bytes are in which file, but the method and its input."""
-        arrays = [[one.path.name, one.dtype.str, one.span] for one in self.targets]
+        arrays = [[one.path.name, one.dtype.str, one.span, one.name, one.facts] for one in self.targets]
         return digest_of({"plan": asdict(self.plan), "axis": self.axis, "arrays": arrays})
 
     def finish(self) -> None:
@@ -242,6 +248,8 @@ class _Run:
             chunks=self._upright(self.plan.chunk),
             shards=self._upright(self.plan.shard),
             origin=(z, y, x),
+            attributes=target.facts,
+            name=target.name,
         )
 
 

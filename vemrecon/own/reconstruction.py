@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,8 @@ def reconstruct_file(
     make_folder(work)
     parts = [work / "reconstruction.zarr", work / "uncertainty.zarr"][: len(outputs)]
     spread = parts[1] if len(parts) > 1 else None
+    made = made or Made()
+    in_place = outputs[0].suffix == ".zarr" and ome_zarr != "0.4"
     reconstruct_volume(
         method,
         observed,
@@ -57,15 +60,20 @@ def reconstruct_file(
         like=volume,
         uncertainty=spread,
         device=device,
+        name=outputs[0].stem,
+        facts=made.facts(replace(volume, grid=None), volume.dtype, volume.span),
         progress=lambda share: progress("reconstruct", share),
     )
-    spans = [volume.intensity_range, None]  # the uncertainty is kept in [0, 1]
-    results = [open_volume(part, intensity_range=span) for part, span in zip(parts, spans, strict=False)]
-    how = dict((made or Made()).how)
-    for path, result, more in zip(outputs, results, ({}, {"holds": "uncertainty"}), strict=False):
-        write_volume(path, result, volume.dtype, volume.span, Made({**how, **more}), ome_zarr=ome_zarr)
+    spans = (volume.intensity_range, None)  # the uncertainty is kept in [0, 1]
+    hows = (made, Made({**made.how, "holds": "uncertainty"}))
+    for path, part, span, how in list(zip(outputs, parts, spans, hows, strict=False))[in_place:]:
+        progress(f"write {path.name}", 0.0)
+        write_volume(path, open_volume(part, intensity_range=span), volume.dtype, volume.span, how, ome_zarr=ome_zarr)
+    if in_place:
+        parts[0].rename(outputs[0])
+    result = open_volume(outputs[0], intensity_range=volume.intensity_range)
     shutil.rmtree(work, ignore_errors=True)
-    return results[0]
+    return result
 
 
 def work_folder(out: Path, request: Mapping[str, Any]) -> Path:

@@ -20,13 +20,13 @@ from vemrecon.volume.edges import UNKNOWN, Edges
 from vemrecon.volume.grid import SectionGrid
 from vemrecon.volume.made import KEY, Made, recall
 from vemrecon.volume.ngff import Level, image_of, level_of, version_of
-from vemrecon.volume.region import Triple
+from vemrecon.volume.region import Triple, triple
 from vemrecon.volume.source import Layout, Reading, Source, dtype_notes, in_order, layout_of, viewed
 from vemrecon.volume.stored import zarr_stored
 from vemrecon.volume.volume import Origin, Span, Volume, quantise
 from vemrecon.volume.voxels import VoxelSize
 
-CHUNK = 64
+CHUNK, SHARD = 64, 1024
 Version = Literal["0.5", "0.4"]
 """Of OME-Zarr, that are written."""
 
@@ -308,8 +308,10 @@ def copy_to_zarr(
         plane = volume.shape[1] * volume.shape[2] * 4
         depth = max(1, min(depth, (128 << 20) // plane))
         chunks = (depth, min(CHUNK, volume.shape[1]), min(CHUNK, volume.shape[2]))
+        sides = (min(SHARD, -(-n // edge) * edge) for n, edge in zip(volume.shape[1:], chunks[1:], strict=True))
         array = create_zarr(
-            temporary, volume.shape, dtype, volume.voxel_size, chunks=chunks, grid=volume.grid, origin=volume.origin,
+            temporary, volume.shape, dtype, volume.voxel_size, chunks=chunks,
+            shards=triple((depth, *sides)) if version == "0.5" else None, grid=volume.grid, origin=volume.origin,
             attributes=(made or Made()).facts(volume, np.dtype(dtype), span), version=version,
             name=path.stem,
         )  # fmt: skip
