@@ -208,7 +208,7 @@ def test_what_is_missing_is_left_out_of_the_scores_from_a_whole_slab_on(tmp_path
     as_kept = ("--scale", 4, "--degradation", "subsample")
     found = scores_of(tmp_path, tmp_path / "truth", tmp_path / "made.tif", *size, *as_kept, "--missing", "exclude")
     start, stop = {0: (4, 16), 5: (8, 16), 3: (4, 12)}[lost[0]]
-    assert f"scored are sections {start} to {stop - 1} of 16" in capsys.readouterr().err
+    assert f"scored is z[{start},{stop}) y[0,32) x[0,32) of 16 x 32 x 32 voxels" in capsys.readouterr().err
     for name, volume in (("a", truth), ("b", made)):
         np.save(tmp_path / f"{name}.npy", volume[start:stop])
     assert found == scores_of(tmp_path, tmp_path / "a.npy", tmp_path / "b.npy", *size, *as_kept)

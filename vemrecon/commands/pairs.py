@@ -54,28 +54,26 @@ def open_pair(options: EvaluateOptions) -> tuple[Volume, Volume]:
 
 
 def _common_part(truth: Volume, made: Volume, scale: float | None) -> tuple[Volume, Volume]:
-    """Where `--missing exclude` reads a part of one file: the sections that both have, from a whole slab on.
+    """Where `--missing exclude` reads a part of a file: what is whole in both, from a whole slab on.
 
     Raises:
-        DataError: If there are none.
+        DataError: If there is nothing.
     """
     from vemrecon.volume import Region
 
-    whole = [volume.array.shape[0] for volume in (truth, made)]
-    if whole[0] != whole[1] or all(volume.shape[0] == whole[0] for volume in (truth, made)):
+    whole = tuple(truth.array.shape)
+    if whole != tuple(made.array.shape) or truth.shape == made.shape == whole:
         return truth, made
-    slabs = Fraction(scale or 1).limit_denominator(1000).numerator  # sections after which the grid repeats
-    start = -(-max(truth.start[0], made.start[0]) // slabs) * slabs
-    stop = min(truth.start[0] + truth.shape[0], made.start[0] + made.shape[0])
-    if start >= stop:
-        raise DataError(f"{truth.name}, {made.name}: no section is whole in both, so --missing exclude leaves none")
-    print(f"scored are sections {start} to {stop - 1} of {whole[0]}", file=sys.stderr)
-
-    def part(volume: Volume) -> Volume:
-        first = start - volume.start[0]
-        return volume.crop(Region((first, 0, 0), (first + stop - start, *volume.shape[1:])))
-
-    return part(truth), part(made)
+    parts = [volume.whole.shifted(volume.start) for volume in (truth, made)]
+    common = parts[0].intersection(parts[1])
+    if common is not None:
+        slabs = Fraction(scale or 1).limit_denominator(1000).numerator  # sections after which the grid repeats
+        start = -(-common.start[0] // slabs) * slabs
+        common = Region((start, *common.start[1:]), common.stop) if start < common.stop[0] else None
+    if common is None:
+        raise DataError(f"{truth.name}, {made.name}: nothing is whole in both, so --missing exclude leaves nothing")
+    print(f"scored is {common} of {' x '.join(map(str, whole))} voxels", file=sys.stderr)
+    return truth.crop(common.relative_to(truth.start)), made.crop(common.relative_to(made.start))
 
 
 def say_notes(volumes: Iterable[Volume]) -> None:

@@ -11,7 +11,7 @@ from vemrecon.volume.edges import OPTION, UNKNOWN, Edges
 from vemrecon.volume.geometry import require_possible
 from vemrecon.volume.intensity import RangeRule
 from vemrecon.volume.ome_zarr import old_grid, open_zarr
-from vemrecon.volume.region import Region
+from vemrecon.volume.region import triple
 from vemrecon.volume.source import AS_IT_IS, Reading, Source, all_heard, require_stored
 from vemrecon.volume.square import with_square_pixels
 from vemrecon.volume.volume import Volume
@@ -66,7 +66,7 @@ def open_volume(
     """
     path, reading = Path(path), reading or AS_IT_IS
     source = open_source(path, dataset, reading)
-    run, said = require_stored(path.name, source.stored, reading.missing)
+    part, said = require_stored(path.name, source.stored, reading.missing, triple(source.array.shape))
     edges, more = edges_of(path.name, source, voxel_size)
     size, grid = edges.size, source.grid
     if grid is None and format_of(path).reader is open_zarr:
@@ -81,10 +81,9 @@ def open_volume(
         notes=(*source.notes, *said, *more),
         partial=edges if size is None else UNKNOWN,
     )
+    volume = volume if part is None else volume.crop(part)
     if reading.square_pixels:
         volume = with_square_pixels(volume)
-    if run is not None:
-        volume = volume.crop(Region((run[0], 0, 0), (run[1], *volume.shape[1:])))
     if intensity_range is None:
         return replace(volume, stated=source.intensity_range is not None)
     span = intensity_range.find(volume) if isinstance(intensity_range, RangeRule) else intensity_range

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.volume.edges import UNKNOWN, Edges
 from vemrecon.volume.grid import SectionGrid
+from vemrecon.volume.region import Region, Triple, triple
 from vemrecon.volume.volume import Array3D, Origin, moved
 from vemrecon.volume.voxels import VoxelSize
 
@@ -73,15 +74,31 @@ class Stored:
     """Which are missing, for people."""
     whole: tuple[Run, ...] = ()
     """Runs of sections that are there, each of them whole, in their order; only said where something is missing."""
+    rows: Run | None = None
+    """The longest run of rows (y) that are whole in all sections, where it is known."""
+    columns: Run | None = None
+    """The same of columns (x)."""
 
     def lacking(self, count: int) -> tuple[int, ...]:
         """Of so many sections, those of which something is missing."""
         there = {z for start, stop in self.whole for z in range(start, min(stop, count))}
         return tuple(z for z in range(count) if z not in there) if self.missing else ()
 
+    def largest_part(self, shape: Triple) -> tuple[Region, str] | None:
+        """The largest whole part of a volume (z, y, x) cut along one axis, and its name; None if there is none."""
+        sections = max(self.whole, key=lambda run: run[1] - run[0], default=None)
+        parts = []
+        for axis, (name, run) in enumerate((("sections", sections), ("rows", self.rows), ("columns", self.columns))):
+            if run is not None:
+                start, stop = [0, 0, 0], list(shape)
+                start[axis], stop[axis] = run
+                parts.append((Region(triple(start), triple(stop)), f"{name} {run[0]} to {run[1] - 1}"))
+        return max(parts, key=lambda part: part[0].voxels, default=None)
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {**vars(self), "whole": [list(run) for run in self.whole]}
+        facts = {name: value for name, value in vars(self).items() if name not in ("rows", "columns")}
+        return {**facts, "whole": [list(run) for run in self.whole]}
 
     @property
     def next_to_nothing(self) -> bool:
@@ -309,11 +326,19 @@ def in_order(values: Sequence[Any], layout: Layout) -> list[Any] | None:
     return [left[axis] for axis in layout.order] if len(left) == 3 else None
 
 
-def require_stored(name: str, stored: Stored | None, missing: Missing) -> tuple[Run | None, tuple[str, ...]]:
+def require_stored(
+    name: str, stored: Stored | None, missing: Missing, shape: Triple
+) -> tuple[Region | None, tuple[str, ...]]:
     """Refuse what was never stored: it reads as silent black.
 
+    Args:
+        name: For messages.
+        stored: What is there.
+        missing: What the user says about the rest.
+        shape: Of the volume (z, y, x).
+
     Returns:
-        The sections that are read, None for all; and notes where the user says what to do without the missing ones.
+        The part that is read, None for all; and notes where the user says what to do without the missing one.
 
     Raises:
         DataError: With how much is missing, and the options that say what to do.
@@ -329,13 +354,12 @@ def require_stored(name: str, stored: Stored | None, missing: Missing) -> tuple[
         )
     if missing == "fill":
         return None, (f"{many} and are taken for the fill value, as --missing fill says",)
-    longest = max(stored.whole, key=lambda run: run[1] - run[0], default=None)
-    part = longest and f"sections {longest[0]} to {longest[1] - 1}, the longest run without missing ones"
+    part = stored.largest_part(shape)
     if missing == "exclude":
-        if longest is None:
+        if part is None:
             raise DataError(f"{name}: {many}, and no section is whole, so --missing exclude leaves nothing to read")
-        return longest, (f"{many}; read are {part}, as --missing exclude says",)
+        return part[0], (f"{many}; read are {part[1]}, the largest part without missing ones",)
     raise DataError(
         f"{name}: {many}: an incomplete copy, or never written; if they are meant to be the fill value (usually "
-        f"black), say --missing fill" + (f"; --missing exclude reads {part}" if part else "")
+        f"black), say --missing fill" + (f"; --missing exclude reads {part[1]} alone" if part else "")
     )

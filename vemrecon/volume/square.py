@@ -19,14 +19,15 @@ def with_square_pixels(volume: Volume) -> Volume:
     within half a pixel of the border they repeat the outermost one. The origin moves to the centre of the first pixel.
 
     Args:
-        volume: A whole file, of known voxel size.
+        volume: Of known voxel size.
     """
     size = volume.require_voxel_size()
     if size.square:
         return volume
     axis = 1 if size.y > size.x else 2
     coarse, fine = list(size)[axis], min(size.y, size.x)
-    array = _Finer(volume.array, axis, fine / coarse)
+    part = volume.array if volume.shape == tuple(volume.array.shape) else Part(volume)
+    array = _Finer(part, axis, fine / coarse)
     origin = list(volume.origin)
     origin[axis] = round(origin[axis] + (fine - coarse) / 2, 9)
     name = "zyx"[axis]
@@ -39,9 +40,25 @@ def with_square_pixels(volume: Volume) -> Volume:
         array=array,
         voxel_size=VoxelSize(size.z, fine, fine),
         origin=(origin[0], origin[1], origin[2]),
+        start=(0, 0, 0),
         extent=None,
         notes=(*volume.notes, note),
     )
+
+
+class Part:
+    """The voxels of a volume that is cut out of an array, as an array."""
+
+    def __init__(self, volume: Volume) -> None:
+        self.array, self.start, self.shape, self.dtype = volume.array, volume.start, volume.shape, volume.dtype
+
+    def __getitem__(self, index: tuple[slice, slice, slice]) -> NDArray[Any]:
+        z, y, x = (
+            slice(start + low, start + high)
+            for start, n, one in zip(self.start, self.shape, index, strict=True)
+            for low, high, _ in [one.indices(n)]
+        )
+        return np.asarray(self.array[z, y, x])
 
 
 class _Finer:

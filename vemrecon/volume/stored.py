@@ -66,14 +66,20 @@ def chunks_stored(
     axes = list(zip(shape, edges, layout.at, strict=True))
     expected = math.prod(-(-n // edge) for n, edge, at in axes if at is None)
     fixed = [(axis, at // edge) for axis, (_, edge, at) in enumerate(axes) if at is not None]
-    z = layout.axes.index("z")
-    layers = Counter(place[z] for place in places if all(place[axis] == number for axis, number in fixed))
-    missing = expected - layers.total()
+    there = [place for place in places if all(place[axis] == number for axis, number in fixed)]
+    missing = expected - len(there)
     if not missing:
         return Stored(unit, expected, 0)
-    pieces = ((number * edges[z], (number + 1) * edges[z], held) for number, held in layers.items())
-    runs = whole_runs(pieces, shape[z], expected // -(-shape[z] // edges[z]))
-    return Stored(unit, expected, missing, where, runs)
+
+    def runs(letter: str) -> tuple[Run, ...]:
+        """Along an axis, where all chunks are there."""
+        axis = layout.axes.index(letter)
+        layers = Counter(place[axis] for place in there).items()
+        pieces = ((number * edges[axis], (number + 1) * edges[axis], held) for number, held in layers)
+        return whole_runs(pieces, shape[axis], expected // -(-shape[axis] // edges[axis]))
+
+    rows, columns = (max(runs(letter), key=lambda run: run[1] - run[0], default=None) for letter in "yx")
+    return Stored(unit, expected, missing, where, runs("z"), rows, columns)
 
 
 def zarr_stored(array: Any, layout: Layout) -> Stored:
