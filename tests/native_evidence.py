@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vemrecon.bench.scoring import ReadyMethod, gathered
 from vemrecon.bench.task_volumes import TaskVolumes
-from vemrecon.degrade import make_degradation
+from vemrecon.degradations import make_degradation
 from vemrecon.methods.base import Method
 from vemrecon.metrics import Score
 from vemrecon.metrics.evaluate import judge

@@ -10,21 +10,21 @@ BASE = {"volume", "files", "seeding", "errors", "version", "protocol", "processe
 BASE |= {"options", "file_options", "arguments", "locks", "environment", "progress"}
 DOORS = {
     "volume": BASE,
-    "degrade": BASE,
-    "data": BASE | {"degrade"},
+    "degradations": BASE,
+    "data": BASE | {"degradations"},
     "nets": BASE,
-    "methods": BASE | {"nets", "degrade", "data"},
+    "methods": BASE | {"nets", "degradations", "data"},
     "fit": BASE | {"methods", "data"},
     "infer": BASE | {"methods"},
     "metrics": {"volume", "errors", "perceptual", "progress", "segment"},
     "segment": BASE,
     "judges": BASE | {"metrics", "segment", "data"},
-    "own": BASE | {"fit", "infer", "methods", "data", "degrade"},
-    "bench": BASE | {"fit", "infer", "judges", "metrics", "methods", "data", "degrade"},
+    "own": BASE | {"fit", "infer", "methods", "data", "degradations"},
+    "bench": BASE | {"fit", "infer", "judges", "metrics", "methods", "data", "degradations"},
     "report": BASE | {"bench", "metrics"},
     "figure": BASE | {"report", "bench"},
     "commands": BASE
-    | {"bench", "own", "fit", "infer", "segment", "metrics", "methods", "data", "degrade", "report", "figure"},
+    | {"bench", "own", "fit", "infer", "segment", "metrics", "methods", "data", "degradations", "report", "figure"},
 }
 REPORT_MAY_SEE = (
     "vemrecon.bench.result",

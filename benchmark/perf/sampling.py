@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vemrecon.degrade import degrade, make_degradation
+from vemrecon.degradations import degrade, make_degradation
 from vemrecon.fit.stages import load_weights, trained_parts, weights_facts
 from vemrecon.methods.base import Method, Tile, reconstruct_tile
 from vemrecon.methods.build import build_method

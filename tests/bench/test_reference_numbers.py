@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from vemrecon.bench.scoring import scored_ranges
-from vemrecon.degrade import degrade, make_degradation, trimmed
+from vemrecon.degradations import degrade, make_degradation, trimmed
 from vemrecon.infer.reconstruct import reconstruct_volume
 from vemrecon.methods.interpolation import Interpolation, interpolation_matrix
 from vemrecon.metrics.evaluate import evaluate

@@ -12,8 +12,8 @@ from vemrecon.bench.sections import write_sections
 from vemrecon.bench.task_volumes import TaskVolumes
 from vemrecon.cli import main
 from vemrecon.data.phantom import make_phantom
-from vemrecon.degrade import Subsample, degrade, make_degradation
-from vemrecon.degrade.realistic import Realistic
+from vemrecon.degradations import Subsample, degrade, make_degradation
+from vemrecon.degradations.realistic import Realistic
 from vemrecon.errors import DataError
 from vemrecon.figure.from_files import _observed as observed_of
 from vemrecon.fit.stages import save_tensors

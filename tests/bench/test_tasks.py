@@ -17,7 +17,7 @@ from vemrecon.bench.scoring import gathered
 from vemrecon.bench.task_volumes import TaskVolumes, trimmed_along
 from vemrecon.bench.worker import out_of_scope
 from vemrecon.cli import main
-from vemrecon.degrade import degrade, make_degradation
+from vemrecon.degradations import degrade, make_degradation
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.infer.reconstruct import reconstruct_volume
 from vemrecon.methods.base import Method, Tile, TileShape

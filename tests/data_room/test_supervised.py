@@ -8,7 +8,7 @@ from small_volumes import textured
 from vemrecon.data.patches import PatchStream
 from vemrecon.data.source import Source
 from vemrecon.data.supervised import IsotropicBlocks, SectionWindows, with_known_validation
-from vemrecon.degrade import degrade, make_degradation
+from vemrecon.degradations import degrade, make_degradation
 from vemrecon.errors import DataError, LeakError
 from vemrecon.methods.d2r.sections import places
 from vemrecon.seeding import derive

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vemrecon.degrade import Average, Subsample, degrade
+from vemrecon.degradations import Average, Subsample, degrade
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.figure.cuts import Observed, cut, cut_at, cut_observed
 from vemrecon.figure.drawing import draw, write_figure

@@ -18,7 +18,7 @@ from small_volumes import textured
 
 from vemrecon.data.patches import LateralPairs, LateralSections, PatchStream, fitting, rotate8
 from vemrecon.data.source import Source
-from vemrecon.degrade import degrade, make_degradation
+from vemrecon.degradations import degrade, make_degradation
 from vemrecon.errors import DataError, LeakError
 from vemrecon.fit.callbacks import DivergedError, read_log
 from vemrecon.fit.sampler import StridedSampler

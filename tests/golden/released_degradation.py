@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vemrecon.degrade.released import blur
+from vemrecon.degradations.released import blur
 
 Float = NDArray[np.floating[Any]]
 

@@ -7,9 +7,9 @@ import pytest
 from golden_files import cases
 from released_degradation import anisotropic_kernel, bicubic_resize, bicubic_weights, released_pipeline
 
-from vemrecon.degrade import box_weights, degrade, make_degradation
-from vemrecon.degrade.realistic import signal_dependent
-from vemrecon.degrade.released import blur, isotropic_kernel
+from vemrecon.degradations import box_weights, degrade, make_degradation
+from vemrecon.degradations.realistic import signal_dependent
+from vemrecon.degradations.released import blur, isotropic_kernel
 from vemrecon.methods.interpolation import interpolation_matrix
 from vemrecon.volume import SectionGrid, Volume
 

@@ -9,7 +9,7 @@ from golden_files import cases
 from isovem_golden import network, tolerance
 from isovem_inference import reconstruct_rotated, reconstruct_volume
 
-from vemrecon.degrade import box_weights
+from vemrecon.degradations import box_weights
 from vemrecon.methods.eightfold import rotate, rotate_back
 from vemrecon.methods.isovem.fusion import fuse, tile_starts
 from vemrecon.methods.isovem.inpainting import inpaint_sections

@@ -19,7 +19,7 @@ from vemamba_inference import (
     tile_starts,
 )
 
-from vemrecon.degrade.released import blur, isotropic_kernel
+from vemrecon.degradations.released import blur, isotropic_kernel
 from vemrecon.methods.vemamba.released import import_network
 
 

@@ -21,7 +21,7 @@ from vemrecon.cli import main
 from vemrecon.data.patches import PatchStream
 from vemrecon.data.source import Source
 from vemrecon.data.unpaired import UnpairedSections
-from vemrecon.degrade import degrade, make_degradation
+from vemrecon.degradations import degrade, make_degradation
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.fit.callbacks import DivergedError, read_log
 from vemrecon.fit.stages import train

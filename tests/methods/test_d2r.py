@@ -8,7 +8,7 @@ import torch
 from small_volumes import textured
 
 from vemrecon.data.source import Source
-from vemrecon.degrade import degrade, make_degradation
+from vemrecon.degradations import degrade, make_degradation
 from vemrecon.errors import ConfigError, LeakError
 from vemrecon.fit.callbacks import read_log
 from vemrecon.fit.stages import train

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from small_volumes import textured
 
 from vemrecon.data.source import Source
-from vemrecon.degrade import degrade, make_degradation
+from vemrecon.degradations import degrade, make_degradation
 from vemrecon.errors import ConfigError
 from vemrecon.fit.callbacks import read_log
 from vemrecon.fit.shared_stages import SharedStages

@@ -5,7 +5,7 @@ import pytest
 import torch
 from small_volumes import textured
 
-from vemrecon.degrade import degrade, make_degradation
+from vemrecon.degradations import degrade, make_degradation
 from vemrecon.methods.eightfold import ALL, eightfold, rotate, rotate_back
 from vemrecon.methods.interpolation import interpolation_matrix
 from vemrecon.volume import SectionGrid, Volume

@@ -9,7 +9,7 @@ from torch import nn
 
 from vemrecon.data.patches import PatchStream
 from vemrecon.data.source import Source
-from vemrecon.degrade import degrade, make_degradation
+from vemrecon.degradations import degrade, make_degradation
 from vemrecon.errors import ConfigError
 from vemrecon.fit.callbacks import read_log
 from vemrecon.fit.stages import train

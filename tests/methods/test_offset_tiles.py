@@ -11,7 +11,7 @@ from vemrecon.data.patches import LateralPairs, LateralSections
 from vemrecon.data.source import Source
 from vemrecon.data.supervised import IsotropicBlocks, SectionWindows
 from vemrecon.data.unpaired import UnpairedSections
-from vemrecon.degrade import Subsample, degrade
+from vemrecon.degradations import Subsample, degrade
 from vemrecon.errors import ConfigError
 from vemrecon.infer.reconstruct import reconstruct_volume
 from vemrecon.infer.tiles import TilePlan

@@ -13,11 +13,11 @@ import pytest
 from metrics.metric_volumes import GreyVolume, noisy, textured
 from report.report_fakes import METRICS, maker, scores
 
-import vemrecon.degrade
+import vemrecon.degradations
 from vemrecon.bench.request import known_metrics
 from vemrecon.cli import main
-from vemrecon.degrade import catalogue as degradations
-from vemrecon.degrade import degrade, make_degradation
+from vemrecon.degradations import catalogue as degradations
+from vemrecon.degradations import degrade, make_degradation
 from vemrecon.metrics import catalogue
 from vemrecon.metrics.evaluate import evaluate, pair_metrics
 from vemrecon.report import page, print_table, write_report
@@ -58,7 +58,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from vemrecon.degrade.degradation import Degradation
+from vemrecon.degradations.degradation import Degradation
 from vemrecon.volume import SectionGrid
 
 
@@ -92,11 +92,11 @@ def with_mae(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture
 def with_dimmed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "dimmed.py").write_text(DIMMED)
-    monkeypatch.setattr(vemrecon.degrade, "__path__", [*vemrecon.degrade.__path__, str(tmp_path)])
+    monkeypatch.setattr(vemrecon.degradations, "__path__", [*vemrecon.degradations.__path__, str(tmp_path)])
     degradations.degradations.cache_clear()
     yield
     degradations.degradations.cache_clear()
-    sys.modules.pop("vemrecon.degrade.dimmed", None)
+    sys.modules.pop("vemrecon.degradations.dimmed", None)
 
 
 def test_a_metric_in_one_file_is_listed_computed_and_shown_everywhere(with_mae, tmp_path: Path, capsys):

@@ -7,7 +7,7 @@ import tensorstore
 from small_volumes import textured
 
 from vemrecon.data.source import Source
-from vemrecon.degrade import make_degradation
+from vemrecon.degradations import make_degradation
 from vemrecon.volume import open_volume
 
 GREY = textured((8, 24, 24))

@@ -8,7 +8,7 @@ import pytest
 import zarr
 from small_volumes import textured
 
-from vemrecon.degrade import Subsample, degrade, make_degradation
+from vemrecon.degradations import Subsample, degrade, make_degradation
 from vemrecon.infer.reconstruct import reconstruct_volume
 from vemrecon.methods.interpolation import Interpolation
 from vemrecon.volume import Region, SectionGrid, Volume, VoxelSize, open_volume

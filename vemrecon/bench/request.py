@@ -24,7 +24,7 @@ def known_kinds() -> Iterable[str]:
 
 def known_degradations() -> Iterable[str]:
     """Names of degradations."""
-    from vemrecon.degrade import degradations
+    from vemrecon.degradations import degradations
 
     return degradations()
 
@@ -52,7 +52,7 @@ def known_loggers() -> Iterable[str]:
 
 def read_scale(word: Any) -> float:
     """A scale that can be used."""
-    from vemrecon.degrade import check_scale
+    from vemrecon.degradations import check_scale
 
     return check_scale(word)
 

@@ -17,7 +17,7 @@ from vemrecon.data.catalogue import LOCAL
 from vemrecon.data.inspect import check_card, inspection_of
 from vemrecon.data.overlap import require_no_copy
 from vemrecon.data.volume_at import VolumeAt
-from vemrecon.degrade import Degradation, make_degradation, trimmed
+from vemrecon.degradations import Degradation, make_degradation, trimmed
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.files import digest_of
 from vemrecon.judges.labelled import SegmentationAt

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from vemrecon.degrade import make_degradation
+from vemrecon.degradations import make_degradation
 from vemrecon.errors import VemreconError
 from vemrecon.metrics.score import Limit, Need, Reference
 

@@ -12,7 +12,7 @@ from vemrecon import protocol
 from vemrecon.bench.job import Job
 from vemrecon.bench.store import RunFolder
 from vemrecon.bench.task_volumes import TaskVolumes, task_degradation
-from vemrecon.degrade import Degradation
+from vemrecon.degradations import Degradation
 from vemrecon.infer.inpainting import fill_sections, fills
 from vemrecon.judges.reference import FLOOR, JudgedTask
 from vemrecon.judges.segmentation import segmentation_judges

@@ -8,7 +8,7 @@ from vemrecon.bench.job import Job
 from vemrecon.bench.store import RunFolder
 from vemrecon.data.source import Source
 from vemrecon.data.volume_at import VolumeAt
-from vemrecon.degrade import Degradation, degrade, make_degradation, trimmed
+from vemrecon.degradations import Degradation, degrade, make_degradation, trimmed
 from vemrecon.locks import exclusive
 from vemrecon.seeding import derive_seed
 from vemrecon.volume import Region, Volume, open_volume

@@ -155,8 +155,8 @@ def degradations(options: DegradationsOptions) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from vemrecon.degrade import degradations as known
-    from vemrecon.degrade.catalogue import settable
+    from vemrecon.degradations import degradations as known
+    from vemrecon.degradations.catalogue import settable
     from vemrecon.errors import unknown
 
     console = Console(highlight=False)

@@ -224,7 +224,7 @@ def degrade(options: DegradeOptions) -> int:
 
     from vemrecon.bench.resolve import checked_degradation
     from vemrecon.commands.provenance import degradation_made
-    from vemrecon.degrade import degrade as degraded
+    from vemrecon.degradations import degrade as degraded
     from vemrecon.volume import check_range, open_volume, require_content, require_output, write_volume
     from vemrecon.volume.geometry import require_square
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vemrecon.data.source import Source
-from vemrecon.degrade import Degradation
+from vemrecon.degradations import Degradation
 from vemrecon.errors import DataError
 from vemrecon.seeding import derive, derive_seed
 

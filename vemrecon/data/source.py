@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.data.regime import REGIMES
-from vemrecon.degrade import Degradation
+from vemrecon.degradations import Degradation
 from vemrecon.errors import DataError, LeakError
 from vemrecon.volume import Volume
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vemrecon.data.source import Source
-from vemrecon.degrade import Degradation, make_degradation
+from vemrecon.degradations import Degradation, make_degradation
 from vemrecon.errors import ConfigError
 from vemrecon.files import digest_of
 from vemrecon.fit.stages import weights_facts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from vemrecon.degrade import check_scale
+from vemrecon.degradations import check_scale
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.volume import (
     Edges,

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vemrecon.degrade.average import box_weights
+from vemrecon.degradations.average import box_weights
 from vemrecon.methods.interpolation import interpolation_matrix
 from vemrecon.volume import SectionGrid
 

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vemrecon.degrade import check_scale, degrade, make_degradation, trimmed
-from vemrecon.degrade.realistic import Realistic
+from vemrecon.degradations import check_scale, degrade, make_degradation, trimmed
+from vemrecon.degradations.realistic import Realistic
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.seeding import derive
 from vemrecon.volume import Region, Volume

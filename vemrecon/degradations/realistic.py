@@ -8,10 +8,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from vemrecon.degrade.average import Average
-from vemrecon.degrade.degradation import Degradation, Float32
-from vemrecon.degrade.released import blur, isotropic_kernel
-from vemrecon.degrade.subsample import Subsample
+from vemrecon.degradations.average import Average
+from vemrecon.degradations.degradation import Degradation, Float32
+from vemrecon.degradations.released import blur, isotropic_kernel
+from vemrecon.degradations.subsample import Subsample
 from vemrecon.errors import ConfigError
 from vemrecon.seeding import derive
 from vemrecon.volume import SectionGrid

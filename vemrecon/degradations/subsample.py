@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from vemrecon.degrade.degradation import Degradation, Float32
+from vemrecon.degradations.degradation import Degradation, Float32
 from vemrecon.errors import ConfigError
 from vemrecon.volume import SectionGrid
 

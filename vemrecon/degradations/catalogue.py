@@ -9,7 +9,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from vemrecon.degrade.degradation import Degradation
+from vemrecon.degradations.degradation import Degradation
 from vemrecon.errors import unknown
 
 
