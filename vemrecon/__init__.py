@@ -1,5 +1,23 @@
 """vemrecon: fair benchmarks of isotropic reconstruction for volume electron microscopy."""
 
+from typing import TYPE_CHECKING, Any
+
 from vemrecon.version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from vemrecon.api import degrade, evaluate, load_results, open, reconstruct
+
+__all__ = ["__version__", "degrade", "evaluate", "load_results", "open", "reconstruct"]
+
+
+def __getattr__(name: str) -> Any:
+    """Functions of `vemrecon.api`, imported when they are asked for: the command line starts without them."""
+    if name not in __all__:
+        raise AttributeError(f"module 'vemrecon' has no attribute '{name}'")
+    from vemrecon import api
+
+    return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

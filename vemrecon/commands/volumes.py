@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from vemrecon.bench.request import known_degradations, known_metrics, known_presets, read_scale
 from vemrecon.commands.options import device_of, require_devices, settings
 from vemrecon.commands.pairs import open_pair, say_notes
-from vemrecon.errors import ConfigError, DataError
+from vemrecon.errors import ConfigError
 from vemrecon.file_options import RECONSTRUCTION_RANGE, FileOptions, range_option, read_range_words
 from vemrecon.options import Options, option
 from vemrecon.volume.grid import GRID_KINDS
 
 if TYPE_CHECKING:
-    from vemrecon.volume import Region, SectionGrid, Volume
+    pass
 
 OUTPUT = ".zarr (OME-Zarr), .tif (OME-TIFF that ImageJ reads too), .h5 or .mrc"
 
@@ -251,23 +251,19 @@ def evaluate(options: EvaluateOptions) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from vemrecon import protocol
+    from vemrecon.bench.pair import scored_pair
     from vemrecon.files import write_json
-    from vemrecon.metrics.evaluate import evaluate as score
     from vemrecon.metrics.score import SIGNS
-    from vemrecon.volume import require_content
 
     truth, reconstruction = open_pair(options)
-    require_content(truth)
-    truth = _trimmed_like(truth, reconstruction) if options.trim else truth
-    ranges, kept, grid = _ranges(truth, options.scale, options.degradation, options.set)
-    result = score(
+    result = scored_pair(
         truth,
         reconstruction,
-        metrics=options.metrics or tuple(protocol.protocol()["metrics"]["reference"]),
-        ranges=ranges,
-        kept_sections=kept,
-        grid=grid,
+        metrics=options.metrics,
+        scale=options.scale,
+        degradation=options.degradation,
+        arguments=options.set,
+        trim=options.trim,
     )
     table = Table("metric", "plane", "range", "value", "unit", "std", "note", box=None, pad_edge=False)
     for row in result.scores:
@@ -288,30 +284,3 @@ def evaluate(options: EvaluateOptions) -> int:
             },
         )
     return 0
-
-
-def _ranges(
-    truth: Volume, scale: float | None, degradation: str | None, arguments: Mapping[str, Any]
-) -> tuple[dict[str, Region], list[int], SectionGrid | None]:
-    from vemrecon.bench.resolve import checked_degradation
-    from vemrecon.bench.scoring import scored_ranges
-    from vemrecon.volume import SectionGrid
-
-    if degradation is None:
-        if arguments:
-            raise ConfigError("--set needs --degradation, whose arguments it sets")
-        return {"all": truth.whole}, [], SectionGrid.slabs(scale) if scale else None
-    if scale is None:
-        raise ConfigError("--degradation needs --scale, the anisotropy factor of the input")
-    kind = checked_degradation(degradation, scale, arguments)
-    if truth.shape[0] < kind.scale:
-        raise DataError(f"{truth.name}: {truth.shape[0]} sections are fewer than the scale {kind.scale:g}")
-    ranges, kept = scored_ranges(truth, kind, kind.sections(truth.shape[0]))
-    return ranges, kept, kind.grid
-
-
-def _trimmed_like(truth: Volume, reconstruction: Volume) -> Volume:
-    from vemrecon.volume import Region
-
-    sections = min(truth.shape[0], reconstruction.shape[0])
-    return truth.crop(Region((0, 0, 0), (sections, *truth.shape[1:])))

@@ -33,13 +33,13 @@ def read_slab(volume: Volume, slab: Region) -> NDArray[Any]:
     return voxels
 
 
-def _part(slab: Region, volume: Volume, chunks: Triple | None) -> Triple:
+def _part(slab: Region, volume: Volume, chunks: Any) -> Triple:
     """Voxels to ask for at once: a section, or some rows of chunks, which would be decoded again for every section.
 
     Not the whole slab: HDF5 takes more memory for a selection of thousands of chunks than for their voxels.
     """
     depth, height, width = slab.shape
-    if not chunks:
+    if not chunks or not all(isinstance(edge, int) for edge in chunks):  # those of dask need not be equal
         return 1, height, width
     row = depth * width * volume.dtype.itemsize * chunks[-2]
     return depth, min(height, chunks[-2] * max(1, PART_BYTES // row)), width

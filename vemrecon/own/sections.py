@@ -49,6 +49,16 @@ def open_anisotropic(
     volume = open_volume(
         path, dataset, voxel_size=voxel_size, intensity_range=intensity_range, scale=scale, reading=reading
     )
+    return anisotropic(volume, grid, scale)
+
+
+def anisotropic(volume: Volume, grid: str | None = None, scale: float | None = None) -> Volume:
+    """A volume that can be reconstructed; it knows where its sections lie. Arguments as of `open_anisotropic`.
+
+    Raises:
+        ConfigError: If the scale is not known, or not that of the file.
+        DataError: If it cannot be used.
+    """
     require_square(volume)
     volume = replace(volume, notes=(*volume.notes, *check_range(volume)))
     require_content(volume)

@@ -44,13 +44,21 @@ def open_beside(
     """
     reading = replace(reading or AS_IT_IS, several=True)
     volume = open_volume(path, dataset, voxel_size=voxel_size, intensity_range=intensity_range, reading=reading)
-    if (
-        first is not None
-        and intensity_range is None
-        and first.stated
-        and not volume.stated
-        and volume.dtype == first.dtype
-    ):
+    return with_range_of(first, volume, option)
+
+
+def with_range_of(first: Volume | None, volume: Volume, option: str = FIRST) -> Volume:
+    """A volume with the range that is stated for the first one, if it has the same type and none is stated for it.
+
+    Args:
+        first: The one whose range others may share; None for that one.
+        volume: Just opened.
+        option: What states the range of this one.
+
+    Raises:
+        DataError: If nobody knows which grey values mean black and white.
+    """
+    if first is not None and first.stated and not volume.stated and volume.dtype == first.dtype:
         volume = replace(volume, intensity_range=first.intensity_range, stated=True)
         notes = check_same_range(volume, first, option)
     else:

@@ -159,6 +159,10 @@ class Volume:
             raise DataError(f"{self.name}: {self.partial.lacking}")
         return self.voxel_size
 
+    def stating(self, span: Span) -> Volume:
+        """The volume with grey values that somebody states for black and white."""
+        return replace(self, intensity_range=(float(span[0]), float(span[1])), stated=True)
+
     def with_voxels(self, voxels: NDArray[np.float32]) -> Volume:
         """The same volume with other voxels, in memory and in [0, 1]."""
         return replace(self, array=voxels, intensity_range=(0.0, 1.0), stated=False, start=(0, 0, 0), extent=None)

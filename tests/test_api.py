@@ -1,0 +1,140 @@
+"""The functions of Python do what the commands do, with files and with arrays of every library."""
+
+import subprocess
+import sys
+import warnings
+
+import dask.array
+import numpy as np
+import pytest
+import torch
+import zarr
+from small_volumes import textured
+
+import vemrecon
+from vemrecon.cli import main
+from vemrecon.errors import ConfigError, DataError, VemreconError
+from vemrecon.volume import Volume, open_volume
+
+TRUTH = textured((24, 40, 48))
+STACK = textured((8, 40, 48), 1)
+SIZE = (40, 10, 10)
+
+
+@pytest.fixture(autouse=True)
+def no_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        yield
+
+
+def test_names_are_listed_and_nothing_heavy_is_imported_for_them():
+    assert {"open", "degrade", "reconstruct", "evaluate", "load_results"} <= set(dir(vemrecon))
+    code = "import sys, vemrecon; dir(vemrecon); print('torch' in sys.modules, 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split() == ["False"] * 2
+    with pytest.raises(AttributeError, match="has no attribute 'recnstruct'"):
+        _ = vemrecon.recnstruct
+
+
+@pytest.mark.parametrize("library", ["numpy", "zarr", "dask", "torch", "path", "opened"])
+def test_arrays_of_every_library_give_what_the_command_gives(tmp_path, library):
+    np.save(tmp_path / "v.npy", STACK)
+    words = ["--voxel-size", *map(str, SIZE), "--method", "lanczos3"]
+    assert main(["reconstruct", str(tmp_path / "v.npy"), str(tmp_path / "made.tif"), *words]) == 0
+    given = {
+        "numpy": lambda: STACK,
+        "zarr": lambda: zarr.array(STACK, chunks=(4, 16, 16)),
+        "dask": lambda: dask.array.from_array(STACK, chunks=(3, 20, 20)),
+        "torch": lambda: torch.from_numpy(STACK),
+        "path": lambda: tmp_path / "v.npy",
+        "opened": lambda: vemrecon.open(tmp_path / "v.npy"),
+    }[library]()
+    made = vemrecon.reconstruct(given, voxel_size=SIZE, method="lanczos3", progress=False)
+    expected = open_volume(tmp_path / "made.tif")
+    assert made.dtype == np.uint8 and np.array_equal(made, expected.read_raw(expected.whole))
+
+
+def test_files_larger_than_memory_go_to_files(tmp_path):
+    np.save(tmp_path / "v.npy", STACK)
+    out = vemrecon.reconstruct(tmp_path / "v.npy", voxel_size=SIZE, out=tmp_path / "made.zarr", progress=False)
+    made = vemrecon.open(out)
+    assert isinstance(made, Volume) and made.shape == (32, 40, 48) and tuple(made.voxel_size) == (10, 10, 10)
+    assert np.array_equal(
+        made.read_raw(made.whole), vemrecon.reconstruct(STACK, voxel_size=SIZE, scale=4, progress=False)
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["made.zarr", "v.npy"]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32", "float64"])
+def test_the_type_stays(dtype):
+    top = {"uint8": 255, "uint16": 65535, "int16": 255, "float32": 1, "float64": 1}[dtype]
+    given = (STACK / 255 * top).astype(dtype)
+    span = (0, top) if dtype == "int16" else None
+    made = vemrecon.reconstruct(given, scale=2, method="nearest", intensity_range=span, progress=False)
+    assert made.dtype == dtype and np.allclose(made[::2], given, atol=top * 1e-6)
+
+
+def test_there_and_back_is_scored(tmp_path):
+    observed = vemrecon.degrade(TRUTH, 4, "subsample", voxel_size=8)
+    assert np.array_equal(observed, TRUTH[::4])
+    path = vemrecon.degrade(TRUTH, 4, "subsample", voxel_size=8, out=tmp_path / "observed.zarr")
+    made = vemrecon.reconstruct(path, method="linear", progress=False)
+    assert np.array_equal(made[::4], TRUTH[::4]), "the file knows that its sections were kept"
+    rows = vemrecon.evaluate(TRUTH, made, voxel_size=8, metrics=["psnr"], scale=4, degradation="subsample")
+    (volume,) = [row["value"] for row in rows if (row["plane"], row["range"]) == ("volume", "all")]
+    assert volume == pytest.approx(-10 * np.log10(np.mean((TRUTH / 255 - made / 255) ** 2)), abs=1e-4)
+    assert all(isinstance(value, str | float | int | None) for row in rows for value in row.values())
+
+
+def test_a_method_learns_from_the_array_itself():
+    small = {"width": 8, "blocks": 1, "patch": 32, "budget": 10, "batch": 2}
+    made = vemrecon.reconstruct(
+        STACK, voxel_size=SIZE, method="lateral-cnn", train="smoke", settings=small, progress=False
+    )
+    assert made.shape == (32, 40, 48)
+
+
+def test_what_is_wrong_is_said_as_on_the_command_line(tmp_path):
+    for error, message, call in (
+        (ConfigError, "voxel size", lambda: vemrecon.reconstruct(STACK, progress=False)),
+        (DataError, "0 4095 is likely", lambda: vemrecon.degrade(TRUTH.astype("u2") * 16, 4, voxel_size=8)),
+        (ConfigError, "did you mean 'bicubic'", lambda: vemrecon.reconstruct(STACK, scale=2, method="bicubik")),
+        (DataError, "three axes", lambda: vemrecon.reconstruct(STACK[0], scale=2)),
+        (DataError, "no such file", lambda: vemrecon.open(tmp_path / "none.tif")),
+        (ConfigError, "cannot fill", lambda: vemrecon.reconstruct(STACK, scale=2, missing_sections=[3])),
+        (ConfigError, "does not learn", lambda: vemrecon.reconstruct(STACK, scale=2, train="cpu")),
+        (ConfigError, "other edges", lambda: vemrecon.reconstruct(STACK, voxel_size={"z": 40})),
+        (ConfigError, "must be z, y or x", lambda: vemrecon.degrade(TRUTH, 4, axis="w")),
+        (DataError, "same voxels", lambda: vemrecon.evaluate(TRUTH, STACK, voxel_size=8)),
+    ):
+        with pytest.raises(error, match=message):
+            call()
+    assert issubclass(ConfigError, VemreconError)
+
+
+def test_damage_is_a_warning():
+    voxels = np.maximum(STACK, 1)
+    voxels[3] = 0
+    with pytest.warns(UserWarning, match="section 3: black"):
+        vemrecon.reconstruct(voxels, scale=2, progress=False)
+
+
+def test_one_pair_has_one_score_whatever_the_types():
+    made = np.clip(TRUTH.astype(int) + np.random.default_rng(0).integers(-9, 10, TRUTH.shape), 0, 255)
+    twelve = (np.rint(TRUTH / 255 * 4095)).astype(np.uint16)
+    first = vemrecon.evaluate(TRUTH, made.astype(np.uint8), voxel_size=8, metrics=["psnr"])
+    second = vemrecon.evaluate(twelve, made / 255, voxel_size=8, metrics=["psnr"], intensity_range="auto")
+    assert [row["value"] for row in first] == pytest.approx([row["value"] for row in second], abs=0.02)
+
+
+def test_results_of_runs_are_rows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("truth.npy", TRUTH)
+    words = ["--dataset", "local:truth.npy", "--voxel-size", "8", "8", "8", "--scale", "4", "--metrics", "psnr"]
+    assert main(["bench", *words, "--methods", "linear", "nearest"]) == 0
+    rows = vemrecon.load_results("runs")
+    assert {row["method"] for row in rows} == {"linear", "nearest"} and {row["status"] for row in rows} == {"done"}
+    again = vemrecon.load_results("runs/report/leaderboard.json")
+    values = [sorted(row["value"] for row in one if row["method"] == "linear") for one in (rows, again)]
+    assert values[0] == values[1]
+    assert vemrecon.load_results("none") == []

@@ -1,0 +1,406 @@
+"""What Python sees: open, degrade, reconstruct and evaluate volumes, and read the results of benchmarks.
+
+Volumes are paths of any readable format, arrays of numpy, zarr, dask or torch, or what `open` gives. Axes are
+(z, y, x) and voxel sizes are in nm, in the same order.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vemrecon.errors import ConfigError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from vemrecon.progress import Progress
+    from vemrecon.volume import Edges, RangeRule, Reading, Volume
+
+Size = Sequence[float | str] | Mapping[str, float] | float
+"""Edges of a voxel in nm: (z, y, x), one number for all three, or some of them as {"z": 40}."""
+Range = tuple[float, float] | tuple[str, float, float] | str
+"""Grey values that mean black and white, `auto`, or ("percentile", 0.1, 99.9)."""
+
+
+def open(
+    path: Path | str,
+    dataset: str | None = None,
+    *,
+    voxel_size: Size | None = None,
+    intensity_range: Range | None = None,
+    channel: int | None = None,
+    time: int | None = None,
+    axes: str | None = None,
+    missing: str = "refuse",
+    square_pixels: bool = False,
+) -> Volume:
+    """Open a volume of any readable format; its voxels are read when they are asked for.
+
+    `volume.read_raw(volume.whole)` are its voxels as they are stored, `volume.read(region)` those of a region in
+    [0, 1]. What was done to read it is in `volume.notes`.
+
+    Args:
+        path: See `vemrecon formats`.
+        dataset: Name inside a file or folder that holds several.
+        voxel_size: Where the file does not say it, or wrongly.
+        intensity_range: Where it is not that of the type.
+        channel: Which one is read, where there are several.
+        time: Which time point is read, where there are several.
+        axes: Letters of the axes as they are stored, such as `czyx`, where the file does not name them.
+        missing: What was never stored is refused, or taken for the fill value (`fill`), or cut off (`exclude`).
+        square_pixels: Whether to interpolate the coarser of y and x, where pixels are not square.
+
+    Raises:
+        DataError: If it cannot be read, or some of it is missing.
+    """
+    from vemrecon.volume import open_volume
+
+    reading = _reading(channel, time, axes, missing, square_pixels)
+    return open_volume(
+        path, dataset, voxel_size=_edges(voxel_size), intensity_range=_range(intensity_range), reading=reading
+    )
+
+
+def degrade(
+    volume: Any,
+    scale: float,
+    degradation: str = "average",
+    *,
+    axis: str = "z",
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    voxel_size: Size | None = None,
+    intensity_range: Range | None = None,
+    out: Path | str | None = None,
+) -> NDArray[Any] | Path:
+    """Remove axial resolution from an isotropic volume.
+
+    Args:
+        volume: A path, an array, or what `open` gives.
+        scale: Anisotropy factor.
+        degradation: See `vemrecon degradations`.
+        axis: Which one is degraded.
+        seed: Of the noise of realistic degradations.
+        settings: Arguments of the degradation, such as {"offset": 2}.
+        voxel_size: See `open`.
+        intensity_range: See `open`.
+        out: File to write instead (see `vemrecon formats`); it keeps where the sections lie.
+
+    Returns:
+        The anisotropic volume in the type of the input, or the path that was written.
+
+    Raises:
+        VemreconError: If it cannot be read, degraded or written.
+    """
+    from vemrecon.bench.resolve import checked_degradation
+    from vemrecon.degradations import degrade as degraded
+    from vemrecon.volume import Made, require_content, require_output, write_volume
+    from vemrecon.volume.geometry import require_square
+
+    kind = checked_degradation(degradation, scale, settings or {})
+    if axis not in ("z", "y", "x"):
+        raise ConfigError(f"axis {axis!r}: must be z, y or x")
+    if out is not None:
+        require_output(Path(out))
+    truth = _checked(_volume(volume, voxel_size, intensity_range))
+    _warn(truth, truth.notes)
+    require_square(truth)
+    require_content(truth)
+    observed = degraded(truth, kind, axis="zyx".index(axis), seed=seed)
+    if out is None:
+        return _voxels(observed, truth, volume)
+    how = {"command": "degrade", "degradation": degradation, "scale": kind.scale, "axis": axis, "seed": seed}
+    write_volume(Path(out), observed, truth.dtype, truth.intensity_range, Made(how))
+    return Path(out)
+
+
+def reconstruct(
+    volume: Any,
+    *,
+    voxel_size: Size | None = None,
+    method: str = "bicubic",
+    scale: float | None = None,
+    weights: Path | str | None = None,
+    train: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    grid: str | None = None,
+    missing_sections: Sequence[int] = (),
+    intensity_range: Range | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    out: Path | str | None = None,
+    progress: bool = True,
+) -> NDArray[Any] | Path:
+    """Make an anisotropic volume isotropic.
+
+    Args:
+        volume: A path, an array, or what `open` gives.
+        voxel_size: See `open`; for arrays this or the scale is needed.
+        method: Name (see `vemrecon methods`) or class path.
+        scale: Sections to make of one, by default the anisotropy of the voxels.
+        weights: weights.safetensors of a run, or of `vemrecon import-weights`.
+        train: Train on this volume first, with this preset: `smoke`, `cpu`, `gpu10` or `paper`.
+        settings: Arguments of the method.
+        grid: `centred` (thick sections) or `aligned` (kept thin ones), where the file does not say it.
+        missing_sections: Numbers of sections to fill first, by a method that does.
+        intensity_range: See `open`.
+        seed: Of the training.
+        device: cpu, cuda or cuda:N.
+        out: File to write instead (see `vemrecon formats`), which may be larger than memory.
+        progress: Whether to show it.
+
+    Returns:
+        The isotropic volume in the type of the input, shape (round(z * scale), y, x), or the path that was written.
+
+    Raises:
+        VemreconError: If the volume cannot be used, or the method cannot do it.
+
+    Warns:
+        UserWarning: Of what was done to read the volume, and of sections that are black, of another contrast than those
+            beside them, or displaced.
+    """
+    from vemrecon.data.damage import examined
+    from vemrecon.infer.inpainting import fill_sections, require_fillable, without_sections
+    from vemrecon.infer.reconstruct import reconstruct_array
+    from vemrecon.own.method import check_wishes, prepare_method
+    from vemrecon.own.reconstruction import reconstruct_file, work_folder
+    from vemrecon.own.sections import anisotropic
+    from vemrecon.volume import Made, require_output
+
+    chosen, weights = settings or {}, None if weights is None else Path(weights)
+    check_wishes(
+        method,
+        train=train,
+        weights=weights,
+        overrides=chosen,
+        scale=scale,
+        uncertainty=False,
+        missing=bool(missing_sections),
+    )
+    target = None if out is None else Path(out)
+    if target is not None:
+        require_output(target)
+    recorded = anisotropic(_volume(volume, voxel_size, intensity_range, scale), grid, scale)
+    gaps = sorted(set(missing_sections))
+    if any(not 0 <= z < recorded.shape[0] for z in gaps):
+        raise ConfigError(f"missing_sections {gaps}: the volume has the sections 0 to {recorded.shape[0] - 1}")
+    require_fillable(gaps, recorded.shape[0])
+    how = {"command": "reconstruct", "method": method, "scale": recorded.require_grid().scale, "preset": train}
+    how |= {"arguments": {name: str(value) for name, value in chosen.items()}}
+    asked = {**how, "seed": seed, "grid": grid, "gaps": gaps, "weights": str(weights), "name": recorded.name}
+    place = nullcontext(work_folder(target, asked)) if target else _scratch()
+    with _shown(progress) as tell, place as work:
+        _, damage = examined(recorded, tell)
+        _warn(recorded, [*recorded.notes, *damage.warnings(gaps)])
+        ready = prepare_method(
+            method,
+            without_sections(recorded, gaps) if gaps else recorded,
+            train=train,
+            weights=weights,
+            scratch=work / "train",
+            seed=seed,
+            overrides=chosen,
+            device=device,
+            progress=tell,
+        )
+        observed, _ = fill_sections(ready, method, recorded, gaps)
+        if target is not None:
+            said = {name: value for name, value in how.items() if value}
+            reconstruct_file(work, [target], recorded, observed, ready, device, tell, made=Made(said))
+            return target
+        made = reconstruct_array(
+            ready, observed, like=recorded, device=device, progress=lambda share: tell("reconstruct", share)
+        )
+    return _typed(made, volume)
+
+
+def evaluate(
+    truth: Any,
+    made: Any,
+    *,
+    voxel_size: Size | None = None,
+    metrics: Sequence[str] = (),
+    scale: float | None = None,
+    degradation: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    intensity_range: Range | None = None,
+    made_range: Range | None = None,
+    trim: bool = False,
+) -> list[dict[str, Any]]:
+    """Score a reconstruction against its truth.
+
+    Args:
+        truth: Isotropic; a path, an array, or what `open` gives.
+        made: The reconstruction, likewise.
+        voxel_size: See `open`; of both.
+        metrics: See `vemrecon metrics`; by default PSNR, SSIM and the others of the protocol.
+        scale: Anisotropy factor of what it was made from, for layering measures.
+        degradation: How that was made: kept sections are left out of xy means.
+        settings: Arguments of the degradation.
+        intensity_range: Of the truth, and of a reconstruction of the same type.
+        made_range: Of the reconstruction.
+        trim: Whether to score the first sections only when the reconstruction is shorter.
+
+    Returns:
+        A row for each score (metric, variant, plane, range, value, unit, std, note), as data frames take them.
+
+    Raises:
+        VemreconError: If the volumes cannot be read, or do not fit.
+    """
+    from vemrecon.bench.pair import scored_pair
+    from vemrecon.volume.beside import with_range_of
+    from vemrecon.volume.geometry import one_size, require_order
+
+    first = with_range_of(None, _volume(truth, voxel_size, intensity_range))
+    second = with_range_of(first, _volume(made, voxel_size, made_range), "made_range")
+    size, _ = one_size(("truth", first), ("reconstruction", second))
+    for one in (first, second):
+        _warn(one, one.notes)
+    first, second = (replace(one, voxel_size=size) for one in (first, second))
+    require_order(first)
+    found = scored_pair(
+        first,
+        second,
+        metrics=tuple(metrics),
+        scale=scale,
+        degradation=degradation,
+        arguments=settings,
+        trim=trim,
+    )
+    return [_plain(score.as_dict()) for score in found.scores]
+
+
+def load_results(runs: Path | str = "runs") -> list[dict[str, Any]]:
+    """Scores of all finished runs below a folder, a row for each, as data frames take them.
+
+    Args:
+        runs: Folder of runs, or the leaderboard.json of a report.
+
+    Raises:
+        DataError: If a leaderboard cannot be read.
+    """
+    from vemrecon.report.load import load_results as read
+    from vemrecon.report.load import read_board
+
+    path, rows = Path(runs), []
+    for _, result in read_board(path) if path.is_file() else read(path):
+        spec, task = result.spec, result.spec.task
+        run = {
+            "dataset": task.dataset,
+            "split": task.split,
+            "kind": task.kind,
+            "scale": task.scale,
+            "degradation": task.degradation.name,
+            "method": spec.method.name,
+            "preset": spec.preset,
+            "seed": spec.seed,
+            "run_id": result.run_id,
+            "status": result.status,
+            **asdict(result.costs),
+        }
+        rows += [_plain({**run, **score.as_dict()}) for score in result.scores] or [_plain(run)]
+    return rows
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """With words instead of members of enumerations."""
+    return {name: getattr(value, "value", value) for name, value in row.items()}
+
+
+def _reading(channel: int | None, time: int | None, axes: str | None, missing: str, square: bool) -> Reading:
+    from vemrecon.volume import Reading
+
+    if missing not in ("refuse", "fill", "exclude"):
+        raise ConfigError(f"missing {missing!r}: must be refuse, fill or exclude")
+    return Reading(channel, time, axes, missing, square)  # type: ignore[arg-type]  # checked above
+
+
+def _edges(size: Size | None) -> Edges | None:
+    from vemrecon.volume.edges import read_size
+
+    if size is None:
+        return None
+    if isinstance(size, Mapping):
+        return read_size([f"{axis}={value}" for axis, value in size.items()])
+    return read_size([size] * 3 if isinstance(size, int | float) else list(size))
+
+
+def _range(words: Range | None) -> tuple[float, float] | RangeRule | None:
+    from vemrecon.volume.intensity import read_range
+
+    if words is None:
+        return None
+    said = [words] if isinstance(words, str) else [word if isinstance(word, str) else float(word) for word in words]
+    return read_range("intensity_range", said)
+
+
+def _volume(value: Any, size: Size | None, span: Range | None, scale: float | None = None) -> Volume:
+    """A volume of what the user gives."""
+    from vemrecon.volume import Volume, open_volume
+    from vemrecon.volume.arrays import volume_of
+
+    edges = _edges(size)
+    if isinstance(value, str | Path):
+        return open_volume(value, voxel_size=edges, intensity_range=_range(span), scale=scale)
+    if isinstance(value, Volume):
+        if edges is not None and edges.size is not None:
+            value = replace(value, voxel_size=edges.size)
+        stated = _range(span)
+        if stated is None:
+            return value
+        return value.stating(stated if isinstance(stated, tuple) else stated.find(value))
+    if edges is not None and edges.size is None:
+        raise ConfigError(f"voxel_size: an array does not say its other edges; {edges.lacking}")
+    return volume_of(value, voxel_size=edges.size if edges else None, intensity_range=_range(span))
+
+
+def _warn(volume: Volume, lines: Iterable[str]) -> None:
+    for line in lines:
+        warnings.warn(f"{volume.name}: {line}", stacklevel=3)
+
+
+def _checked(volume: Volume) -> Volume:
+    from vemrecon.volume import check_range
+
+    return replace(volume, notes=(*volume.notes, *check_range(volume)))
+
+
+def _voxels(volume: Volume, like: Volume, given: Any) -> NDArray[Any]:
+    """All voxels of a volume in the dtype of what it was made from."""
+    from vemrecon.volume import quantise
+
+    return _typed(quantise(volume.read(volume.whole), like.dtype, like.intensity_range), given)
+
+
+def _typed(voxels: NDArray[Any], given: Any) -> NDArray[Any]:
+    """In the type of the array that the user gave; floats of other sizes are read as float32."""
+    import numpy as np
+
+    dtype: Any = getattr(given, "dtype", None)
+    known = dtype if isinstance(dtype, np.dtype) and dtype.kind == "f" else voxels.dtype
+    return voxels.astype(known, copy=False)
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="vemrecon-") as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def _shown(wanted: bool) -> Iterator[Progress]:
+    if not wanted:
+        yield lambda phase, share: None
+        return
+    from vemrecon.commands.bars import PhaseBar
+
+    sys.stderr.flush()
+    with PhaseBar() as bar:
+        yield bar.progress
