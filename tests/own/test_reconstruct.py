@@ -198,3 +198,21 @@ def test_what_a_method_cannot_do_is_refused_before_anything_is_read(tmp_path, ca
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1, error
     assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_says_what_it_takes_and_writes_nothing(stack, tmp_path, capsys):
+    before = sorted(tmp_path.iterdir())
+    assert run("reconstruct", stack, tmp_path / "out.zarr", "--dry-run") == 0
+    said = capsys.readouterr().out
+    for words in ("40 x 48 x 48 voxels of uint8", "in a file", "free", "1 tiles", "--memory"):
+        assert words in said, said
+    learned = ["--method", "lateral-cnn", "--train", "paper", "--set", "width=8", "blocks=1"]
+    assert run("reconstruct", stack, tmp_path / "out.tif", *learned, "--dry-run") == 0
+    assert "written twice" in capsys.readouterr().out
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_memory_that_is_too_small_is_refused(stack, tmp_path, capsys):
+    assert run("reconstruct", stack, tmp_path / "out.zarr", "--memory", "1MiB") == 2
+    assert "GiB; allow more" in capsys.readouterr().err
+    assert run("reconstruct", stack, tmp_path / "out.zarr", "--memory", "64GiB") == 0

@@ -95,6 +95,10 @@ class PhaseBar:
     ) -> None:
         self.bars.stop()
 
+    def close(self) -> None:
+        """Take the bar away before something is printed."""
+        self.bars.stop()
+
     def progress(self, phase: str, share: float) -> None:
         """Show a phase and its finished share."""
         now = time.monotonic()

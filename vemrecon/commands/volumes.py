@@ -63,6 +63,10 @@ class ReconstructOptions(FileOptions):
         "ARGUMENT=VALUE of the method", factory=dict, metavar="ARGUMENT=VALUE", read=settings
     )
     device: str = option("cpu, cuda or cuda:N", "cpu", read=device_of)
+    memory: str | None = option(
+        "most that the process may take, such as 2GiB", None, unset="about 1 GiB for the voxels"
+    )
+    dry_run: bool = option("say what it would take (time, memory, disk) and stop", False)
     ome_zarr: Literal["0.5", "0.4"] | None = version_option()
     dataset: str | None = option("name inside a file or folder that holds several", None)
 
@@ -134,9 +138,12 @@ class EvaluateOptions(FileOptions):
 def reconstruct(options: ReconstructOptions) -> int:
     """Make one volume isotropic."""
     from vemrecon.commands.bars import PhaseBar
+    from vemrecon.commands.estimates import estimate_lines
+    from vemrecon.commands.prepare import byte_count
     from vemrecon.commands.provenance import reconstruction_made
     from vemrecon.data.damage import examined
     from vemrecon.infer import inpainting
+    from vemrecon.infer.estimate import estimate, most_voxels
     from vemrecon.own.method import check_wishes, prepare_method
     from vemrecon.own.missing import AUTO, reading_to_fill, sections_to_fill
     from vemrecon.own.reconstruction import reconstruct_file, work_folder
@@ -156,6 +163,7 @@ def reconstruct(options: ReconstructOptions) -> int:
     for path in outputs:
         require_output(path, options.ome_zarr)
     require_devices([options.device])
+    memory = byte_count("--memory", options.memory) if options.memory else None
     auto = options.missing_sections == AUTO
     volume = open_anisotropic(
         options.input,
@@ -170,10 +178,11 @@ def reconstruct(options: ReconstructOptions) -> int:
     missing = [] if auto else inpainting.parse_sections(options.missing_sections, volume.shape[0])
     work = work_folder(options.output, _asked(options))
     with PhaseBar() as bar:
-        _, damage = examined(volume, bar.progress)
-        if auto:
-            missing = sections_to_fill(options.input, options.dataset, options.reading, volume, damage)
-        say_notes([replace(volume, notes=tuple(damage.warnings(missing)))])
+        if not options.dry_run:
+            _, damage = examined(volume, bar.progress)
+            if auto:
+                missing = sections_to_fill(options.input, options.dataset, options.reading, volume, damage)
+            say_notes([replace(volume, notes=tuple(damage.warnings(missing)))])
         method = prepare_method(
             options.method,
             inpainting.without_sections(volume, missing) if missing else volume,
@@ -184,12 +193,21 @@ def reconstruct(options: ReconstructOptions) -> int:
             overrides=options.set,
             device=options.device,
             progress=bar.progress,
+            learn=not options.dry_run,
         )
+        most = None if memory is None else most_voxels(memory, method, volume, len(outputs) > 1)
+        if options.dry_run:
+            bar.progress("one tile", 0.0)
+            taken = estimate(method, volume, options.device, most, len(outputs) > 1)
+            bar.close()
+            print("\n".join(estimate_lines(taken, options.output)))
+            return 0
         observed, filled = inpainting.fill_sections(method, options.method, volume, missing)
         made = reconstruction_made(options, observed)
         result = reconstruct_file(
-            work, outputs, volume, observed, method, options.device, bar.progress, made=made, ome_zarr=options.ome_zarr
-        )
+            work, outputs, volume, observed, method, options.device, bar.progress, made=made,
+            ome_zarr=options.ome_zarr, most=most,
+        )  # fmt: skip
     for found in filled:
         print(found)
     for path in outputs:

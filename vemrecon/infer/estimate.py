@@ -6,18 +6,17 @@ import math
 import time
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-
 from vemrecon.errors import ConfigError
 from vemrecon.infer.overlap import AHEAD
+from vemrecon.infer.reconstruct import tile_output
 from vemrecon.infer.tiles import FILE_VOXELS, TilePlace, TilePlan
-from vemrecon.methods.base import Method, Tile, reconstruct_tile
+from vemrecon.methods.base import Method
 from vemrecon.processes import peak_memory
 from vemrecon.volume import Volume
 from vemrecon.volume.region import Triple
 
-BLOCKS_HELD = 2  # one that is made, one that is written
+BLOCKS_HELD = 4  # one that is made, one that is written, which takes twice as much while it is compressed
+COPIES = 4  # of what a tile becomes, while it is made
 QUICK = 1.0  # seconds; a tile that took less is made once more, as the first one also loads libraries
 FLOAT_BYTES = 4
 
@@ -30,6 +29,7 @@ class Estimate:
     observed_bytes: int
     made: Triple
     made_bytes: int
+    dtype: str
     tiles: int
     blocks: int
     """Which are files."""
@@ -40,63 +40,70 @@ class Estimate:
     """What the process takes at most."""
 
 
-def estimate(method: Method, observed: Volume, plan: TilePlan, dtype: np.dtype, device: str = "cpu") -> Estimate:
+def estimate(
+    method: Method, observed: Volume, device: str = "cpu", most: int | None = None, spread: bool = False
+) -> Estimate:
     """Make the tile in the middle, and count.
 
     Args:
         method: In evaluation mode, on the device.
-        observed: The volume, its coarse axis first.
-        plan: How it is divided.
-        dtype: Of the voxels that are written.
+        observed: Its grid says how many sections to make.
         device: Where the method runs.
+        most: Voxels of a block.
+        spread: Whether the uncertainty is written, too.
     """
+    plan = TilePlan.of(observed.shape, observed.require_grid(), method.tile, most or FILE_VOXELS)
     places = list(plan.tiles(plan.blocks()[len(plan.blocks()) // 2]))
     place = places[len(places) // 2]
-    seconds = _timed(method, observed, plan, place, device)
+    seconds = _timed(method, observed, plan, place, device, spread)
     if seconds < QUICK:
-        seconds = _timed(method, observed, plan, place, device)
-    voxels = math.prod(plan.made)
+        seconds = _timed(method, observed, plan, place, device, spread)
+    itemsize, voxels = _itemsize(observed, spread), math.prod(plan.made)
     waiting = (AHEAD + 1) * place.tile.voxels * FLOAT_BYTES
     return Estimate(
         observed.shape,
         observed.whole.voxels * observed.dtype.itemsize,
         plan.made,
-        voxels * dtype.itemsize,
+        voxels * itemsize,
+        observed.dtype.name,
         sum(1 for _ in plan.tiles()),
         len(plan.blocks()),
         seconds,
         seconds * voxels / place.output.voxels,
-        peak_memory() + waiting + BLOCKS_HELD * math.prod(plan.shard) * dtype.itemsize,
+        peak_memory() + waiting + BLOCKS_HELD * math.prod(plan.shard) * itemsize,
     )
 
 
-def _timed(method: Method, observed: Volume, plan: TilePlan, place: TilePlace, device: str) -> float:
-    clock = time.perf_counter()
-    voxels = torch.from_numpy(observed.read(place.tile))[None, None].to(device)
-    reconstruct_tile(method, Tile(voxels, plan.grid, place.tile.start))[0].cpu()
-    return time.perf_counter() - clock
-
-
-def most_voxels(memory: int, method: Method, plan: TilePlan, itemsize: int) -> int:
+def most_voxels(memory: int, method: Method, observed: Volume, spread: bool = False) -> int:
     """Voxels of the largest blocks that fit into a memory, beside what the process takes already.
 
     Args:
         memory: Of the whole process, in bytes.
         method: Ready to reconstruct.
-        plan: Any plan of the volume; tells the tile.
-        itemsize: Bytes of a voxel that is written, in all arrays.
+        observed: Its grid says how many sections to make.
+        spread: Whether the uncertainty is written, too.
 
     Raises:
         ConfigError: If not even a tile fits.
     """
-    tile = math.prod(n + 2 * h for n, h in zip(plan.core, plan.halo, strict=True))
-    made = math.prod(plan.core) * plan.grid.scale
-    waiting = FLOAT_BYTES * ((AHEAD + 1) * tile + 4 * made)  # a few copies of what a tile becomes
-    free = memory - peak_memory() - waiting
-    most = int(free / (BLOCKS_HELD * itemsize))
-    if most < made:
-        least = peak_memory() + waiting + BLOCKS_HELD * made * itemsize
-        raise ConfigError(
-            f"--memory: a tile of {type(method).__name__} needs {least / 2**30:.2g} GiB in all; allow more"
-        )
-    return min(most, FILE_VOXELS)
+    plan = TilePlan.of(observed.shape, observed.require_grid(), method.tile)
+    itemsize = _itemsize(observed, spread)
+    sides = [min(n, shape + 2 * halo) for n, shape, halo in zip(observed.shape, plan.core, plan.halo, strict=True)]
+    made = math.prod(min(n, edge) for n, edge in zip(observed.shape, plan.core, strict=True)) * plan.grid.scale
+    waiting = FLOAT_BYTES * ((AHEAD + 1) * math.prod(sides) + COPIES * made)
+    least = peak_memory() + waiting + BLOCKS_HELD * made * itemsize
+    if least > memory:
+        name = type(method).__name__
+        raise ConfigError(f"--memory: with tiles of {name} the process takes {least / 2**30:.2f} GiB; allow more")
+    return min(int((memory - peak_memory() - waiting) / (BLOCKS_HELD * itemsize)), FILE_VOXELS)
+
+
+def _itemsize(observed: Volume, spread: bool) -> int:
+    """Bytes of a voxel in all arrays that are written."""
+    return int(observed.dtype.itemsize) + FLOAT_BYTES * spread
+
+
+def _timed(method: Method, observed: Volume, plan: TilePlan, place: TilePlace, device: str, spread: bool) -> float:
+    clock = time.perf_counter()
+    tile_output(method, plan.grid, place, observed.read(place.tile), device, spread=spread)
+    return time.perf_counter() - clock

@@ -32,8 +32,11 @@ def prepare_method(
     overrides: Mapping[str, Any],
     device: str,
     progress: Progress,
+    learn: bool = True,
 ) -> Method:
     """A method that is ready to reconstruct: training-free, with given weights, or trained on the volume itself.
+
+    Without `learn` it is not trained, and takes as long for a tile as if it were.
 
     Raises:
         ConfigError: If a method that learns gets neither weights nor a training preset, or declines the scale.
@@ -53,7 +56,7 @@ def prepare_method(
         raise ConfigError(f"method '{name}' cannot do this volume: {reason}")
     if weights is not None:
         load_weights(method, weights, trained_parts(method))
-    elif method.stages():
+    elif method.stages() and learn:
         if train is None:
             raise ConfigError(f"method '{name}' learns: give --weights FILE, or --train cpu to train it on this volume")
         if card.regime != "self":

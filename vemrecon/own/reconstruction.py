@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vemrecon.files import digest_of, make_folder
+from vemrecon.infer.tiles import FILE_VOXELS
 from vemrecon.methods.base import Method
 from vemrecon.progress import Progress
 from vemrecon.volume import Made, Volume, open_volume, write_volume
@@ -26,6 +27,7 @@ def reconstruct_file(
     *,
     made: Made | None = None,
     ome_zarr: Version | None = None,
+    most: int | None = None,
 ) -> Volume:
     """Write the isotropic volume; an interrupted reconstruction goes on where it stopped.
 
@@ -39,6 +41,7 @@ def reconstruct_file(
         progress: Told phase and finished share.
         made: What the outputs say about how they were made.
         ome_zarr: Version of OME-Zarr for outputs that end in .zarr.
+        most: Voxels of a block, which bounds the memory.
 
     Returns:
         The reconstruction as written.
@@ -60,6 +63,7 @@ def reconstruct_file(
         like=volume,
         uncertainty=spread,
         device=device,
+        most=most or FILE_VOXELS,
         name=outputs[0].stem,
         facts=made.facts(replace(volume, grid=None), volume.dtype, volume.span),
         progress=lambda share: progress("reconstruct", share),
