@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -20,13 +19,14 @@ from rich.progress import (
 from rich.text import Text
 
 from vemrecon.bench.store import RunFolder
+from vemrecon.commands.shown import Shown
 from vemrecon.report.columns import seconds_text
 
 LINE_SECONDS = 20.0  # between lines where there is no terminal
 MARKS = {"done": ("done", "green"), "declined": ("declined", "yellow"), "failed": ("failed", "red")}
 
 
-class Bars:
+class Bars(Shown):
     """One bar for all runs and one for each that is at work."""
 
     def __init__(self, console: Console, total: int) -> None:
@@ -43,15 +43,6 @@ class Bars:
         )
         self.total = self.bars.add_task("all runs", total=total, note="")
         self.tasks: dict[str, Any] = {}
-
-    def __enter__(self) -> Bars:
-        self.bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bars.stop()
 
     def started(self, run: RunFolder) -> None:
         """Show a bar for the run."""
@@ -73,7 +64,7 @@ class Bars:
         return f"{run.spec.task.slug}  {run.spec.method.name}"
 
 
-class PhaseBar:
+class PhaseBar(Shown):
     """One bar with the time left for the phases of one job; where there is no terminal, a line now and then."""
 
     def __init__(self) -> None:
@@ -85,15 +76,6 @@ class PhaseBar:
         )
         self.task = self.bars.add_task("starting", total=1)
         self.phase, self.begun, self.first, self.said = "", 0.0, 0.0, 0.0
-
-    def __enter__(self) -> PhaseBar:
-        self.bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bars.stop()
 
     def close(self) -> None:
         """Take the bar away before something is printed."""

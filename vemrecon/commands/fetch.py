@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from vemrecon.commands.shown import Shown
 from vemrecon.errors import ConfigError
 from vemrecon.file_options import RootOptions
 from vemrecon.options import option
@@ -116,7 +116,7 @@ def _fetch(card: DatasetCard, files: Sequence[RemoteFile], root: Path) -> None:
     print(f"{len(files)} file{'s' * (len(files) > 1)} of {card.name} in {root}")
 
 
-class DownloadBars:
+class DownloadBars(Shown):
     """A bar with bytes, speed and remaining time for the file at work; in the end, or without a terminal, its line."""
 
     def __init__(self) -> None:
@@ -144,14 +144,8 @@ class DownloadBars:
         )
         self.lines: list[str] = []
 
-    def __enter__(self) -> DownloadBars:
-        self.bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bars.stop()
+    def __exit__(self, *ending: Any) -> None:
+        super().__exit__(*ending)
         for line in self.lines:
             print(line)
 
