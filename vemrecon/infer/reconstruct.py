@@ -160,11 +160,10 @@ class _Run:
         arrays = self._opened()
         total = sum(region.voxels for region in blocks)
         done = sum(block.voxels for number, block in enumerate(blocks) if number in self.marks.finished)
-        todo = [(number, place, part) for number, place, part in self._tiles(blocks)]
         self.progress(done / total)
         held: list[NDArray[Any]] = []
         with WriteBehind() as write:
-            for (number, place, part), voxels in read_ahead(self._read, todo):
+            for (number, place, part), voxels in read_ahead(self._read, self._tiles(blocks)):
                 block = self.plan.output(blocks[number])
                 if part == 0:
                     held = [np.empty(block.shape, target.dtype) for target in self.targets]

@@ -1,0 +1,108 @@
+"""The engine of `vemrecon reconstruct` against what it cannot beat: the method alone, and a copy of the output.
+
+    python benchmark/perf/engine.py [--shape 64 1024 1024] [--scale 8] [--methods bicubic lateral-cnn] [--threads 2]
+
+Each in a fresh process on a volume of noise that is made when it is read: `engine` writes the whole reconstruction,
+`alone` calls the method on the same tiles and throws the result away, `copy` writes an array of the same bytes with the
+same chunks and shards. Prints seconds, peak resident set, files, and the seconds of the others in those of the engine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+KINDS = ("engine", "alone", "copy")
+PERIOD = 32
+
+
+class Noise:
+    """Smooth grey levels and noise, the same every `PERIOD` sections."""
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        self.shape, self.dtype = tuple(shape), np.dtype(np.uint8)
+        rng = np.random.default_rng(0)
+        sections = rng.integers(0, 48, (min(PERIOD, shape[0]), *shape[1:]), dtype=np.uint8)
+        y, x = np.ogrid[: shape[1], : shape[2]]
+        self.sections = sections + (100 + 60 * np.sin(y / 40) * np.cos(x / 25)).astype(np.uint8)
+
+    def __getitem__(self, index: tuple[slice, slice, slice]) -> NDArray[np.uint8]:
+        z = np.arange(*index[0].indices(self.shape[0])) % len(self.sections)
+        return self.sections[z][:, index[1], index[2]]
+
+
+def measured(kind: str, name: str, shape: Sequence[int], scale: int, folder: Path) -> dict[str, Any]:
+    """Seconds, peak memory and files of one kind of work."""
+    from vemrecon.infer.overlap import read_ahead
+    from vemrecon.infer.reconstruct import reconstruct_volume, tile_output
+    from vemrecon.infer.tiles import TilePlan
+    from vemrecon.methods.build import build_method
+    from vemrecon.methods.registry import choose_preset, method_entry
+    from vemrecon.processes import peak_memory
+    from vemrecon.volume import SectionGrid, Volume
+    from vemrecon.volume.ome_zarr import create_zarr
+
+    grid = SectionGrid.slabs(scale)
+    observed = replace(Volume(Noise(shape), None, "noise"), grid=grid)
+    entry, _, presets = method_entry(name).resolved()
+    method = build_method(entry, name, choose_preset(name, "cpu", presets)[1], grid=grid, seed=0).eval()
+    plan = TilePlan.of(observed.shape, grid, method.tile)
+    clock = time.perf_counter()
+    if kind == "engine":
+        reconstruct_volume(method, observed, folder / "made.zarr", like=observed)
+    elif kind == "alone":
+        for place, voxels in read_ahead(lambda place: observed.read(place.tile), plan.tiles()):
+            tile_output(method, grid, place, voxels, "cpu")
+    else:
+        array = create_zarr(folder / "copy.zarr", plan.made, np.uint8, None, chunks=plan.chunk, shards=plan.shard)
+        source = Noise((PERIOD, *plan.made[1:]))
+        for block in plan.blocks():
+            output = plan.output(block)
+            z = np.arange(output.start[0], output.stop[0]) % PERIOD
+            array[output.slices] = source.sections[z][:, output.slices[1], output.slices[2]]
+    seconds = time.perf_counter() - clock
+    files = sum(1 for file in folder.rglob("*") if file.is_file())
+    return {"seconds": seconds, "peak_mib": peak_memory() >> 20, "files": files}
+
+
+def main() -> None:
+    """Print a line for each method."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", type=int, nargs=3, default=[64, 1024, 1024])
+    parser.add_argument("--scale", type=int, default=8)
+    parser.add_argument("--methods", nargs="+", default=["bicubic", "lateral-cnn"])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--kind", choices=KINDS)
+    asked = parser.parse_args()
+    if asked.kind:
+        import torch
+
+        torch.set_num_threads(asked.threads)
+        with tempfile.TemporaryDirectory() as folder:
+            print(json.dumps(measured(asked.kind, asked.methods[0], asked.shape, asked.scale, Path(folder))))
+        return
+    for name in asked.methods:
+        words = ["--shape", *map(str, asked.shape), "--scale", str(asked.scale), "--threads", str(asked.threads)]
+        found = {}
+        for kind in KINDS:
+            command = [sys.executable, __file__, *words, "--methods", name, "--kind", kind]
+            found[kind] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            print(f"{name:14}{kind:8}" + "  ".join(f"{key} {value:.4g}" for key, value in found[kind].items()))
+        engine = found["engine"]["seconds"]
+        ratios = ", ".join(f"{kind} {found[kind]['seconds'] / engine:.2f}" for kind in KINDS[1:])
+        print(f"{name:14}share of the engine's time: {ratios}")
+
+
+if __name__ == "__main__":
+    main()
