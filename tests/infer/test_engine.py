@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_volumes import textured
 
+from vemrecon.errors import DataError
 from vemrecon.infer import reconstruct as engine
 from vemrecon.infer.marks import Marks, checksum
 from vemrecon.infer.overlap import WriteBehind, read_ahead
@@ -18,7 +19,7 @@ from vemrecon.infer.reconstruct import reconstruct_volume
 from vemrecon.infer.tiles import TilePlan
 from vemrecon.methods import Method
 from vemrecon.methods.base import TileShape
-from vemrecon.volume import Region, SectionGrid, Volume, open_volume
+from vemrecon.volume import Region, SectionGrid, Volume, VoxelSize, open_volume
 
 GREY = textured((13, 40, 36))
 
@@ -254,3 +255,36 @@ def test_in_memory_the_same_voxels_are_made(tmp_path):
     inside = engine.reconstruct_array(Slow(), observed(), like=observed(), progress=shares.append)
     assert inside.dtype == GREY.dtype and np.array_equal(inside, found.read_raw(found.whole))
     assert shares == sorted(shares) and shares[-1] == 1
+
+
+@given(st.data())
+@settings(max_examples=20, deadline=None)
+def test_a_region_is_a_part_of_the_whole(data):
+    class Blurs(Slow):
+        def reconstruct(self, tile):
+            padded = torch.nn.functional.pad(tile.observed, (1, 1, 1, 1, 1, 1), mode="replicate")
+            return torch.nn.functional.avg_pool3d(padded, 3, 1).repeat_interleave(3, dim=2)
+
+    volume = observed()
+    ranges = []
+    for count in GREY.shape:
+        start = data.draw(st.integers(0, count - 1))
+        ranges.append((start, data.draw(st.integers(start + 1, count))))
+    region = Region.of(ranges)
+    whole = engine.reconstruct_array(Blurs(), volume, like=volume)
+    part = engine.reconstruct_array(Blurs(), volume, like=volume, region=region)
+    (z0, z1), y, x = ranges
+    assert np.array_equal(part, whole[3 * z0 : 3 * z1, slice(*y), slice(*x)])
+
+
+def test_a_region_lies_where_it_was(tmp_path):
+    volume = replace(observed(), voxel_size=VoxelSize(24, 8, 8))
+    region = Region((2, 8, 0), (9, 40, 20))
+    reconstruct_volume(Slow(), volume, tmp_path / "r.zarr", like=volume, region=region, most=6000)
+    found = open_volume(tmp_path / "r.zarr")
+    assert np.array_equal(found.read_raw(found.whole), GREY.repeat(3, axis=0)[6:27, 8:40, :20])
+    assert found.origin == ((6 - 1) * 8, 64, 0)
+    with pytest.raises(DataError, match="multiple of 2"):
+        TilePlan.of((9, 9, 9), SectionGrid.slabs(2.5), Slow.tile, region=Region((1, 0, 0), (4, 9, 9)))
+    with pytest.raises(DataError, match="outside"):
+        TilePlan.of((9, 9, 9), SectionGrid.slabs(2), Slow.tile, region=Region((1, 0, 0), (4, 9, 10)))

@@ -216,3 +216,13 @@ def test_a_memory_that_is_too_small_is_refused(stack, tmp_path, capsys):
     assert run("reconstruct", stack, tmp_path / "out.zarr", "--memory", "1MiB") == 2
     assert "GiB; allow more" in capsys.readouterr().err
     assert run("reconstruct", stack, tmp_path / "out.zarr", "--memory", "64GiB") == 0
+
+
+def test_a_part_is_reconstructed_alone(stack, tmp_path, capsys):
+    assert run("reconstruct", stack, tmp_path / "whole.zarr") == 0
+    assert run("reconstruct", stack, tmp_path / "part.tif", "--region", "2:7", ":", "16:40") == 0
+    whole, part = (open_volume(tmp_path / name) for name in ("whole.zarr", "part.tif"))
+    assert np.array_equal(part.read_raw(part.whole), whole.read_raw(whole.whole)[8:28, :, 16:40])
+    assert part.origin == (whole.origin[0] + 80, 0, 160)
+    assert run("reconstruct", stack, tmp_path / "none.tif", "--region", "2:70", ":", ":") == 2
+    assert "along z it must be FIRST:END inside 0:10" in capsys.readouterr().err

@@ -66,6 +66,12 @@ class ReconstructOptions(FileOptions):
     memory: str | None = option(
         "most that the process may take, such as 2GiB", None, unset="about 1 GiB for the voxels"
     )
+    region: tuple[str, str, str] | None = option(
+        "reconstruct a part alone, in voxels of the input, such as 10:40 : 200:456",
+        None,
+        metavar=("Z", "Y", "X"),
+        unset="all",
+    )
     dry_run: bool = option("say what it would take (time, memory, disk) and stop", False)
     ome_zarr: Literal["0.5", "0.4"] | None = version_option()
     dataset: str | None = option("name inside a file or folder that holds several", None)
@@ -148,7 +154,7 @@ def reconstruct(options: ReconstructOptions) -> int:
     from vemrecon.own.missing import AUTO, reading_to_fill, sections_to_fill
     from vemrecon.own.reconstruction import reconstruct_file, work_folder
     from vemrecon.own.sections import open_anisotropic
-    from vemrecon.volume import require_output
+    from vemrecon.volume import Region, require_output
 
     check_wishes(
         options.method,
@@ -174,6 +180,7 @@ def reconstruct(options: ReconstructOptions) -> int:
         intensity_range=options.grey_range,
         reading=reading_to_fill(options.reading) if auto else options.reading,
     )
+    region = Region.read(options.region, volume.shape) if options.region else None
     say_notes([volume])
     missing = [] if auto else inpainting.parse_sections(options.missing_sections, volume.shape[0])
     work = work_folder(options.output, _asked(options))
@@ -198,7 +205,7 @@ def reconstruct(options: ReconstructOptions) -> int:
         most = None if memory is None else most_voxels(memory, method, volume, len(outputs) > 1)
         if options.dry_run:
             bar.progress("one tile", 0.0)
-            taken = estimate(method, volume, options.device, most, len(outputs) > 1)
+            taken = estimate(method, volume, options.device, most, len(outputs) > 1, region)
             bar.close()
             print("\n".join(estimate_lines(taken, options.output)))
             return 0
@@ -206,7 +213,7 @@ def reconstruct(options: ReconstructOptions) -> int:
         made = reconstruction_made(options, observed)
         result = reconstruct_file(
             work, outputs, volume, observed, method, options.device, bar.progress, made=made,
-            ome_zarr=options.ome_zarr, most=most,
+            ome_zarr=options.ome_zarr, most=most, region=region,
         )  # fmt: skip
     for found in filled:
         print(found)

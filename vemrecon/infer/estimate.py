@@ -12,7 +12,7 @@ from vemrecon.infer.reconstruct import tile_output
 from vemrecon.infer.tiles import FILE_VOXELS, TilePlace, TilePlan
 from vemrecon.methods.base import Method
 from vemrecon.processes import peak_memory
-from vemrecon.volume import Volume
+from vemrecon.volume import Region, Volume
 from vemrecon.volume.region import Triple
 
 BLOCKS_HELD = 4  # one that is made, one that is written, which takes twice as much while it is compressed
@@ -41,7 +41,12 @@ class Estimate:
 
 
 def estimate(
-    method: Method, observed: Volume, device: str = "cpu", most: int | None = None, spread: bool = False
+    method: Method,
+    observed: Volume,
+    device: str = "cpu",
+    most: int | None = None,
+    spread: bool = False,
+    region: Region | None = None,
 ) -> Estimate:
     """Make the tile in the middle, and count.
 
@@ -51,8 +56,9 @@ def estimate(
         device: Where the method runs.
         most: Voxels of a block.
         spread: Whether the uncertainty is written, too.
+        region: What is reconstructed, in observed voxels; by default all.
     """
-    plan = TilePlan.of(observed.shape, observed.require_grid(), method.tile, most or FILE_VOXELS)
+    plan = TilePlan.of(observed.shape, observed.require_grid(), method.tile, most or FILE_VOXELS, region)
     places = list(plan.tiles(plan.blocks()[len(plan.blocks()) // 2]))
     place = places[len(places) // 2]
     seconds = _timed(method, observed, plan, place, device, spread)

@@ -51,6 +51,7 @@ def reconstruct_volume(
     uncertainty: Path | None = None,
     device: str = "cpu",
     most: int = FILE_VOXELS,
+    region: Region | None = None,
     name: str = "",
     facts: Mapping[str, Any] | None = None,
     progress: Share = lambda share: None,
@@ -71,6 +72,7 @@ def reconstruct_volume(
             white is 1, since it is often less than a grey level.
         device: Where the method runs.
         most: Voxels of a block; two blocks are in memory at once.
+        region: What is reconstructed, in observed voxels (the coarse axis first); by default all.
         name: Of the image, by default that of the folder.
         facts: What the volume says about itself.
         progress: Told the finished share.
@@ -80,7 +82,7 @@ def reconstruct_volume(
         OutputError: If the output cannot be written.
     """
     observed = observed.with_axis_first(axis)
-    plan = TilePlan.of(observed.shape, observed.require_grid(), method.tile, most)
+    plan = TilePlan.of(observed.shape, observed.require_grid(), method.tile, most, region)
     targets = [Target(path, like.dtype, like.intensity_range, name, facts or {})]
     if uncertainty is not None:
         targets.append(Target(uncertainty, np.dtype(np.float32), None))
@@ -91,7 +93,13 @@ def reconstruct_volume(
 
 
 def reconstruct_array(
-    method: Method, observed: Volume, *, like: Volume, device: str = "cpu", progress: Share = lambda share: None
+    method: Method,
+    observed: Volume,
+    *,
+    like: Volume,
+    device: str = "cpu",
+    region: Region | None = None,
+    progress: Share = lambda share: None,
 ) -> NDArray[Any]:
     """Reconstruct an observed volume in memory; the same voxels as `reconstruct_volume` writes.
 
@@ -100,12 +108,13 @@ def reconstruct_array(
         observed: Shape (z, y, x); its grid says how many sections to make.
         like: Gives dtype and intensity range.
         device: Where the method runs.
+        region: What is reconstructed, in observed voxels; by default all.
         progress: Told the finished share.
 
     Raises:
         DataError: If nobody said where the sections lie.
     """
-    plan = TilePlan.of(observed.shape, observed.require_grid(), method.tile)
+    plan = TilePlan.of(observed.shape, observed.require_grid(), method.tile, region=region)
     made, places = np.empty(plan.made, like.dtype), list(plan.tiles())
     for number, (place, voxels) in enumerate(read_ahead(lambda place: observed.read(place.tile), places)):
         (result,) = tile_output(method, plan.grid, place, voxels, device)
@@ -126,8 +135,7 @@ def tile_output(
     """What a method makes of a tile, without its halo, and the uncertainty if wanted; in [0, 1]."""
     observed = torch.from_numpy(voxels)[None, None].to(device)
     results = reconstruct_tile(method, Tile(observed, grid, place.tile.start, turns=axis == 0), spread=spread)
-    inside = place.output.relative_to((grid.extent(place.tile.start[0]), *place.tile.start[1:])).slices
-    return [result[0, 0][inside].cpu().numpy() for result in results]
+    return [result[0, 0][place.inside.slices].cpu().numpy() for result in results]
 
 
 class _Run:
@@ -238,7 +246,8 @@ class _Run:
     def _created(self, target: Target) -> Any:
         grid, observed = self.plan.grid, self.observed
         size = observed.voxel_size and observed.voxel_size.scaled(0, 1 / grid.scale)
-        z, y, x = (moved(observed.origin, (-grid.first, 0, 0), size)[i] for i in self.order)
+        first = (self.plan.start[0] - grid.first, *self.plan.start[1:])
+        z, y, x = (moved(observed.origin, first, size)[i] for i in self.order)
         return create_zarr(
             target.path,
             self._upright(self.plan.made),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from vemrecon.errors import DataError
 from vemrecon.methods.base import TileShape
 from vemrecon.volume import Region, SectionGrid
 from vemrecon.volume.region import Triple, triple
@@ -19,11 +20,19 @@ LARGEST_CHUNK = 128
 
 @dataclass(frozen=True)
 class TilePlace:
-    """What one call of a method makes: the observed core, the tile around it, and the output."""
+    """What one call of a method makes.
+
+    Attributes:
+        core: Observed voxels.
+        tile: The core and what lies around it.
+        output: What is made of the core, in the reconstruction.
+        inside: The same in what is made of the tile.
+    """
 
     core: Region
     tile: Region
     output: Region
+    inside: Region
 
 
 def axial_step(scale: float) -> int:
@@ -39,6 +48,7 @@ class TilePlan:
     """Tiles and blocks of a reconstruction, in the coordinates of the method: the coarse axis is the first.
 
     Attributes:
+        region: What is reconstructed, in observed voxels; tiles see beyond it.
         shape: Of the observed volume.
         grid: Where its sections lie. If they begin behind the first voxel, the first voxels of a tile lie before its
             first section, so that it sees one more of them.
@@ -47,6 +57,7 @@ class TilePlan:
         block: Of a block, in observed voxels: a whole number of tiles.
     """
 
+    region: Region
     shape: Triple
     grid: SectionGrid
     core: Triple
@@ -54,13 +65,30 @@ class TilePlan:
     block: Triple
 
     @classmethod
-    def of(cls, shape: Triple, grid: SectionGrid, tile: TileShape, most: int = FILE_VOXELS) -> TilePlan:
-        """The plan with the largest blocks of at most `most` voxels of output, but at least of one tile."""
-        step = axial_step(grid.scale)
+    def of(
+        cls,
+        shape: Triple,
+        grid: SectionGrid,
+        tile: TileShape,
+        most: int = FILE_VOXELS,
+        region: Region | None = None,
+    ) -> TilePlan:
+        """The plan with the largest blocks of at most `most` voxels of output, but at least of one tile.
+
+        Raises:
+            DataError: If the region is not inside, or does not begin at a whole voxel of the output.
+        """
+        step, region = axial_step(grid.scale), region or Region.whole(shape)
+        if not Region.whole(shape).contains(region):
+            raise DataError(f"region {region} lies outside the volume {Region.whole(shape)}")
+        if region.start[0] % step:
+            raise DataError(
+                f"region {region}: at a scale of {grid.scale:g} it must begin at a multiple of {step} sections"
+            )
         core = triple([max(step, tile.z // step * step), tile.y, tile.x])
         reach = tile.halo[0] + (grid != grid.canonical)
         halo = (-(-reach // step) * step, tile.halo[1], tile.halo[2])
-        needed = [-(-n // edge) for n, edge in zip(shape, core, strict=True)]
+        needed = [-(-n // edge) for n, edge in zip(region.shape, core, strict=True)]
         counts = [1, 1, 1]
 
         def sides() -> list[float]:
@@ -73,12 +101,17 @@ class TilePlan:
             if math.prod(sides()) * wanted / counts[axis] > most:
                 break
             counts[axis] = wanted
-        return cls(shape, grid, core, halo, triple([n * edge for n, edge in zip(counts, core, strict=True)]))
+        return cls(region, shape, grid, core, halo, triple([n * edge for n, edge in zip(counts, core, strict=True)]))
 
     @property
     def made(self) -> Triple:
         """Shape of the reconstruction."""
-        return triple([self.grid.extent(self.shape[0]), *self.shape[1:]])
+        return self._output(self.region).shape
+
+    @property
+    def start(self) -> Triple:
+        """First voxel of the reconstruction in that of the whole volume."""
+        return self._output(self.region).start
 
     @property
     def shard(self) -> Triple:
@@ -94,18 +127,24 @@ class TilePlan:
 
     def blocks(self) -> list[Region]:
         """Observed voxels of every block, in z, y, x order."""
-        return list(Region.whole(self.shape).blocks(self.block))
+        return list(self.region.blocks(self.block))
 
     def output(self, core: Region) -> Region:
-        """What is made of observed voxels."""
+        """What is made of observed voxels, counted from the first voxel of the reconstruction."""
+        return self._output(core).relative_to(self.start)
+
+    def _output(self, core: Region) -> Region:
+        """What is made of observed voxels, in the whole volume."""
         start = triple([self.grid.extent(core.start[0]), *core.start[1:]])
         return Region(start, triple([self.grid.extent(core.stop[0]), *core.stop[1:]]))
 
     def tiles(self, within: Region | None = None) -> Iterator[TilePlace]:
-        """Tiles of the volume, or of a block, that cover it without overlap, in z, y, x order."""
+        """Tiles of the region, or of a block, that cover it without overlap, in z, y, x order."""
         whole = Region.whole(self.shape)
-        for core in (within or whole).blocks(self.core):
-            yield TilePlace(core, core.expanded(self.halo, whole), self.output(core))
+        for core in (within or self.region).blocks(self.core):
+            tile = core.expanded(self.halo, whole)
+            first = (self.grid.extent(tile.start[0]), *tile.start[1:])
+            yield TilePlace(core, tile, self.output(core), self._output(core).relative_to(first))
 
 
 def _shard(length: int, side: int) -> tuple[int, int]:

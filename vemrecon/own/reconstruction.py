@@ -12,7 +12,7 @@ from vemrecon.files import digest_of, make_folder
 from vemrecon.infer.tiles import FILE_VOXELS
 from vemrecon.methods.base import Method
 from vemrecon.progress import Progress
-from vemrecon.volume import Made, Volume, open_volume, write_volume
+from vemrecon.volume import Made, Region, Volume, open_volume, write_volume
 from vemrecon.volume.ome_zarr import Version
 
 
@@ -28,6 +28,7 @@ def reconstruct_file(
     made: Made | None = None,
     ome_zarr: Version | None = None,
     most: int | None = None,
+    region: Region | None = None,
 ) -> Volume:
     """Write the isotropic volume; an interrupted reconstruction goes on where it stopped.
 
@@ -42,6 +43,7 @@ def reconstruct_file(
         made: What the outputs say about how they were made.
         ome_zarr: Version of OME-Zarr for outputs that end in .zarr.
         most: Voxels of a block, which bounds the memory.
+        region: What is reconstructed, in observed voxels; by default all.
 
     Returns:
         The reconstruction as written.
@@ -64,6 +66,7 @@ def reconstruct_file(
         uncertainty=spread,
         device=device,
         most=most or FILE_VOXELS,
+        region=region,
         name=outputs[0].stem,
         facts=made.facts(replace(volume, grid=None), volume.dtype, volume.span),
         progress=lambda share: progress("reconstruct", share),

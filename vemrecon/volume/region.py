@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vemrecon.errors import DataError
+from vemrecon.errors import ConfigError, DataError
 
 Triple = tuple[int, int, int]
 
@@ -51,6 +51,29 @@ class Region:
         """
         start, stop = zip(*ranges, strict=True)
         return cls(triple(start), triple(stop))
+
+    @classmethod
+    def read(cls, words: Sequence[str], shape: Sequence[int]) -> Region:
+        """The region of words such as `10:40`, `:256` and `:`, inside a volume.
+
+        >>> str(Region.read(["10:40", ":256", ":"], (50, 512, 300)))
+        'z[10,40) y[0,256) x[0,300)'
+
+        Raises:
+            ConfigError: If they are no ranges, or reach beyond the volume.
+        """
+        ranges = []
+        for axis, word, count in zip("zyx", words, shape, strict=True):
+            first, colon, last = str(word).partition(":")
+            try:
+                start, stop = int(first or 0), int(last or count)
+                if not colon or not 0 <= start < stop <= count:
+                    raise ValueError
+            except ValueError as error:
+                said = f"--region {' '.join(map(str, words))}: along {axis}"
+                raise ConfigError(f"{said} it must be FIRST:END inside 0:{count}, or : for all") from error
+            ranges.append((start, stop))
+        return cls.of(ranges)
 
     @property
     def shape(self) -> Triple:
