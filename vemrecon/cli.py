@@ -143,6 +143,11 @@ COMMANDS: dict[str, Command] = {
         "PrepareOptions",
         "Check the raw files of a dataset, or one of your own, and write them as OME-Zarr.",
     ),
+    "clean": Command(
+        "clean",
+        "CleanOptions",
+        "List what killed commands have left behind, and remove it.\n\nFinished work is never listed.",
+    ),
     "evaluate": Command("volumes", "EvaluateOptions", "Score any reconstruction file against any truth file."),
 }
 
