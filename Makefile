@@ -15,7 +15,7 @@ flag = --$(shell echo $(1) | tr A-Z_ a-z-)
 options = $(strip $(foreach name,$(OPTIONS),$(if $($(name)),$(call flag,$(name)) $($(name)))) \
   $(foreach name,$(SWITCHES),$(if $(filter-out 0 no false,$($(name))),$(call flag,$(name)))) $(ARGS))
 
-.PHONY: bench plan report test test-all lint format install perf clean
+.PHONY: bench plan report test test-all lint format install perf notebook clean
 
 bench: install  ## run the benchmark; finished runs are kept
 	$(info vemrecon bench $(options)   ->  $(RUNS)/report/index.html)
@@ -45,6 +45,9 @@ format: install
 
 perf: install  ## speed of our own code as ratios against named baselines
 	@$(BIN)/python benchmark/perf/score.py
+
+notebook:  ## the tutorial as docs/tutorial.ipynb
+	@$(PYTHON) docs/notebook.py docs/tutorial.py
 
 install: $(INSTALLED)
 
