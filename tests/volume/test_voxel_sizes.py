@@ -15,7 +15,7 @@ from vemrecon.errors import DataError
 from vemrecon.volume import Reading, VoxelSize, open_source, open_volume
 from vemrecon.volume.attributes import SIZES, place_of
 from vemrecon.volume.edges import UNKNOWN, Edges, read_size
-from vemrecon.volume.source import layout_of
+from vemrecon.volume.layout import layout_of
 from vemrecon.volume.units import nm_per
 
 GREY = textured((4, 16, 12))

@@ -12,7 +12,7 @@ from vemrecon.errors import DataError
 from vemrecon.volume import Edges, Region, VoxelSize, open_source
 from vemrecon.volume.catalogue import HDF5, TIFF
 from vemrecon.volume.hdf5 import open_dataset
-from vemrecon.volume.source import Reading
+from vemrecon.volume.reading import Reading
 from vemrecon.volume.tiff import open_tiff
 
 

@@ -23,7 +23,7 @@ from vemrecon.progress import Say
 from vemrecon.volume import Edges, RangeRule, Reading, Volume, VoxelSize, open_volume
 from vemrecon.volume.geometry import require_square
 from vemrecon.volume.grey_range import StatedBy
-from vemrecon.volume.source import AS_IT_IS
+from vemrecon.volume.reading import AS_IT_IS
 
 if TYPE_CHECKING:
     from vemrecon.data.phantom import Phantom

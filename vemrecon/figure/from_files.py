@@ -15,7 +15,7 @@ from vemrecon.file_options import INTENSITY_RANGE, OBSERVED_RANGE, RECONSTRUCTIO
 from vemrecon.volume import Edges, RangeRule, Reading, Region, SectionGrid, Volume, VoxelSize, open_volume
 from vemrecon.volume.beside import open_beside
 from vemrecon.volume.geometry import one_size, require_order
-from vemrecon.volume.source import AS_IT_IS
+from vemrecon.volume.reading import AS_IT_IS
 
 Asked = tuple[float, float] | RangeRule | None
 

@@ -10,7 +10,7 @@ from vemrecon.errors import DataError
 from vemrecon.volume.edges import OPTION, Edges
 from vemrecon.volume.geometry import require_possible
 from vemrecon.volume.intensity import RangeRule
-from vemrecon.volume.source import Layout, viewed
+from vemrecon.volume.layout import Layout, viewed
 from vemrecon.volume.volume import Span, Volume
 from vemrecon.volume.voxels import VoxelSize
 

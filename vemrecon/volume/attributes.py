@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vemrecon.volume.edges import UNKNOWN, Edges
-from vemrecon.volume.source import SPACE, Layout, in_order
+from vemrecon.volume.layout import SPACE, Layout, in_order
 from vemrecon.volume.units import nm_per
 from vemrecon.volume.volume import Origin
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from vemrecon.volume.edges import Edges
 from vemrecon.volume.formats import open_volume
 from vemrecon.volume.intensity import RangeRule, check_range, check_same_range
-from vemrecon.volume.source import AS_IT_IS, Reading
+from vemrecon.volume.reading import AS_IT_IS, Reading
 from vemrecon.volume.volume import Span, Volume
 from vemrecon.volume.voxels import VoxelSize
 

@@ -21,8 +21,9 @@ from vemrecon.volume.nrrd import open_nrrd
 from vemrecon.volume.numpy_arrays import open_npy, open_npz
 from vemrecon.volume.ome_zarr import copy_to_zarr, open_zarr
 from vemrecon.volume.precomputed import open_precomputed
+from vemrecon.volume.reading import Reading
 from vemrecon.volume.sections import SECTION_SUFFIXES, open_sections
-from vemrecon.volume.source import Reading, Source
+from vemrecon.volume.source import Source
 from vemrecon.volume.tiff import open_tiff, write_tiff
 from vemrecon.volume.volume import Span, Volume
 from vemrecon.volume.wkw import open_wkw

@@ -11,8 +11,9 @@ from vemrecon.volume.edges import OPTION, UNKNOWN, Edges
 from vemrecon.volume.geometry import require_possible
 from vemrecon.volume.intensity import RangeRule
 from vemrecon.volume.ome_zarr import old_grid, open_zarr
+from vemrecon.volume.reading import AS_IT_IS, Reading
 from vemrecon.volume.region import triple
-from vemrecon.volume.source import AS_IT_IS, Reading, Source, all_heard, require_stored
+from vemrecon.volume.source import Source, all_heard, require_stored
 from vemrecon.volume.square import with_square_pixels
 from vemrecon.volume.volume import Volume
 from vemrecon.volume.voxels import VoxelSize

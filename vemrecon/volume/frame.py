@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vemrecon.volume.edges import Edges
+from vemrecon.volume.layout import Layout, in_order
 from vemrecon.volume.lengths import edges_said
-from vemrecon.volume.source import Layout, in_order
 from vemrecon.volume.volume import Origin
 
 SMALL = 1e-3  # of the length of a direction: what rounding leaves of a zero

@@ -11,9 +11,11 @@ from typing import Any
 
 from vemrecon.errors import DataError, unknown
 from vemrecon.volume.attributes import NAMES, meant_for, place_of
+from vemrecon.volume.layout import dtype_notes, layout_of, viewed
 from vemrecon.volume.made import KEY, recall
 from vemrecon.volume.named_files import beside
-from vemrecon.volume.source import Reading, Source, dtype_notes, layout_of, viewed
+from vemrecon.volume.reading import Reading
+from vemrecon.volume.source import Source
 from vemrecon.volume.stored import hdf5_stored
 
 USUAL_NAMES = ("raw", "volumes/raw")

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 
 from vemrecon.errors import DataError, unknown
 from vemrecon.volume.edges import UNKNOWN, Edges
+from vemrecon.volume.layout import Layout, dtype_notes, in_order, layout_of, viewed
 from vemrecon.volume.lengths import edges_said
-from vemrecon.volume.source import Layout, Reading, Source, Stored, dtype_notes, in_order, layout_of, viewed
+from vemrecon.volume.reading import Reading
+from vemrecon.volume.source import Source, Stored
 from vemrecon.volume.stored import chunks_stored
 from vemrecon.volume.tensorstores import StoredArray, local_store
 from vemrecon.volume.units import nm_per

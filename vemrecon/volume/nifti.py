@@ -16,7 +16,9 @@ from vemrecon.errors import DataError
 from vemrecon.volume.edges import Edges
 from vemrecon.volume.frame import Frame, placed
 from vemrecon.volume.inflate import NOTE, inflated, mapped
-from vemrecon.volume.source import Reading, Source, dtype_notes, layout_of, viewed
+from vemrecon.volume.layout import dtype_notes, layout_of, viewed
+from vemrecon.volume.reading import Reading
+from vemrecon.volume.source import Source
 from vemrecon.volume.volume import Array3D
 from vemrecon.volume.voxels import TOLERANCE
 

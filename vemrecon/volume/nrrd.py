@@ -20,9 +20,11 @@ from vemrecon.errors import DataError
 from vemrecon.volume.edges import UNKNOWN, Edges
 from vemrecon.volume.frame import Frame, placed
 from vemrecon.volume.inflate import NOTE, inflated, mapped
+from vemrecon.volume.layout import Layout, dtype_notes, in_order, layout_of, viewed
 from vemrecon.volume.lengths import edges_said
 from vemrecon.volume.named_files import beside
-from vemrecon.volume.source import Layout, Reading, Source, dtype_notes, in_order, layout_of, viewed
+from vemrecon.volume.reading import Reading
+from vemrecon.volume.source import Source
 from vemrecon.volume.units import nm_per
 from vemrecon.volume.volume import Origin
 

@@ -10,7 +10,9 @@ import numpy as np
 
 from vemrecon.errors import DataError, unknown
 from vemrecon.volume.inflate import NOTE, inflated
-from vemrecon.volume.source import Reading, Source, dtype_notes, layout_of, viewed
+from vemrecon.volume.layout import dtype_notes, layout_of, viewed
+from vemrecon.volume.reading import Reading
+from vemrecon.volume.source import Source
 
 
 def open_npy(path: Path, dataset: str | None, reading: Reading) -> Source:

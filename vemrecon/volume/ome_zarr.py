@@ -18,10 +18,12 @@ from vemrecon.files import output_error
 from vemrecon.volume.attributes import Place, meant_for, place_of, position
 from vemrecon.volume.edges import UNKNOWN, Edges
 from vemrecon.volume.grid import SectionGrid
+from vemrecon.volume.layout import Layout, dtype_notes, in_order, layout_of, viewed
 from vemrecon.volume.made import KEY, Made, recall
 from vemrecon.volume.ngff import Level, image_of, level_of, version_of
+from vemrecon.volume.reading import Reading
 from vemrecon.volume.region import Triple, triple
-from vemrecon.volume.source import Layout, Reading, Source, dtype_notes, in_order, layout_of, viewed
+from vemrecon.volume.source import Source
 from vemrecon.volume.stored import zarr_stored
 from vemrecon.volume.volume import Origin, Span, Volume, quantise
 from vemrecon.volume.voxels import VoxelSize

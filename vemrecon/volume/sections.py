@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from vemrecon.errors import DataError
 from vemrecon.volume.edges import UNKNOWN, Edges
-from vemrecon.volume.source import Reading, Source, Stored, dtype_notes, native
+from vemrecon.volume.layout import dtype_notes, native
+from vemrecon.volume.reading import Reading
+from vemrecon.volume.source import Source, Stored
 from vemrecon.volume.stored import whole_runs
 from vemrecon.volume.tiff_page import grey_page, page_photometric, through_palette
 from vemrecon.volume.tiff_place import told_by

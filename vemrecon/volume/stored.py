@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from vemrecon.volume.source import Layout, Run, Stored
+from vemrecon.volume.layout import Layout
+from vemrecon.volume.reading import Run
+from vemrecon.volume.source import Stored
 
 NEVER = 2**64 - 1  # in the index of a shard
 CHECKSUM_BYTES = 4

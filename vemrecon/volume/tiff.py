@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from vemrecon.errors import DataError
 from vemrecon.volume.imagej import imagej_description
+from vemrecon.volume.layout import Layout, dtype_notes, layout_of, native, viewed
 from vemrecon.volume.made import Made, recall
-from vemrecon.volume.source import Layout, Reading, Source, Stored, dtype_notes, layout_of, native, viewed
+from vemrecon.volume.reading import Reading
+from vemrecon.volume.source import Source, Stored
 from vemrecon.volume.stored import whole_runs
 from vemrecon.volume.tiff_page import PALETTE, grey_page, page_photometric, turned
 from vemrecon.volume.tiff_place import told_by

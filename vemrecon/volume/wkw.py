@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from vemrecon.errors import DataError, unknown
 from vemrecon.files import read_json
+from vemrecon.volume.layout import Layout, dtype_notes, in_order, layout_of, viewed
 from vemrecon.volume.lengths import edges_said
-from vemrecon.volume.source import Layout, Reading, Source, Stored, dtype_notes, in_order, layout_of, viewed
+from vemrecon.volume.reading import Reading
+from vemrecon.volume.source import Source, Stored
 from vemrecon.volume.stored import whole_runs
 from vemrecon.volume.units import nm_per
 
