@@ -239,3 +239,17 @@ def test_whole_runs_are_those_of_a_count_section_by_section(pieces, count, need)
     runs = whole_runs([(a, a + n, share) for a, n, share in pieces if a < count], count, need)
     there = [z for start, stop in runs for z in range(start, stop)]
     assert there == [z for z in range(count) if held[z] >= need]
+
+
+def test_a_virtual_stack_of_single_sections_knows_which_one_is_gone(tmp_path):
+    layout = h5py.VirtualLayout((6, 8, 8), "u1")
+    for z in range(6):
+        with h5py.File(tmp_path / f"s{z}.h5", "w") as file:
+            file.create_dataset("section", data=np.full((8, 8), z + 1, np.uint8), chunks=(4, 4))
+        layout[z] = h5py.VirtualSource(f"s{z}.h5", "section", (8, 8))
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        file.create_virtual_dataset("raw", layout)
+    assert open_source(tmp_path / "v.h5").stored.missing == 0
+    (tmp_path / "s4.h5").unlink()
+    stored = open_source(tmp_path / "v.h5").stored
+    assert (stored.missing, stored.whole, stored.lacking(6)) == (1, ((0, 4), (5, 6)), (4,))

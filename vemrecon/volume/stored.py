@@ -75,7 +75,9 @@ def chunks_stored(
 
     def runs(letter: str) -> tuple[Run, ...]:
         """Along an axis, where all chunks are there."""
-        axis = layout.axes.index(letter)
+        axis = layout.axes.find(letter)
+        if axis < 0:
+            return ()
         layers = Counter(place[axis] for place in there).items()
         pieces = ((number * edges[axis], (number + 1) * edges[axis], held) for number, held in layers)
         return whole_runs(pieces, shape[axis], expected // -(-shape[axis] // edges[axis]))
@@ -207,7 +209,7 @@ def _is_there(source: Any, dataset: Any, folder: Path) -> bool:
     import h5py
 
     def complete(found: Any, home: Path) -> bool:
-        axes = "z" + "." * (found.ndim - 1)  # what matters is whether anything is missing, not where
+        axes = f"zyx{'.' * found.ndim}"[: found.ndim]  # what matters is whether anything is missing, not where
         return not hdf5_stored(found, home, Layout(axes, (None,) * found.ndim)).missing
 
     try:
