@@ -51,12 +51,19 @@ def quantise(
 ) -> NDArray[Any]:
     """Values in [0, 1] in a dtype for a file: clipped, spread over the intensity range, rounded half to even."""
     low, high = intensity_range or intensity_range_of(dtype)
-    scaled = np.clip(values.astype(np.float64), 0, 1) * (high - low) + low
-    if not np.issubdtype(dtype, np.integer):
-        return scaled.astype(dtype)
-    if high - low <= 255:
-        scaled = np.round(scaled, 3)  # float32 puts ties of grey levels 1e-5 off; they round to even too
-    return np.rint(scaled).astype(dtype)
+    grey = np.empty(values.shape, dtype)
+    parts = [(values, grey)] if values.ndim < 3 else zip(values, grey, strict=True)  # which stay in the cache
+    for part, out in parts:
+        scaled = part.astype(np.float64)
+        np.clip(scaled, 0, 1, out=scaled)
+        scaled *= high - low
+        scaled += low
+        if np.issubdtype(dtype, np.integer):
+            if high - low <= 255:
+                np.round(scaled, 3, out=scaled)  # float32 puts ties of grey levels 1e-5 off; they round to even too
+            np.rint(scaled, out=scaled)
+        out[...] = scaled
+    return grey
 
 
 @dataclass(frozen=True)
