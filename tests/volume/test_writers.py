@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorstore
 import tifffile
+import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -210,3 +211,24 @@ def test_hdf5_stops_before_the_disk_is_full(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="the disk is full"):
         written(tmp_path, "v.h5")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("version", ["0.5", "0.4"])
+def test_ome_zarr_py_reads_what_we_write_and_we_what_it_writes(tmp_path, version):
+    io = pytest.importorskip("ome_zarr.io", reason="ome-zarr brings clients of clouds along; install it to try this")
+    from ome_zarr.format import format_from_version
+    from ome_zarr.reader import Reader
+    from ome_zarr.writer import write_image
+
+    grey = textured((12, 40, 48))
+    volume = Volume(grey, VoxelSize(40, 4, 4), "v", origin=(80.0, 8.0, 4.0))
+    write_volume(tmp_path / "ours.zarr", volume, grey.dtype, ome_zarr=version)
+    image = next(iter(Reader(io.parse_url(str(tmp_path / "ours.zarr")))()))
+    steps = image.metadata["coordinateTransformations"][0]
+    assert np.array_equal(np.asarray(image.data[0]), grey)
+    assert [steps[0]["scale"], steps[1]["translation"]] == [[40, 4, 4], [80, 8, 4]]
+    theirs = format_from_version(version)
+    group = zarr.open_group(tmp_path / "theirs.zarr", mode="w", zarr_format=theirs.zarr_format)
+    write_image(grey, group, fmt=theirs, axes=["z", "y", "x"])
+    found = open_volume(tmp_path / "theirs.zarr")
+    assert np.array_equal(found.read_raw(found.whole), grey) and found.voxel_size is None, "it says no unit"
