@@ -23,7 +23,7 @@ from vemrecon.data.prepare import layout_of, prepare
 from vemrecon.data.prepared import prepared_inspection, prepared_path, prepared_volume
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.files import sha256_of
-from vemrecon.volume import Volume, VoxelSize, open_volume
+from vemrecon.volume import Volume, VoxelSize, open_volume, write_volume
 
 MIB = 1 << 20
 LITTLE = 13 * MIB  # room for slabs of a few sections
@@ -418,3 +418,12 @@ def test_a_volume_larger_than_the_memory_is_prepared_within_it(tmp_path, name):
     peak = next(line for line in done.stdout.splitlines() if line.startswith("VmHWM:"))
     assert int(peak.split()[1]) / 1024 < 200  # MiB, of which the program alone takes about 100
     assert prepared_inspection(tmp_path / "out.zarr").shape == (256, 1024, 1024)
+
+
+def test_a_range_that_the_file_states_is_kept(tmp_path):
+    grey = (textured((8, 24, 32)).astype(np.uint16) * 16).astype(np.uint16)
+    write_volume(tmp_path / "raw.zarr", Volume(grey, VoxelSize(8, 8, 8), "raw"), grey.dtype, (0.0, 4095.0))
+    raw = open_volume(tmp_path / "raw.zarr")
+    prepare(raw, tmp_path / "out.zarr", digest="d", memory_bytes=1 << 28)
+    kept = open_volume(tmp_path / "out.zarr")
+    assert kept.stated and kept.span == raw.span == (0, 4095)

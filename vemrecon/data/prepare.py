@@ -205,7 +205,7 @@ def _begin(volume: Volume, part: Path, work: Path, digest: str, layout: Layout) 
     plan = {
         "schema": 1, "digest": digest, "shape": list(volume.shape), "dtype": str(volume.dtype),
         "voxel_size": voxel_size, "grid": volume.grid and volume.grid.as_dict(),
-        "origin": list(volume.origin), "depth": layout.depth,
+        "origin": list(volume.origin), "depth": layout.depth, "range": list(volume.span),
     }  # fmt: skip
     log = part / "slabs.log"
     if _known(part / "plan.json") == plan:
@@ -216,9 +216,11 @@ def _begin(volume: Volume, part: Path, work: Path, digest: str, layout: Layout) 
         path.unlink(missing_ok=True)
     shutil.rmtree(work, ignore_errors=True)
     chunks = triple([min(edge, n) for edge, n in zip((layout.depth, CHUNK, CHUNK), volume.shape, strict=True)])
+    said = {"dtype": volume.dtype.name, "intensity_range": list(volume.span)} if volume.stated else {}
     create_zarr(
-        work, volume.shape, volume.dtype, volume.voxel_size, chunks=chunks, grid=volume.grid, origin=volume.origin
-    )
+        work, volume.shape, volume.dtype, volume.voxel_size, chunks=chunks, grid=volume.grid, origin=volume.origin,
+        attributes=said,
+    )  # fmt: skip
     write_json(part / "plan.json", plan)
     return {}
 
