@@ -343,3 +343,14 @@ def test_pages_of_different_sizes_are_no_shorter_stack(tmp_path):
     with pytest.raises(DataError, match=r"holds 2 images, or pages of different sizes.*--dataset 0"):
         open_volume(tmp_path / "v.tif")
     np.testing.assert_array_equal(voxels_of(tmp_path / "v.tif", "0"), GREY)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+def test_grey_sections_that_were_saved_in_colour_are_read_and_others_refused(tmp_path, mode):
+    for z, section in enumerate(GREY):
+        Image.fromarray(section).convert(mode).save(tmp_path / f"s{z}.png")
+    np.testing.assert_array_equal(voxels_of(tmp_path), GREY)
+    if mode != "LA":
+        Image.fromarray(np.dstack([GREY[4], GREY[4] // 2, GREY[4]])).convert(mode).save(tmp_path / "s4.png")
+        with pytest.raises(DataError, match=r"s4\.png: .*not a grey section"):
+            voxels_of(tmp_path)

@@ -193,7 +193,7 @@ def test_colour_and_single_images_are_refused(tmp_path):
     tifffile.imwrite(tmp_path / "rgb.tif", colour, photometric="rgb")
     tifffile.imwrite(tmp_path / "flat.tif", GREY[0])
     (tmp_path / "colour").mkdir()
-    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "colour" / "s1.png")
+    Image.fromarray(colour[0]).save(tmp_path / "colour" / "s1.png")
     for name, message in (("rgb.tif", "colour image"), ("flat.tif", "2D image"), ("colour", "grey")):
         with pytest.raises(DataError, match=message):
             open_volume(tmp_path / name)

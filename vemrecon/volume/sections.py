@@ -139,6 +139,9 @@ def read_section(file: Path) -> NDArray[Any]:
         raise
     except Exception as error:  # decoders raise anything on damaged files
         raise DataError(f"{file}: damaged or not an image") from error
+    if pixels.ndim == 3 and pixels.shape[-1] in (2, 3, 4):  # grey that was saved in colour, or with alpha
+        colours = pixels[..., :3] if pixels.shape[-1] > 2 else pixels[..., :1]
+        pixels = colours[..., 0] if (colours == colours[..., :1]).all() else pixels
     if pixels.ndim != 2:
         raise DataError(f"{file}: shape {pixels.shape} is not a grey section; convert colour images to grey")
     return pixels
