@@ -1,5 +1,6 @@
 """The functions of Python do what the commands do, with files and with arrays of every library."""
 
+import os
 import subprocess
 import sys
 import warnings
@@ -138,3 +139,61 @@ def test_results_of_runs_are_rows(tmp_path, monkeypatch):
     values = [sorted(row["value"] for row in one if row["method"] == "linear") for one in (rows, again)]
     assert values[0] == values[1]
     assert vemrecon.load_results("none") == []
+
+
+def stopped_before_writing(monkeypatch, call):
+    """A call that is interrupted when all blocks are made, and its output is not written yet."""
+    from vemrecon.own import reconstruction
+
+    def stop(*words, **more):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reconstruction, "write_volume", stop)
+        with pytest.raises(KeyboardInterrupt):
+            call()
+
+
+def test_nothing_goes_on_with_what_another_array_or_file_left(tmp_path, monkeypatch):
+    other = 255 - STACK
+
+    def made_of(given):
+        words = {"voxel_size": SIZE, "method": "nearest", "progress": False}
+        return vemrecon.reconstruct(given, out=tmp_path / "made.tif", **words)
+
+    def check(given):
+        found = open_volume(made_of(given))
+        assert np.array_equal(found.read_raw(found.whole)[::4], other)
+        (tmp_path / "made.tif").unlink()
+
+    stopped_before_writing(monkeypatch, lambda: made_of(STACK))
+    check(other)
+    np.save(tmp_path / "v.npy", STACK)
+    times = (tmp_path / "v.npy").stat()
+    stopped_before_writing(monkeypatch, lambda: made_of(tmp_path / "v.npy"))
+    np.save(tmp_path / "v.npy", other)
+    os.utime(tmp_path / "v.npy", ns=(times.st_atime_ns, times.st_mtime_ns))
+    check(tmp_path / "v.npy")
+
+
+def test_volumes_that_lie_apart_are_not_scored_without_a_word(tmp_path):
+    np.save(tmp_path / "v.npy", STACK)
+    words = ["--voxel-size", *map(str, SIZE), "--region", "2:6", ":", ":"]
+    assert main(["reconstruct", str(tmp_path / "v.npy"), str(tmp_path / "part.zarr"), *words]) == 0
+    whole = vemrecon.reconstruct(STACK, voxel_size=SIZE, progress=False)
+    with pytest.warns(UserWarning, match=r"lies 6\.5 0 0 voxels"):
+        vemrecon.evaluate(whole[:16], tmp_path / "part.zarr", voxel_size=10, metrics=["psnr"])
+
+
+def test_only_what_is_whole_in_both_is_scored(tmp_path):
+    for name, lost in (("a", 0), ("b", 2)):
+        zarr.create_array(tmp_path / f"{name}.zarr", data=TRUTH, chunks=(8, 40, 48))
+        (tmp_path / f"{name}.zarr" / "c" / str(lost) / "0" / "0").unlink()
+    first, second = (vemrecon.open(tmp_path / f"{name}.zarr", missing="exclude", voxel_size=8) for name in "ab")
+    assert first.shape == second.shape == (16, 40, 48), "alike, but of other places"
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        rows = vemrecon.evaluate(first, second, metrics=["psnr"])
+    assert any("scored is z[8,16)" in str(one.message) for one in said)
+    (row,) = [row for row in rows if row["plane"] == "volume"]
+    assert row["note"] == "identical"

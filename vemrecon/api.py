@@ -6,6 +6,7 @@ Volumes are paths of any readable format, arrays of numpy, zarr, dask or torch, 
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 import warnings
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vemrecon.errors import ConfigError
+from vemrecon.version import __version__
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -153,7 +155,8 @@ def reconstruct(
         intensity_range: See `open`.
         seed: Of the training.
         device: cpu, cuda or cuda:N.
-        out: File to write instead (see `vemrecon formats`), which may be larger than memory.
+        out: File to write instead (see `vemrecon formats`), which may be larger than memory. Of a path, a call that was
+            killed is gone on with by the same call.
         progress: Whether to show it.
 
     Returns:
@@ -173,6 +176,7 @@ def reconstruct(
     from vemrecon.own.reconstruction import reconstruct_file, work_folder
     from vemrecon.own.sections import anisotropic
     from vemrecon.volume import Made, require_output
+    from vemrecon.volume.made import source_of
 
     chosen, weights = settings or {}, None if weights is None else Path(weights)
     check_wishes(
@@ -194,9 +198,16 @@ def reconstruct(
     require_fillable(gaps, recorded.shape[0])
     how = {"command": "reconstruct", "method": method, "scale": recorded.require_grid().scale, "preset": train}
     how |= {"arguments": {name: str(value) for name, value in chosen.items()}}
-    asked = {**how, "seed": seed, "grid": grid, "gaps": gaps, "weights": str(weights), "name": recorded.name}
+    how |= {"source": source_of(Path(volume))} if isinstance(volume, str | Path) else {}
+    how |= {"weights": source_of(weights)} if weights else {}
+    asked = {**how, "seed": seed, "gaps": gaps, "grid": recorded.require_grid().as_dict(), "range": recorded.span}
+    asked |= {"voxel_size": list(recorded.voxel_size or ()), "version": __version__}
     place = nullcontext(work_folder(target, asked)) if target else _scratch()
     with _shown(progress) as tell, place as work:
+        if (
+            target is not None and "source" not in how
+        ):  # of an array nobody knows whether it is the one of an attempt before
+            shutil.rmtree(work, ignore_errors=True)
         _, damage = examined(recorded, tell)
         _warn(recorded, [*recorded.notes, *damage.warnings(gaps)])
         ready = prepare_method(
@@ -255,16 +266,15 @@ def evaluate(
         VemreconError: If the volumes cannot be read, or do not fit.
     """
     from vemrecon.bench.pair import scored_pair
-    from vemrecon.volume.beside import with_range_of
-    from vemrecon.volume.geometry import one_size, require_order
+    from vemrecon.volume.beside import on_one_grid, with_range_of
 
     first = with_range_of(None, _volume(truth, voxel_size, intensity_range))
     second = with_range_of(first, _volume(made, voxel_size, made_range), "made_range")
-    size, _ = one_size(("truth", first), ("reconstruction", second))
     for one in (first, second):
         _warn(one, one.notes)
-    first, second = (replace(one, voxel_size=size) for one in (first, second))
-    require_order(first)
+    first, second, notes = on_one_grid(first, second, scale)
+    for note in notes:
+        warnings.warn(note, stacklevel=2)
     found = scored_pair(
         first,
         second,

@@ -1,5 +1,7 @@
 """`vemrecon reconstruct` on files."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -226,3 +228,23 @@ def test_a_part_is_reconstructed_alone(stack, tmp_path, capsys):
     assert part.origin == (whole.origin[0] + 80, 0, 160)
     assert run("reconstruct", stack, tmp_path / "none.tif", "--region", "2:70", ":", ":") == 2
     assert "along z it must be FIRST:END inside 0:10" in capsys.readouterr().err
+
+
+def test_a_changed_section_of_a_folder_is_seen_by_a_reconstruction_that_goes_on(tmp_path, monkeypatch):
+    from vemrecon.own import reconstruction
+
+    folder = sections_in(tmp_path / "stack", np.maximum(textured((8, 48, 48)), 1), range(8))
+    words = ["reconstruct", folder, tmp_path / "out.tif", "--voxel-size", "40", "10", "10", "--method", "nearest"]
+
+    def stop(*given, **more):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reconstruction, "write_volume", stop)
+        assert run(*words) == 130
+    times = folder.stat()
+    Image.fromarray(np.full((48, 48), 99, np.uint8)).save(folder / "s03.png")
+    os.utime(folder, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert run(*words) == 0
+    result = open_volume(tmp_path / "out.tif")
+    assert (result.read_raw(result.whole)[12:16] == 99).all()

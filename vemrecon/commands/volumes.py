@@ -224,8 +224,10 @@ def reconstruct(options: ReconstructOptions) -> int:
 
 def _asked(options: ReconstructOptions) -> dict[str, Any]:
     """Everything that decides a reconstruction: options, and which files they name."""
-    files = [path for path in (options.input, options.weights) if path is not None]
-    stamps = [[str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns] for p in files if p.exists()]
+    from vemrecon.volume.made import source_of
+
+    files = [path for path in (options.input, options.weights) if path is not None and path.exists()]
+    stamps = [[str(path.resolve()), path.stat().st_mtime_ns, source_of(path)] for path in files]
     return {"options": {name: str(value) for name, value in vars(options).items()}, "files": stamps}
 
 
