@@ -15,8 +15,8 @@ from vemrecon.processes import peak_memory
 from vemrecon.volume import Region, Volume
 from vemrecon.volume.region import Triple
 
-BLOCKS_HELD = 4  # one that is made, one that is written, which takes twice as much while it is compressed
-COPIES = 4  # of what a tile becomes, while it is made
+BLOCKS_HELD = 5  # one that is made, one that is written, which takes three times as much while it is compressed
+COPIES = 7  # of what a tile becomes, while it is made
 QUICK = 1.0  # seconds; a tile that took less is made once more, as the first one also loads libraries
 FLOAT_BYTES = 4
 
