@@ -6,18 +6,16 @@ Volumes are paths of any readable format, arrays of numpy, zarr, dask or torch, 
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vemrecon.errors import ConfigError
-from vemrecon.version import __version__
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -169,67 +167,45 @@ def reconstruct(
         UserWarning: Of what was done to read the volume, and of sections that are black, of another contrast than those
             beside them, or displaced.
     """
-    from vemrecon.data.damage import examined
-    from vemrecon.infer.inpainting import fill_sections, require_fillable, without_sections
-    from vemrecon.infer.reconstruct import reconstruct_array
-    from vemrecon.own.method import check_wishes, prepare_method
-    from vemrecon.own.reconstruction import reconstruct_file, work_folder
+    from vemrecon.own.reconstruction import emptied, reconstruct_file, stamped, work_folder, work_place
     from vemrecon.own.sections import anisotropic
+    from vemrecon.own.steps import make_ready
+    from vemrecon.own.wish import Wish
     from vemrecon.volume import Made, require_output
     from vemrecon.volume.made import source_of
 
-    chosen, weights = settings or {}, None if weights is None else Path(weights)
-    check_wishes(
-        method,
+    wish = Wish(
+        method=method,
+        settings=settings or {},
+        weights=None if weights is None else Path(weights),
         train=train,
-        weights=weights,
-        overrides=chosen,
-        scale=scale,
-        uncertainty=False,
-        missing=bool(missing_sections),
+        seed=seed,
+        missing=sorted(set(missing_sections)),
+        device=device,
     )
+    wish.check(scale)
     target = None if out is None else Path(out)
     if target is not None:
         require_output(target)
     recorded = anisotropic(_volume(volume, voxel_size, intensity_range, scale), grid, scale)
-    gaps = sorted(set(missing_sections))
-    if any(not 0 <= z < recorded.shape[0] for z in gaps):
-        raise ConfigError(f"missing_sections {gaps}: the volume has the sections 0 to {recorded.shape[0] - 1}")
-    require_fillable(gaps, recorded.shape[0])
-    how = {"command": "reconstruct", "method": method, "scale": recorded.require_grid().scale, "preset": train}
-    how |= {"arguments": {name: str(value) for name, value in chosen.items()}}
-    how |= {"source": source_of(Path(volume))} if isinstance(volume, str | Path) else {}
-    how |= {"weights": source_of(weights)} if weights else {}
-    asked = {**how, "seed": seed, "gaps": gaps, "grid": recorded.require_grid().as_dict(), "range": recorded.span}
-    asked |= {"voxel_size": list(recorded.voxel_size or ()), "version": __version__}
-    place = nullcontext(work_folder(target, asked)) if target else _scratch()
-    with _shown(progress) as tell, place as work:
-        if (
-            target is not None and "source" not in how
-        ):  # of an array nobody knows whether it is the one of an attempt before
-            shutil.rmtree(work, ignore_errors=True)
-        _, damage = examined(recorded, tell)
-        _warn(recorded, [*recorded.notes, *damage.warnings(gaps)])
-        ready = prepare_method(
-            method,
-            without_sections(recorded, gaps) if gaps else recorded,
-            train=train,
-            weights=weights,
-            scratch=work / "train",
-            seed=seed,
-            overrides=chosen,
-            device=device,
-            progress=tell,
-        )
-        observed, _ = fill_sections(ready, method, recorded, gaps)
+    source = source_of(Path(volume)) if isinstance(volume, str | Path) else {}
+    with ExitStack() as stack:
+        if target is None:
+            work = stack.enter_context(_scratch())
+        else:
+            work = work_folder(target, wish, recorded, stamped(Path(volume), source) if source else {})
+            stack.enter_context(work_place(work))
+            if not source:  # of an array nobody knows whether it is the one of an attempt before
+                emptied(work)
+        tell = stack.enter_context(_shown(progress))
+        _warn(recorded, recorded.notes)
+        ready = make_ready(wish, recorded, work / "train", tell, lambda line: _warn(recorded, [line]))
         if target is not None:
-            said = {name: value for name, value in how.items() if value}
-            reconstruct_file(work, [target], recorded, observed, ready, device, tell, made=Made(said))
+            made = Made(wish.how(recorded) | ({"source": source} if source else {}))
+            reconstruct_file(ready, work, [target], tell, made=made)
             return target
-        made = reconstruct_array(
-            ready, observed, like=recorded, device=device, progress=lambda share: tell("reconstruct", share)
-        )
-    return _typed(made, volume)
+        voxels = ready.array(tell)
+    return _typed(voxels, volume)
 
 
 def evaluate(

@@ -133,7 +133,7 @@ COMMANDS: dict[str, Command] = {
         "InfoOptions",
         "Say what a file holds, where each fact comes from, and what the other commands do with it.",
     ),
-    "reconstruct": Command("volumes", "ReconstructOptions", "Make an anisotropic volume isotropic."),
+    "reconstruct": Command("reconstruct", "ReconstructOptions", "Make an anisotropic volume isotropic."),
     "import-weights": Command(
         "volumes", "ImportOptions", "Convert weights that the authors of a method have released."
     ),

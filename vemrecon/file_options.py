@@ -20,6 +20,7 @@ INTENSITY_RANGE, RECONSTRUCTION_RANGE, OBSERVED_RANGE = (
 )
 RANGES = (INTENSITY_RANGE, RECONSTRUCTION_RANGE, OBSERVED_RANGE)
 """Options that state grey ranges."""
+OUTPUT = ".zarr (OME-Zarr), .tif (OME-TIFF that ImageJ reads too), .h5 or .mrc"
 
 
 def range_word(word: Any) -> float | str:
@@ -52,6 +53,11 @@ def range_option(help: str, unset: str = "the range of the type, where the value
     """An option that states a grey range."""
     text = f"{help}; or auto (smallest bit depth that holds the data), or percentile P Q"
     return option(text, None, metavar=("LOW", "HIGH"), read=range_word, unset=unset)
+
+
+def version_option() -> Any:
+    """The version of OME-Zarr that is written."""
+    return option("version of OME-Zarr to write, for readers of zarr 2", None, noun="value of --ome-zarr", unset="0.5")
 
 
 def read_range_words(flag: str, words: tuple[Any, ...] | None) -> tuple[float, float] | RangeRule | None:

@@ -248,3 +248,19 @@ def test_a_changed_section_of_a_folder_is_seen_by_a_reconstruction_that_goes_on(
     assert run(*words) == 0
     result = open_volume(tmp_path / "out.tif")
     assert (result.read_raw(result.whole)[12:16] == 99).all()
+
+
+def test_two_reconstructions_never_share_a_working_folder(stack, tmp_path, monkeypatch, capsys):
+    from vemrecon.own import reconstruction
+
+    words, codes = ["reconstruct", stack, tmp_path / "out.tif"], []
+    calm = reconstruction.write_volume
+
+    def again(*given, **more):
+        codes.append(run(*words))
+        calm(*given, **more)
+
+    monkeypatch.setattr(reconstruction, "write_volume", again)
+    assert run(*words) == 0
+    assert codes == [2] and "in use by process" in capsys.readouterr().err
+    assert not list(tmp_path.glob(".out.tif*"))

@@ -62,23 +62,6 @@ def require_filler(method: Method, name: str) -> None:
         raise ConfigError(f"--missing-sections: method '{name}' cannot fill missing sections; isovem-plus can")
 
 
-def parse_sections(text: str, count: int) -> list[int]:
-    """Section numbers such as `11,40`.
-
-    Raises:
-        ConfigError: If one is no number or not in the volume, or none would be left.
-    """
-    try:
-        sections = sorted({int(word) for word in text.replace(",", " ").split()})
-    except ValueError as error:
-        raise ConfigError(f"--missing-sections {text}: must be section numbers such as 11,40, or auto") from error
-    wrong = [section for section in sections if not 0 <= section < count]
-    if wrong:
-        raise ConfigError(f"--missing-sections: {wrong[0]} is not in the volume, whose sections are 0 to {count - 1}")
-    require_fillable(sections, count)
-    return sections
-
-
 def require_fillable(sections: Sequence[int], count: int) -> None:
     """Refuse to fill more sections than are there.
 

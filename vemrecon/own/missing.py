@@ -9,8 +9,6 @@ from vemrecon.data.damage import Damage
 from vemrecon.infer.inpainting import require_fillable
 from vemrecon.volume import Reading, Volume, open_source
 
-AUTO = "auto"
-
 
 def reading_to_fill(reading: Reading) -> Reading:
     """How a file is read whose missing sections will be filled: its places stay."""

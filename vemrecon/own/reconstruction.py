@@ -3,47 +3,39 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from vemrecon.files import digest_of, make_folder
-from vemrecon.infer.tiles import FILE_VOXELS
-from vemrecon.methods.base import Method
+from vemrecon.locks import exclusive
+from vemrecon.own.steps import Ready
+from vemrecon.own.wish import Wish
 from vemrecon.progress import Progress
-from vemrecon.volume import Made, Region, Volume, open_volume, write_volume
+from vemrecon.volume import Made, Volume, open_volume, write_volume
 from vemrecon.volume.ome_zarr import Version
 
 
 def reconstruct_file(
+    ready: Ready,
     work: Path,
     outputs: Sequence[Path],
-    volume: Volume,
-    observed: Volume,
-    method: Method,
-    device: str,
     progress: Progress,
     *,
-    made: Made | None = None,
+    made: Made,
     ome_zarr: Version | None = None,
-    most: int | None = None,
-    region: Region | None = None,
 ) -> Volume:
     """Write the isotropic volume; an interrupted reconstruction goes on where it stopped.
 
     Args:
+        ready: What is computed.
         work: Working folder; removed at the end.
         outputs: Of the reconstruction and, if wanted, of its uncertainty.
-        volume: The anisotropic volume as it was given; tells dtype and intensity range.
-        observed: The same with missing sections filled.
-        method: Ready to reconstruct.
-        device: Where it runs.
         progress: Told phase and finished share.
         made: What the outputs say about how they were made.
         ome_zarr: Version of OME-Zarr for outputs that end in .zarr.
-        most: Voxels of a block, which bounds the memory.
-        region: What is reconstructed, in observed voxels; by default all.
 
     Returns:
         The reconstruction as written.
@@ -54,19 +46,18 @@ def reconstruct_file(
     from vemrecon.infer.reconstruct import reconstruct_volume
 
     make_folder(work)
+    volume = ready.volume
     parts = [work / "reconstruction.zarr", work / "uncertainty.zarr"][: len(outputs)]
-    spread = parts[1] if len(parts) > 1 else None
-    made = made or Made()
     in_place = outputs[0].suffix == ".zarr" and ome_zarr != "0.4"
     reconstruct_volume(
-        method,
-        observed,
+        ready.method,
+        ready.observed,
         parts[0],
         like=volume,
-        uncertainty=spread,
-        device=device,
-        most=most or FILE_VOXELS,
-        region=region,
+        uncertainty=parts[1] if len(parts) > 1 else None,
+        device=ready.wish.device,
+        most=ready.most,
+        region=ready.region,
         name=outputs[0].stem,
         facts=made.facts(replace(volume, grid=None), volume.dtype, volume.span),
         progress=lambda share: progress("reconstruct", share),
@@ -83,9 +74,41 @@ def reconstruct_file(
     return result
 
 
-def work_folder(out: Path, request: Mapping[str, Any]) -> Path:
+def work_folder(out: Path, wish: Wish, volume: Volume, source: Mapping[str, Any]) -> Path:
     """Where training and reconstruction are kept until the output is whole.
 
-    Its name depends on everything that was asked for, so that no other request goes on with what this one left.
+    Its name depends on everything that decides the voxels, so that no other request goes on with what this one left;
+    not on memory, which only decides how they are cut into blocks.
+
+    Args:
+        out: The reconstruction.
+        wish: What is wanted.
+        volume: Knows where its sections lie.
+        source: What identifies the file that it was read from, see `stamped`.
     """
-    return out.with_name(f".{out.name}.work-{digest_of(request)[:12]}")
+    return out.with_name(f".{out.name}.work-{digest_of([wish.identity(volume), source, str(out)])[:12]}")
+
+
+@contextmanager
+def work_place(work: Path, write: bool = True) -> Iterator[None]:
+    """Keep all others out of a working folder while it is used; without `write` it is not even made.
+
+    Raises:
+        ConfigError: If another process uses it.
+    """
+    with exclusive(work / "lock", f"{work}, the working folder of this reconstruction,") if write else nullcontext():
+        yield
+
+
+def emptied(work: Path) -> None:
+    """Remove what an earlier attempt has left in a working folder that is held."""
+    for inside in work.iterdir():
+        if inside.is_dir():
+            shutil.rmtree(inside)
+        elif inside.suffix == ".log":
+            inside.unlink()
+
+
+def stamped(path: Path, source: Mapping[str, Any]) -> dict[str, Any]:
+    """What identifies a file: its content as far as `source_of` reads it, its place, and when it was changed."""
+    return {**source, "path": str(path.resolve()), "changed": path.stat().st_mtime_ns}

@@ -1,0 +1,135 @@
+"""The steps of a reconstruction in their one order: examine the volume, prepare the method, fill, make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vemrecon.errors import ConfigError
+from vemrecon.infer.inpainting import Filled, fill_sections, require_fillable, without_sections
+from vemrecon.infer.tiles import FILE_VOXELS
+from vemrecon.methods.base import Method
+from vemrecon.own.method import prepare_method
+from vemrecon.own.wish import AUTO, Wish
+from vemrecon.progress import Progress, Say
+from vemrecon.volume import Region, Volume
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from vemrecon.data.damage import Damage
+    from vemrecon.infer.estimate import Estimate
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A method and a volume that only wait for being computed.
+
+    Attributes:
+        wish: What is wanted.
+        volume: As it was given; tells dtype and intensity range.
+        observed: The same with missing sections filled.
+        method: Ready to reconstruct.
+        filled: What was filled.
+        region: What is reconstructed, in observed voxels.
+        most: Voxels of a block, which bounds the memory.
+    """
+
+    wish: Wish
+    volume: Volume
+    observed: Volume
+    method: Method
+    filled: Sequence[Filled]
+    region: Region | None
+    most: int
+
+    def estimated(self) -> Estimate:
+        """What it will take, from one tile that is made."""
+        from vemrecon.infer.estimate import estimate
+
+        return estimate(self.method, self.observed, self.wish.device, self.most, self.wish.uncertainty, self.region)
+
+    def array(self, progress: Progress) -> NDArray[Any]:
+        """The isotropic voxels, in memory, as they would be written."""
+        from vemrecon.infer.reconstruct import reconstruct_array
+
+        return reconstruct_array(
+            self.method,
+            self.observed,
+            like=self.volume,
+            device=self.wish.device,
+            region=self.region,
+            progress=lambda share: progress("reconstruct", share),
+        )
+
+
+def make_ready(
+    wish: Wish,
+    volume: Volume,
+    scratch: Path,
+    progress: Progress,
+    warn: Say,
+    *,
+    missing: Callable[[Damage], Sequence[int]] | None = None,
+    learn: bool = True,
+) -> Ready:
+    """Take every step before the first voxel is made.
+
+    Args:
+        wish: What is wanted; checked.
+        volume: Knows where its sections lie.
+        scratch: Where the training is kept.
+        progress: Told phase and finished share.
+        warn: Told what is wrong with the sections.
+        missing: Finds the sections to fill where they are `auto`.
+        learn: Without it nothing is examined, trained or filled: for an estimate.
+
+    Raises:
+        ConfigError: If the method cannot do it, or what is wanted does not fit into the memory.
+        DataError: If the volume cannot be read, or weights do not fit.
+    """
+    region = None if wish.region is None else Region.read(wish.region, volume.shape)
+    gaps = [] if wish.missing == AUTO else checked_sections(wish.missing, volume.shape[0])
+    if learn:
+        from vemrecon.data.damage import examined
+
+        _, damage = examined(volume, progress)
+        if wish.missing == AUTO:
+            gaps = list(missing(damage)) if missing else sorted(damage.constant)
+            require_fillable(gaps, volume.shape[0])
+        for line in damage.warnings(gaps):
+            warn(line)
+    method = prepare_method(
+        wish.method,
+        without_sections(volume, gaps) if gaps else volume,
+        train=wish.train,
+        weights=wish.weights,
+        scratch=scratch,
+        seed=wish.seed,
+        overrides=wish.settings,
+        device=wish.device,
+        progress=progress,
+        learn=learn,
+    )
+    most = FILE_VOXELS
+    if wish.memory is not None:
+        from vemrecon.infer.estimate import most_voxels
+
+        most = most_voxels(wish.memory, method, volume, wish.uncertainty)
+    observed, filled = fill_sections(method, wish.method, volume, gaps) if learn else (volume, [])
+    return Ready(wish, volume, observed, method, filled, region, most)
+
+
+def checked_sections(sections: Sequence[int], count: int) -> list[int]:
+    """Numbers of sections to fill, in order.
+
+    Raises:
+        ConfigError: If one is not in the volume, or too few would be left.
+    """
+    wrong = [section for section in sections if not 0 <= section < count]
+    if wrong:
+        raise ConfigError(f"missing sections: {wrong[0]} is not in the volume, whose sections are 0 to {count - 1}")
+    require_fillable(sections, count)
+    return sorted(set(sections))

@@ -1,0 +1,84 @@
+"""`Wish`: what is wanted of a reconstruction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from vemrecon.own.method import check_wishes
+from vemrecon.version import __version__
+from vemrecon.volume import Volume
+from vemrecon.volume.made import source_of
+
+AUTO: Literal["auto"] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """Method, training and part, whoever asks for them.
+
+    Attributes:
+        method: Name or class path.
+        settings: Arguments of the method that are changed.
+        weights: File of weights.
+        train: Preset of the training on the volume itself.
+        seed: Of the training.
+        missing: Numbers of sections to fill first, or `auto` for those that are not stored, black or constant.
+        region: First and last voxel along z, y and x of the part that is reconstructed, as `Region.read` takes them.
+        uncertainty: Whether it is wanted, too.
+        device: Where the method runs.
+        memory: Most bytes that the process may take.
+    """
+
+    method: str = "bicubic"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    weights: Path | None = None
+    train: str | None = None
+    seed: int = 0
+    missing: Sequence[int] | Literal["auto"] = ()
+    region: Sequence[str] | None = None
+    uncertainty: bool = False
+    device: str = "cpu"
+    memory: int | None = None
+
+    def check(self, scale: float | None) -> None:
+        """Refuse what the method cannot do, before anything is read or computed.
+
+        Args:
+            scale: As far as it is known.
+
+        Raises:
+            ConfigError: With what to choose instead.
+            DataError: If the weights cannot be read.
+        """
+        check_wishes(
+            self.method,
+            train=self.train,
+            weights=self.weights,
+            overrides=self.settings,
+            scale=scale,
+            uncertainty=self.uncertainty,
+            missing=bool(self.missing),
+        )
+
+    def how(self, volume: Volume) -> dict[str, Any]:
+        """What the outputs say about how they were made, beside their source."""
+        said = {
+            "command": "reconstruct",
+            "method": self.method,
+            "scale": volume.require_grid().scale,
+            "missing_sections": self.missing if self.missing == AUTO else list(self.missing),
+            "preset": self.train,
+            "seed": self.seed if self.train else None,
+            "weights": source_of(self.weights) if self.weights else None,
+            "arguments": {name: str(value) for name, value in self.settings.items()},
+        }
+        return {name: value for name, value in said.items() if value not in (None, [], {})}
+
+    def identity(self, volume: Volume) -> dict[str, Any]:
+        """All that decides the voxels, beside the file they are made from."""
+        facts = {"region": self.region, "uncertainty": self.uncertainty, "device": self.device, "version": __version__}
+        said = {"shape": volume.shape, "grid": volume.require_grid().as_dict(), "range": volume.span}
+        return self.how(volume) | facts | said | {"size": list(volume.voxel_size or ())}
