@@ -134,7 +134,10 @@ def reconstruct(
     missing_sections: Sequence[int] = (),
     intensity_range: Range | None = None,
     seed: int = 0,
-    device: str = "cpu",
+    device: str | Sequence[str] = "cpu",
+    rotations: bool = False,
+    blend: bool = False,
+    bfloat16: bool = False,
     out: Path | str | None = None,
     progress: bool = True,
 ) -> NDArray[Any] | Path:
@@ -152,7 +155,10 @@ def reconstruct(
         missing_sections: Numbers of sections to fill first, by a method that does.
         intensity_range: See `open`.
         seed: Of the training.
-        device: cpu, cuda or cuda:N.
+        device: cpu, cuda or cuda:N; several share the blocks of what is written to `out`.
+        rotations: Whether to average over the eight rotations that keep z.
+        blend: Whether to fuse neighbouring tiles linearly.
+        bfloat16: Whether to compute in bfloat16, where the device does.
         out: File to write instead (see `vemrecon formats`), which may be larger than memory. Of a path, a call that was
             killed is gone on with by the same call.
         progress: Whether to show it.
@@ -181,7 +187,10 @@ def reconstruct(
         train=train,
         seed=seed,
         missing=sorted(set(missing_sections)),
-        device=device,
+        rotations=rotations,
+        blend=blend,
+        bfloat16=bfloat16,
+        devices=[device] if isinstance(device, str) else list(device),
     )
     wish.check(scale)
     target = None if out is None else Path(out)

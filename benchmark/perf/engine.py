@@ -44,8 +44,9 @@ class Noise:
 
 def measured(kind: str, name: str, shape: Sequence[int], scale: int, folder: Path) -> dict[str, Any]:
     """Seconds, peak memory and files of one kind of work."""
+    from vemrecon.infer.maker import tile_output
     from vemrecon.infer.overlap import read_ahead
-    from vemrecon.infer.reconstruct import reconstruct_volume, tile_output
+    from vemrecon.infer.reconstruct import reconstruct_volume
     from vemrecon.infer.tiles import TilePlan
     from vemrecon.methods.build import build_method
     from vemrecon.methods.registry import choose_preset, method_entry
@@ -65,7 +66,9 @@ def measured(kind: str, name: str, shape: Sequence[int], scale: int, folder: Pat
         for place, voxels in read_ahead(lambda place: observed.read(place.tile), plan.tiles()):
             tile_output(method, grid, place, voxels, "cpu")
     else:
-        array = create_zarr(folder / "copy.zarr", plan.made, np.uint8, None, chunks=plan.chunk, shards=plan.shard)
+        array = create_zarr(
+            folder / "copy.zarr", plan.made, np.uint8, None, chunks=plan.levels[0].chunk, shards=plan.levels[0].shard
+        )
         source = Noise((PERIOD, *plan.made[1:]))
         for block in plan.blocks():
             output = plan.output(block)

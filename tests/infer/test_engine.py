@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from small_volumes import textured
 
 from vemrecon.errors import DataError
+from vemrecon.infer import maker
 from vemrecon.infer import reconstruct as engine
 from vemrecon.infer.marks import Marks, checksum
 from vemrecon.infer.overlap import WriteBehind, read_ahead
@@ -82,7 +83,7 @@ def test_another_axis_is_turned_and_turned_back(tmp_path, axis):
 @pytest.mark.parametrize("slow", [0.0, 1e9])
 @pytest.mark.parametrize("stop", [0, 1, 5, 9, 20])
 def test_a_killed_reconstruction_goes_on_and_ends_with_the_same_bytes(tmp_path, monkeypatch, stop, slow):
-    monkeypatch.setattr(engine, "SLOW", slow)
+    monkeypatch.setattr(maker, "SLOW", slow)
     made(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         made(tmp_path / "killed", Slow(stop))
@@ -158,14 +159,14 @@ def test_a_damaged_chunk_is_an_error_for_readers(tmp_path):
 @settings(max_examples=60, deadline=None)
 def test_blocks_are_whole_files_and_cover_a_reconstruction_once(shape, scale, core, most):
     plan = TilePlan.of(shape, SectionGrid.slabs(scale), TileShape(*core, halo=(1, 1, 1)), most)
-    assert all(shard % chunk == 0 for shard, chunk in zip(plan.shard, plan.chunk, strict=True))
+    assert all(shard % chunk == 0 for shard, chunk in zip(plan.levels[0].shard, plan.levels[0].chunk, strict=True))
     seen = np.zeros(plan.made, np.uint8)
     files = set()
     for block in plan.blocks():
         output = plan.output(block)
-        assert all(a % shard == 0 for a, shard in zip(output.start, plan.shard, strict=True))
-        assert all(n <= shard for n, shard in zip(output.shape, plan.shard, strict=True))
-        files.add(tuple(a // shard for a, shard in zip(output.start, plan.shard, strict=True)))
+        assert all(a % shard == 0 for a, shard in zip(output.start, plan.levels[0].shard, strict=True))
+        assert all(n <= shard for n, shard in zip(output.shape, plan.levels[0].shard, strict=True))
+        files.add(tuple(a // shard for a, shard in zip(output.start, plan.levels[0].shard, strict=True)))
         parts = list(plan.tiles(block))
         assert parts[0].output.start == output.start and parts[-1].core.stop == block.stop
         for part in parts:
@@ -177,7 +178,7 @@ def test_blocks_are_whole_files_and_cover_a_reconstruction_once(shape, scale, co
 def test_a_terabyte_has_a_few_thousand_files():
     plan = TilePlan.of((1250, 10_000, 10_000), SectionGrid.slabs(8), TileShape(32, 64, 64, halo=(5, 5, 5)))
     assert 5_000 < len(plan.blocks()) < 40_000, "10^12 voxels; 100 GB then have less than 4000 files"
-    assert all(32 <= edge <= 128 for edge in plan.chunk)
+    assert all(32 <= edge <= 128 for edge in plan.levels[0].chunk)
 
 
 def test_marks_survive_what_happens_to_files(tmp_path):
@@ -233,7 +234,7 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
     def full(files, above):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(engine, "reach_disk", full)
+    monkeypatch.setattr(maker, "reach_disk", full)
     with pytest.raises(OutputError, match="disk is full"):
         made(tmp_path / "a")
 
@@ -284,7 +285,124 @@ def test_a_region_lies_where_it_was(tmp_path):
     found = open_volume(tmp_path / "r.zarr")
     assert np.array_equal(found.read_raw(found.whole), GREY.repeat(3, axis=0)[6:27, 8:40, :20])
     assert found.origin == ((6 - 1) * 8, 64, 0)
-    with pytest.raises(DataError, match="multiple of 2"):
+    with pytest.raises(DataError, match="multiple of 4"):
         TilePlan.of((9, 9, 9), SectionGrid.slabs(2.5), Slow.tile, region=Region((1, 0, 0), (4, 9, 9)))
     with pytest.raises(DataError, match="outside"):
         TilePlan.of((9, 9, 9), SectionGrid.slabs(2), Slow.tile, region=Region((1, 0, 0), (4, 9, 10)))
+
+
+class Windowed(Slow):
+    """Sees farther than its halo, so that what it makes of neighbouring tiles does not fit."""
+
+    tile = TileShape(4, 16, 16, halo=(1, 2, 2), blended=True)
+
+    def reconstruct(self, tile):
+        if self.calls == self.stop_after:
+            raise KeyboardInterrupt
+        self.calls += 1
+        made = tile.observed.repeat_interleave(int(tile.scale), dim=2)
+        return made * 0.5 + 0.5 * made.mean()
+
+
+def test_blended_tiles_weigh_one_everywhere(tmp_path):
+    found = made(tmp_path / "a", type("Plain", (Slow,), {"tile": Windowed.tile})(), most=6000)
+    assert np.array_equal(found.read_raw(found.whole), GREY.repeat(3, axis=0))
+    inside = engine.reconstruct_array(Windowed(), observed(), like=observed())
+    cut = engine.reconstruct_array(type("Cut", (Windowed,), {"tile": Slow.tile})(), observed(), like=observed())
+    steps = [np.abs(np.diff(one.astype(float), axis=2))[:, :, 15].mean() for one in (inside, cut)]
+    usual = np.abs(np.diff(cut.astype(float), axis=2))[:, :, 8].mean()
+    assert abs(steps[0] - usual) < 0.5 * abs(steps[1] - usual), "borders of tiles are hidden"
+
+
+@pytest.mark.parametrize("most", [1, 6000, 30_000, 1 << 20])
+def test_blended_voxels_do_not_depend_on_blocks(tmp_path, most):
+    volume = observed()
+    like = Volume(np.zeros((1, 1, 1), np.float32), None, "float")
+    reconstruct_volume(Windowed(), volume, tmp_path / "r.zarr", like=like, most=most)
+    found = open_volume(tmp_path / "r.zarr")
+    wanted = engine.reconstruct_array(Windowed(), volume, like=like)
+    assert np.abs(found.read_raw(found.whole) - wanted).max() < 1e-6
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["blocks.log", "r.zarr"]
+
+
+@pytest.mark.parametrize("stop", [0, 3, 9, 20, 25])
+@pytest.mark.parametrize("slow", [0.0, 1e9])
+def test_a_killed_blended_reconstruction_goes_on_and_ends_with_the_same_bytes(tmp_path, monkeypatch, stop, slow):
+    monkeypatch.setattr(maker, "SLOW", slow)
+    made(tmp_path / "whole", Windowed())
+    with pytest.raises(KeyboardInterrupt):
+        made(tmp_path / "killed", Windowed(stop))
+    parts = sorted((tmp_path / "killed" / "parts").glob("*.npy"))
+    if parts:
+        parts[0].write_bytes(b"damaged")
+    rest = Windowed()
+    made(tmp_path / "killed", rest)
+    assert bytes_of(tmp_path / "killed" / "r.zarr") == bytes_of(tmp_path / "whole" / "r.zarr")
+    total = len(list(TilePlan.of(GREY.shape, SectionGrid.slabs(3), Slow.tile, 6000).tiles()))
+    assert rest.calls < total or stop < 9
+
+
+def test_parts_are_removed_as_soon_as_nobody_needs_them(tmp_path, monkeypatch):
+    most, seen = 0, engine._Run._done
+
+    def counted(self, unit, sums):
+        nonlocal most
+        seen(self, unit, sums)
+        most = max(most, len(list((self.job.folder / "parts").glob("*.npy"))))
+
+    monkeypatch.setattr(engine._Run, "_done", counted)
+    made(tmp_path / "a", Windowed(), most=1)
+    plan = TilePlan.of(GREY.shape, SectionGrid.slabs(3), Windowed.tile, 1)
+    assert 9 < most < len(plan.blocks())
+
+
+@pytest.mark.parametrize("method", [Slow, Windowed])
+def test_several_devices_share_the_blocks_and_make_the_same_bytes(tmp_path, method):
+    made(tmp_path / "one", method())
+    made(tmp_path / "three", method(), devices=["cpu", "cpu", "cpu"])
+    assert sorted(bytes_of(tmp_path / "three" / "r.zarr").items()) == sorted(
+        bytes_of(tmp_path / "one" / "r.zarr").items()
+    )
+
+
+def test_an_error_on_one_device_ends_all(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        made(tmp_path / "a", Windowed(3), devices=["cpu", "cpu"])
+    made(tmp_path / "a", Windowed(), devices=["cpu", "cpu"])
+    made(tmp_path / "b", Windowed())
+    assert bytes_of(tmp_path / "a" / "r.zarr") == bytes_of(tmp_path / "b" / "r.zarr")
+
+
+@pytest.mark.parametrize(
+    ("shape", "scale", "most"), [((13, 300, 36), 3, 6000), ((40, 530, 70), 8, 1 << 18), ((7, 257, 9), 2.5, 1)]
+)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_levels_are_means_of_the_level_before(tmp_path, shape, scale, most, axis):
+    grey = np.swapaxes(textured(shape), 0, axis)
+    volume = replace(Volume(grey, VoxelSize(8, 8, 8), "v"), grid=SectionGrid.slabs(scale))
+    method = Interpolated()
+    reconstruct_volume(method, volume, tmp_path / "r.zarr", like=volume, axis=axis, most=most, pyramid=True)
+    group = zarr.open_group(tmp_path / "r.zarr", mode="r")
+    datasets = group.attrs["ome"]["multiscales"][0]["datasets"]
+    assert [one["path"] for one in datasets] == [str(n) for n in range(len(datasets))] and len(datasets) > 1
+    place = open_volume(tmp_path / "r.zarr")
+    for number in range(1, len(datasets)):
+        finer, coarser = (group[str(n)][:].astype(float) for n in (number - 1, number))
+        odd = [(0, n % 2) for n in finer.shape]
+        padded = np.pad(finer, odd, mode="edge")
+        z, y, x = (n // 2 for n in padded.shape)
+        means = padded.reshape(z, 2, y, 2, x, 2).mean(axis=(1, 3, 5))
+        assert np.array_equal(coarser, np.rint(means))
+        level = open_volume(tmp_path / "r.zarr", str(number))
+        assert tuple(level.voxel_size) == tuple(edge * 2**number for edge in place.voxel_size)
+        between = [(2**number - 1) / 2 * edge for edge in place.voxel_size]
+        assert level.origin == pytest.approx([a + b for a, b in zip(place.origin, between, strict=True)])
+    assert max(datasets and group[datasets[-1]["path"]].shape) <= 256
+
+
+class Interpolated(Slow):
+    """Any scale."""
+
+    def reconstruct(self, tile):
+        rows = tile.grid.extent(tile.observed.shape[2])
+        return torch.nn.functional.interpolate(tile.observed, (rows, *tile.observed.shape[3:]))

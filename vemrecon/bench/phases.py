@@ -113,7 +113,7 @@ def reconstruct(folder: RunFolder, job: Job, method: Method, volumes: TaskVolume
         like=volumes.like,
         axis=volumes.axis,
         uncertainty=spread,
-        device=job.device,
+        devices=[job.device],
         progress=lambda share: progress("reconstruct", share),
     )
     write_json(

@@ -152,7 +152,7 @@ class ReadyMethod:
                 observed,
                 self.scratch / "kept.zarr",
                 like=observed,
-                device=self.device,
+                devices=[self.device],
                 progress=lambda share: self.tell("reconstruct held-out sections", share),
             )
             yield open_volume(self.scratch / "kept.zarr")

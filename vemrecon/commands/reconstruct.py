@@ -45,7 +45,12 @@ class ReconstructOptions(FileOptions):
     set: Mapping[str, Any] = option(
         "ARGUMENT=VALUE of the method", factory=dict, metavar="ARGUMENT=VALUE", read=settings
     )
-    device: str = option("cpu, cuda or cuda:N", "cpu", read=device_of)
+    rotations: bool = option("average over the eight rotations that keep z", False)
+    blend: bool = option("fuse neighbouring tiles linearly, which hides their borders", False)
+    bfloat16: bool = option("compute in bfloat16, where the device does", False)
+    device: tuple[str, ...] = option(
+        "cpu, cuda or cuda:N; several GPUs share the blocks of the output", ("cpu",), read=device_of
+    )
     memory: str | None = option(
         "most that the process may take, such as 2GiB", None, unset="about 1 GiB for the voxels"
     )
@@ -85,14 +90,17 @@ def reconstruct(options: ReconstructOptions) -> int:
         missing=AUTO if missing == AUTO else section_numbers(missing),
         region=options.region,
         uncertainty=options.uncertainty is not None,
-        device=options.device,
+        rotations=options.rotations,
+        blend=options.blend,
+        bfloat16=options.bfloat16,
+        devices=options.device,
         memory=byte_count("--memory", options.memory) if options.memory else None,
     )
     wish.check(options.scale)
     outputs = [path for path in (options.output, options.uncertainty) if path]
     for path in outputs:
         require_output(path, options.ome_zarr)
-    require_devices([options.device])
+    require_devices(options.device)
     volume = open_anisotropic(
         options.input,
         options.dataset,

@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass
 
 from vemrecon.errors import ConfigError
+from vemrecon.infer.maker import tile_output
 from vemrecon.infer.overlap import AHEAD
-from vemrecon.infer.reconstruct import tile_output
 from vemrecon.infer.tiles import FILE_VOXELS, TilePlace, TilePlan
 from vemrecon.methods.base import Method
 from vemrecon.processes import peak_memory
@@ -76,7 +76,7 @@ def estimate(
         len(plan.blocks()),
         seconds,
         seconds * voxels / place.output.voxels,
-        peak_memory() + waiting + BLOCKS_HELD * math.prod(plan.shard) * itemsize,
+        peak_memory() + waiting + BLOCKS_HELD * math.prod(plan.levels[0].shard) * itemsize,
     )
 
 

@@ -2,43 +2,36 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from vemrecon.files import digest_of, output_error
-from vemrecon.infer.marks import Marks, checksum, reach_disk
-from vemrecon.infer.overlap import WriteBehind, read_ahead
+from vemrecon.files import output_error
+from vemrecon.infer.maker import Done, Job, Maker, Target, tile_output
+from vemrecon.infer.marks import Marks, Sums, checksum, reach_disk
+from vemrecon.infer.overlap import read_ahead
+from vemrecon.infer.schedule import Schedule, Unit
 from vemrecon.infer.spool import Spool
-from vemrecon.infer.tiles import FILE_VOXELS, TilePlace, TilePlan
-from vemrecon.methods.base import Method, Tile, reconstruct_tile
+from vemrecon.infer.tiles import FILE_VOXELS, TilePlan
+from vemrecon.methods.base import Method
 from vemrecon.progress import Share
-from vemrecon.volume import Region, SectionGrid, Volume, VoxelSize, quantise
+from vemrecon.volume import Region, Volume, VoxelSize, quantise
 from vemrecon.volume.ome_zarr import create_zarr
-from vemrecon.volume.region import triple
-from vemrecon.volume.volume import Span, moved, swapped
+from vemrecon.volume.pyramid import Level, halved
+from vemrecon.volume.region import Triple, triple
+from vemrecon.volume.volume import moved
 
-SLOW = 1.0  # seconds; tiles that take longer are kept before their block is whole
-METADATA = ("zarr.json", "0/zarr.json")
+METADATA = "zarr.json"
 HEAD = -1  # number under which these are marked
-
-
-@dataclass(frozen=True)
-class Target:
-    """An array that is written, how voxels in [0, 1] are put into it, and what it says about itself."""
-
-    path: Path
-    dtype: np.dtype[Any]
-    span: Span | None
-    name: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def reconstruct_volume(
@@ -49,11 +42,13 @@ def reconstruct_volume(
     like: Volume,
     axis: int = 0,
     uncertainty: Path | None = None,
-    device: str = "cpu",
+    devices: Sequence[str] = ("cpu",),
     most: int = FILE_VOXELS,
     region: Region | None = None,
+    pyramid: bool = False,
     name: str = "",
     facts: Mapping[str, Any] | None = None,
+    workers: Workers | None = None,
     progress: Share = lambda share: None,
 ) -> None:
     """Reconstruct an observed volume into an OME-Zarr folder.
@@ -70,11 +65,13 @@ def reconstruct_volume(
         axis: The coarse axis, 0 for z; any other one is turned to the front for the method, and back.
         uncertainty: A second zarr folder for the uncertainty, if wanted; float32, on the scale where black is 0 and
             white is 1, since it is often less than a grey level.
-        device: Where the method runs.
-        most: Voxels of a block; two blocks are in memory at once.
+        devices: Where the method runs; each one makes blocks of its own.
+        most: Voxels of a block; two blocks of each device are in memory at once.
         region: What is reconstructed, in observed voxels (the coarse axis first); by default all.
+        pyramid: Whether coarser levels are written, too.
         name: Of the image, by default that of the folder.
         facts: What the volume says about itself.
+        workers: Make the blocks in place of this process.
         progress: Told the finished share.
 
     Raises:
@@ -82,12 +79,12 @@ def reconstruct_volume(
         OutputError: If the output cannot be written.
     """
     observed = observed.with_axis_first(axis)
-    plan = TilePlan.of(observed.shape, observed.require_grid(), method.tile, most, region)
+    plan = TilePlan.of(observed.shape, observed.require_grid(), method.tile, most, region, pyramid)
     targets = [Target(path, like.dtype, like.intensity_range, name, facts or {})]
     if uncertainty is not None:
         targets.append(Target(uncertainty, np.dtype(np.float32), None))
     try:
-        _Run(method, observed, plan, targets, axis, device, progress).finish()
+        _Run(Job(plan, tuple(targets), axis), observed, progress).finish(workers or Local(method, observed, devices))
     except OSError as error:
         raise output_error(path, error) from error
 
@@ -115,150 +112,181 @@ def reconstruct_array(
         DataError: If nobody said where the sections lie.
     """
     plan = TilePlan.of(observed.shape, observed.require_grid(), method.tile, region=region)
-    made, places = np.empty(plan.made, like.dtype), list(plan.tiles())
+    made, places = np.zeros(plan.made, np.float32 if plan.blended else like.dtype), list(plan.tiles())
     for number, (place, voxels) in enumerate(read_ahead(lambda place: observed.read(place.tile), places)):
         (result,) = tile_output(method, plan.grid, place, voxels, device)
-        made[place.output.slices] = quantise(result, like.dtype, like.intensity_range)
+        if plan.blended:
+            made[place.output.slices] += plan.ramps.weighted(result, place.alone, place.output)
+        else:
+            made[place.output.slices] = quantise(result, like.dtype, like.intensity_range)
         progress((number + 1) / len(places))
-    return made
+    return quantise(made.clip(0, 1), like.dtype, like.intensity_range) if plan.blended else made
 
 
-def tile_output(
-    method: Method,
-    grid: SectionGrid,
-    place: TilePlace,
-    voxels: NDArray[np.float32],
-    device: str,
-    axis: int = 0,
-    spread: bool = False,
-) -> list[NDArray[np.float32]]:
-    """What a method makes of a tile, without its halo, and the uncertainty if wanted; in [0, 1]."""
-    observed = torch.from_numpy(voxels)[None, None].to(device)
-    results = reconstruct_tile(method, Tile(observed, grid, place.tile.start, turns=axis == 0), spread=spread)
-    return [result[0, 0][place.inside.slices].cpu().numpy() for result in results]
+class Workers(Protocol):
+    """Whoever makes the units of a job."""
+
+    def make(self, job: Job, schedule: Schedule, done: Done, tell: Callable[[int], None]) -> None:
+        """Make all that a schedule hands out.
+
+        Args:
+            job: What is made.
+            schedule: Of its units; `done` reports to it.
+            done: Told the checksums of finished units; any thread may call it.
+            tell: Told the observed voxels that are made, likewise.
+        """
+
+
+@dataclass(frozen=True)
+class Local:
+    """This process: one thread for each device, and the only one is the main thread."""
+
+    method: Method
+    observed: Volume
+    devices: Sequence[str] = ("cpu",)
+
+    def make(self, job: Job, schedule: Schedule, done: Done, tell: Callable[[int], None]) -> None:
+        """See `Workers`."""
+        first, *others = self.devices
+        if not others:
+            self._work(job, self.method, first, schedule, done, tell)
+            return
+        methods = [self.method, *(twin(self.method).to(device) for device in others)]
+        with ThreadPoolExecutor(len(methods), "device") as pool:
+            works = [
+                pool.submit(self._work, job, method, device, schedule, done, tell)
+                for method, device in zip(methods, self.devices, strict=True)
+            ]
+            try:
+                for work in as_completed(works):
+                    work.result()
+            finally:
+                schedule.stop()
+
+    def _work(
+        self, job: Job, method: Method, device: str, schedule: Schedule, done: Done, tell: Callable[[int], None]
+    ) -> None:
+        maker = Maker(job, method, self.observed, device)
+        while (unit := schedule.wait()) is not None:
+            maker.make(chain([unit], iter(schedule.take, None)), done, tell)
+
+
+def twin(method: Method) -> Method:
+    """The same method once more, with weights of its own."""
+    copy: Method = pickle.loads(pickle.dumps(method))
+    return copy.eval()
 
 
 class _Run:
     """One attempt."""
 
-    def __init__(
-        self,
-        method: Method,
-        observed: Volume,
-        plan: TilePlan,
-        targets: Sequence[Target],
-        axis: int,
-        device: str,
-        progress: Share,
-    ) -> None:
-        self.method, self.observed, self.plan, self.targets = method, observed, plan, targets
-        self.axis, self.device, self.progress = axis, device, progress
-        self.order = swapped(axis)
-        folder = targets[0].path.parent
-        self.marks, self.spool = Marks(folder / "blocks.log", self._digest()), Spool(folder / "tiles")
+    def __init__(self, job: Job, observed: Volume, progress: Share) -> None:
+        self.job, self.plan, self.observed, self.progress = job, job.plan, observed, progress
+        self.marks = Marks(job.folder / "blocks.log", job.digest)
+        self.parts = Marks(job.folder / "parts.log", job.digest)
+        self.spool, self.lock = Spool(job.folder / "tiles"), threading.Lock()
 
-    def _digest(self) -> str:
-        """Of all that decides which bytes are in which file, but the method and its input."""
-        arrays = [[one.path.name, one.dtype.str, one.span, one.name, one.facts] for one in self.targets]
-        return digest_of({"plan": asdict(self.plan), "axis": self.axis, "arrays": arrays})
-
-    def finish(self) -> None:
+    def finish(self, workers: Workers) -> None:
         """Make what is not there yet."""
+        self._open()
         blocks = self.plan.blocks()
-        arrays = self._opened()
-        total = sum(region.voxels for region in blocks)
-        done = sum(block.voxels for number, block in enumerate(blocks) if number in self.marks.finished)
-        self.progress(done / total)
-        held: list[NDArray[Any]] = []
-        with WriteBehind() as write:
-            for (number, place, part), voxels in read_ahead(self._read, self._tiles(blocks)):
-                block = self.plan.output(blocks[number])
-                if part == 0:
-                    held = [np.empty(block.shape, target.dtype) for target in self.targets]
-                made = self._made(number, part, place, voxels)
-                for buffer, grey in zip(held, made, strict=True):
-                    buffer[place.output.relative_to(block.start).slices] = grey
-                done += place.core.voxels
-                self.progress(min(done / total, 1.0))
-                if place.core.stop == blocks[number].stop:
-                    write(self._write, number, block, arrays, held)
+        finished = {number for number in self.marks.finished if number != HEAD}
+        self.schedule = Schedule(self.plan, finished, self.parts.finished)
+        self.total = sum(block.voxels for block in blocks)
+        self.made = sum(blocks[number].voxels for number in finished | set(self.parts.finished))
+        self._tell(0)
+        workers.make(self.job, self.schedule, self._done, self._tell)
+        if self.schedule.left:
+            raise RuntimeError(f"blocks {sorted(self.schedule.left)} were not made")
+        coarser_levels(self.job)
         self.spool.clear()
+        shutil.rmtree(self.job.folder / "parts", ignore_errors=True)
+        self.parts.path.unlink(missing_ok=True)
 
-    def _tiles(self, blocks: Sequence[Region]) -> Iterator[tuple[int, TilePlace, int]]:
-        for number, block in enumerate(blocks):
-            if number not in self.marks.finished:
-                yield from ((number, place, part) for part, place in enumerate(self.plan.tiles(block)))
+    def _tell(self, voxels: int) -> None:
+        with self.lock:
+            self.made += voxels
+            self.progress(min(self.made / self.total, 1.0))
 
-    def _read(self, item: tuple[int, TilePlace, int]) -> NDArray[np.float32]:
-        return self.observed.read(item[1].tile)
+    def _done(self, unit: Unit, sums: Sums) -> None:
+        """A unit is on the disk."""
+        with self.lock:
+            (self.marks if unit.kind == "block" else self.parts).add(unit.number, sums)
+        for number in self.schedule.done(unit):
+            for file in self.job.files(Unit("part", number)).values():
+                file.unlink(missing_ok=True)
 
-    def _made(self, number: int, part: int, place: TilePlace, voxels: NDArray[np.float32]) -> list[NDArray[Any]]:
-        """Grey levels of a tile's output, for every target."""
-        if (known := self.spool.found(number, part, len(self.targets))) is not None:
-            return known
-        clock = time.perf_counter()
-        results = tile_output(self.method, self.plan.grid, place, voxels, self.device, self.axis, len(self.targets) > 1)
-        made = [quantise(result, one.dtype, one.span) for result, one in zip(results, self.targets, strict=True)]
-        if time.perf_counter() - clock > SLOW:
-            self.spool.keep(number, part, made)
-        return made
-
-    def _write(self, number: int, block: Region, arrays: Sequence[Any], held: Sequence[NDArray[Any]]) -> None:
-        """Write a block into its files; the mark follows when they have reached the disk."""
-        files = self._files(block)
-        for file in files.values():
-            file.unlink(missing_ok=True)  # zarr would read it first, and it may be damaged
-        for array, voxels in zip(arrays, held, strict=True):
-            array[tuple(block.slices[i] for i in self.order)] = voxels.transpose(self.order)
-        reach_disk([*files.values()], self.targets[0].path.parent)
-        self.marks.add(number, _sums(files))
-        self.spool.drop(number)
-
-    def _files(self, block: Region) -> Mapping[str, Path]:
-        """Files of a block of output, by the name of its array."""
-        place = [block.start[i] // self.plan.shard[i] for i in self.order]
-        return {one.path.name: one.path.joinpath("0", "c", *map(str, place)) for one in self.targets}
-
-    def _opened(self) -> list[Any]:
-        """The arrays of an earlier attempt, less the blocks that are damaged, or new ones."""
-        import zarr
-
-        metadata = {f"{one.path.name}/{name}": one.path / name for one in self.targets for name in METADATA}
+    def _open(self) -> None:
+        """Keep what an earlier attempt has finished, less what is damaged, or create the arrays."""
+        metadata = {
+            f"{one.path.name}/{level}": (one.path if level == "" else one.path / level) / METADATA
+            for one in self.job.targets
+            for level in ("", *map(str, range(self.plan.level_count)))
+        }
         if self.marks.finished.get(HEAD) == _sums(metadata):
-            blocks = self.plan.blocks()
-            files = {number: self._files(self.plan.output(block)) for number, block in enumerate(blocks)}
-            self.marks.keep(
-                HEAD, *(n for n, sums in self.marks.finished.items() if n != HEAD and sums == _sums(files[n]))
-            )
-            return [zarr.open_array(target.path / "0", mode="r+") for target in self.targets]
-        for target in self.targets:
+            for kind, marks in (("block", self.marks), ("part", self.parts)):
+                heads = [HEAD] if HEAD in marks.finished else []
+                marks.keep(*heads, *(n for n in marks.finished if n != HEAD and self._whole(kind, n, marks)))
+            if self.plan.blended and self.parts.fresh:
+                self.parts.begin()
+            return
+        for target in self.job.targets:
             shutil.rmtree(target.path, ignore_errors=True)
         self.spool.clear()
+        shutil.rmtree(self.job.folder / "parts", ignore_errors=True)
         self.marks.begin()
-        arrays = [self._created(target) for target in self.targets]
-        reach_disk([*metadata.values()], self.targets[0].path.parent)
+        if self.plan.blended:
+            self.parts.begin()
+        for target in self.job.targets:
+            self._create(target)
+        reach_disk([*metadata.values()], self.job.folder)
         self.marks.add(HEAD, _sums(metadata))
-        return arrays
 
-    def _upright(self, turned: Sequence[int]) -> tuple[int, int, int]:
-        return triple([turned[i] for i in self.order])
+    def _whole(self, kind: str, number: int, marks: Marks) -> bool:
+        """Whether the files of a unit still hold what was written."""
+        unit = Unit("block" if kind == "block" else "part", number)
+        return marks.finished[number] == _sums(self.job.files(unit))
 
-    def _created(self, target: Target) -> Any:
+    def _upright(self, turned: Sequence[int]) -> Triple:
+        return triple([turned[i] for i in self.job.order])
+
+    def _create(self, target: Target) -> None:
         grid, observed = self.plan.grid, self.observed
         size = observed.voxel_size and observed.voxel_size.scaled(0, 1 / grid.scale)
         first = (self.plan.start[0] - grid.first, *self.plan.start[1:])
-        z, y, x = (moved(observed.origin, first, size)[i] for i in self.order)
-        return create_zarr(
+        z, y, x = (moved(observed.origin, first, size)[i] for i in self.job.order)
+        levels = [
+            Level(self._upright(one.shape), self._upright(one.chunk), self._upright(one.shard))
+            for one in self.plan.levels
+        ]
+        create_zarr(
             target.path,
-            self._upright(self.plan.made),
+            levels[0].shape,
             target.dtype,
-            size and VoxelSize(*(tuple(size)[i] for i in self.order)),
-            chunks=self._upright(self.plan.chunk),
-            shards=self._upright(self.plan.shard),
+            size and VoxelSize(*(tuple(size)[i] for i in self.job.order)),
+            chunks=levels[0].chunk,
+            shards=levels[0].shard,
+            coarser=levels[1:],
             origin=(z, y, x),
             attributes=target.facts,
             name=target.name,
         )
+
+
+def coarser_levels(job: Job) -> None:
+    """Make the levels that are not made with the blocks, each of the one before; anew if it was interrupted."""
+    import zarr
+
+    for target in job.targets:
+        for number in range(job.plan.levels_in_pass, job.plan.level_count):
+            finer: Any = zarr.open_array(target.level(number - 1), mode="r")
+            coarser: Any = zarr.open_array(target.level(number), mode="r+")
+            whole = Region.whole(triple(finer.shape))
+            for file in Region.whole(triple(coarser.shape)).blocks(coarser.shards):
+                source = Region(triple([2 * a for a in file.start]), triple([2 * b for b in file.stop]))
+                there = source.intersection(whole)
+                assert there is not None
+                coarser[file.slices] = halved(finer[there.slices])
 
 
 def _sums(files: Mapping[str, Path]) -> dict[str, int | None]:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
 
 from vemrecon.errors import DataError
+from vemrecon.infer.ramps import Ramps, extended
 from vemrecon.methods.base import TileShape
 from vemrecon.volume import Region, SectionGrid
+from vemrecon.volume.pyramid import Level, halved_shape, level_count
 from vemrecon.volume.region import Triple, triple
 
 FILE_VOXELS = 128 << 20
 """Most voxels of a block: files of some hundred MB, a few thousand for a terabyte."""
-CHUNK = 64  # voxels that chunks should have along an edge
-LARGEST_CHUNK = 128
+LEVELS_IN_PASS = 3  # of several blocks: more would be many small files
+NO_REACH: Triple = (0, 0, 0)
+COARSE_FILE = (256, 256, 256)  # voxels of the files of other levels
 
 
 @dataclass(frozen=True)
@@ -25,22 +32,29 @@ class TilePlace:
     Attributes:
         core: Observed voxels.
         tile: The core and what lies around it.
-        output: What is made of the core, in the reconstruction.
-        inside: The same in what is made of the tile.
+        alone: What is made of the core, in the reconstruction.
+        output: The same with what it has in common with its neighbours, where they are blended.
+        inside: The output in what is made of the tile.
     """
 
     core: Region
     tile: Region
+    alone: Region
     output: Region
     inside: Region
 
 
 def axial_step(scale: float) -> int:
-    """Smallest number of observed sections whose output is a whole number of sections.
+    """Smallest number of observed sections whose output is a whole number of sections, and an even one if need be.
 
-    Tiles start only at multiples of it, otherwise they do not register with each other: 2 for a scale of 2.5.
+    Tiles start only at multiples of it, otherwise they do not register with each other; halves of a section at their
+    ends are rounded to even, which an odd number before them would change.
+
+    >>> axial_step(8), axial_step(2.5), axial_step(4 / 3)
+    (1, 4, 3)
     """
-    return Fraction(scale).limit_denominator(1000).denominator
+    step = Fraction(scale).limit_denominator(1000).denominator
+    return step if step % 2 else 2 * step
 
 
 @dataclass(frozen=True)
@@ -55,6 +69,8 @@ class TilePlan:
         core: Of a tile, in observed voxels.
         halo: Of a tile.
         block: Of a block, in observed voxels: a whole number of tiles.
+        reach: How far tiles contribute beyond their cores, in voxels of the reconstruction; 0 unless they are blended.
+        pyramid: Whether coarser levels are made, too.
     """
 
     region: Region
@@ -63,6 +79,8 @@ class TilePlan:
     core: Triple
     halo: Triple
     block: Triple
+    reach: Triple = (0, 0, 0)
+    pyramid: bool = False
 
     @classmethod
     def of(
@@ -72,6 +90,7 @@ class TilePlan:
         tile: TileShape,
         most: int = FILE_VOXELS,
         region: Region | None = None,
+        pyramid: bool = False,
     ) -> TilePlan:
         """The plan with the largest blocks of at most `most` voxels of output, but at least of one tile.
 
@@ -101,7 +120,19 @@ class TilePlan:
             if math.prod(sides()) * wanted / counts[axis] > most:
                 break
             counts[axis] = wanted
-        return cls(region, shape, grid, core, halo, triple([n * edge for n, edge in zip(counts, core, strict=True)]))
+        block = triple([n * edge for n, edge in zip(counts, core, strict=True)])
+        overlap: Triple = (int(tile.halo[0] * grid.scale), tile.halo[1], tile.halo[2])
+        return cls(region, shape, grid, core, halo, block, overlap if tile.blended else NO_REACH, pyramid)
+
+    @property
+    def blended(self) -> bool:
+        """Whether tiles contribute to one another."""
+        return any(self.reach)
+
+    @property
+    def ramps(self) -> Ramps:
+        """What tiles weigh."""
+        return Ramps(self.made, self.reach)
 
     @property
     def made(self) -> Triple:
@@ -114,19 +145,56 @@ class TilePlan:
         return self._output(self.region).start
 
     @property
-    def shard(self) -> Triple:
-        """Voxels of a block of output, those beyond the end of the volume included."""
-        sides = (self.grid.extent(self.block[0]), *self.block[1:])
-        return triple([_shard(n, side)[0] for n, side in zip(self.made, sides, strict=True)])
+    def level_count(self) -> int:
+        """Levels of the image."""
+        return level_count(self.made) if self.pyramid else 1
 
     @property
-    def chunk(self) -> Triple:
-        """Voxels of the parts of a block that can be read by themselves."""
-        sides = (self.grid.extent(self.block[0]), *self.block[1:])
-        return triple([_shard(n, side)[1] for n, side in zip(self.made, sides, strict=True)])
+    def levels_in_pass(self) -> int:
+        """Levels that are made with each block, the finest one included: where the voxels of a block become whole ones.
+
+        The others are made of these at the end.
+        """
+        several = [edge for edge, n in zip(self.sides, self.made, strict=True) if edge < n]
+        if not several:
+            return self.level_count
+        even = min((edge & -edge).bit_length() for edge in several)
+        return min(even, LEVELS_IN_PASS, self.level_count)
+
+    @property
+    def levels(self) -> list[Level]:
+        """How the levels of the image are stored, the finest first."""
+        return [
+            Level.of(
+                halved_shape(self.made, n),
+                [-(-edge // 2**n) for edge in self.sides] if n < self.levels_in_pass else COARSE_FILE,
+            )
+            for n in range(self.level_count)
+        ]
+
+    @property
+    def sides(self) -> Triple:
+        """Voxels of a block of output, but for the last ones along an axis."""
+        return (self.grid.extent(self.block[0]), self.block[1], self.block[2])
+
+    def neighbours(self, number: int) -> list[int]:
+        """Blocks whose tiles contribute to a block, itself included."""
+        counts = [-(-n // edge) for n, edge in zip(self.region.shape, self.block, strict=True)]
+        place = np.unravel_index(number, counts)
+        far = [-(-reach // edge) for reach, edge in zip(self.reach, self.sides, strict=True)]
+        around = [range(max(0, int(k) - f), min(n, int(k) + f + 1)) for k, f, n in zip(place, far, counts, strict=True)]
+        return [int(np.ravel_multi_index(one, counts)) for one in itertools.product(*around)]
+
+    def contribution(self, number: int) -> Region:
+        """What the tiles of a block contribute to, in the reconstruction."""
+        return extended(self.output(self.blocks()[number]), self.reach, self.made)
 
     def blocks(self) -> list[Region]:
         """Observed voxels of every block, in z, y, x order."""
+        return self._blocks
+
+    @cached_property
+    def _blocks(self) -> list[Region]:
         return list(self.region.blocks(self.block))
 
     def output(self, core: Region) -> Region:
@@ -144,17 +212,7 @@ class TilePlan:
         for core in (within or self.region).blocks(self.core):
             tile = core.expanded(self.halo, whole)
             first = (self.grid.extent(tile.start[0]), *tile.start[1:])
-            yield TilePlace(core, tile, self.output(core), self._output(core).relative_to(first))
-
-
-def _shard(length: int, side: int) -> tuple[int, int]:
-    """Edges of shards and chunks along an axis; a shard is a whole number of chunks.
-
-    >>> _shard(1000, 256), _shard(90, 256), _shard(200, 256), _shard(1000, 350)
-    ((256, 64), (90, 90), (256, 64), (350, 70))
-    """
-    if side < length:
-        edges = [n for n in range(1, min(side, LARGEST_CHUNK) + 1) if side % n == 0] + [side]
-        return side, min(edges, key=lambda n: abs(math.log(n / CHUNK)))
-    chunk = length if length <= LARGEST_CHUNK else CHUNK
-    return -(-length // chunk) * chunk, chunk
+            alone = self.output(core)
+            output = extended(alone, self.reach, self.made)
+            inside = output.shifted(self.start).relative_to(first)
+            yield TilePlace(core, tile, alone, output, inside)

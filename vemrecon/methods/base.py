@@ -23,12 +23,20 @@ from vemrecon.volume.region import Triple
 
 @dataclass(frozen=True)
 class TileShape:
-    """Size of the tile that a method reconstructs at once, and the margin it needs, in observed voxels (z, y, x)."""
+    """Size of the tile that a method reconstructs at once, and the margin it needs, in observed voxels (z, y, x).
+
+    Attributes:
+        z: Without the halo, as y and x.
+        halo: Margin on every side.
+        blended: Whether neighbours are fused linearly where their halos and cores overlap, because a halo is narrower
+            than what a voxel depends on; else the halo is cut off.
+    """
 
     z: int
     y: int
     x: int
     halo: Triple = (0, 0, 0)
+    blended: bool = False
 
     @property
     def core(self) -> Triple:
@@ -127,6 +135,11 @@ class Method(LightningModule, ABC):
     def reconstruct_with_spread(self, tile: Tile) -> tuple[Tensor, Tensor] | None:
         """Reconstruction and its uncertainty, both shaped like the former; None for methods that have none."""
         return None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what only a training needs: a copy elsewhere makes the same voxels."""
+        state: dict[str, Any] = super().__getstate__()
+        return {name: value for name, value in state.items() if name not in ("source", "progress")}
 
     def parameter_count(self) -> int:
         """Number of learnable numbers."""

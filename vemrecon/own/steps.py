@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vemrecon.errors import ConfigError
 from vemrecon.infer.inpainting import Filled, fill_sections, require_fillable, without_sections
 from vemrecon.infer.tiles import FILE_VOXELS
+from vemrecon.methods.applied import Applied
 from vemrecon.methods.base import Method
 from vemrecon.own.method import prepare_method
 from vemrecon.own.wish import AUTO, Wish
@@ -49,7 +50,7 @@ class Ready:
         """What it will take, from one tile that is made."""
         from vemrecon.infer.estimate import estimate
 
-        return estimate(self.method, self.observed, self.wish.device, self.most, self.wish.uncertainty, self.region)
+        return estimate(self.method, self.observed, self.wish.devices[0], self.most, self.wish.uncertainty, self.region)
 
     def array(self, progress: Progress) -> NDArray[Any]:
         """The isotropic voxels, in memory, as they would be written."""
@@ -59,7 +60,7 @@ class Ready:
             self.method,
             self.observed,
             like=self.volume,
-            device=self.wish.device,
+            device=self.wish.devices[0],
             region=self.region,
             progress=lambda share: progress("reconstruct", share),
         )
@@ -109,16 +110,18 @@ def make_ready(
         scratch=scratch,
         seed=wish.seed,
         overrides=wish.settings,
-        device=wish.device,
+        device=wish.devices[0],
         progress=progress,
         learn=learn,
     )
+    observed, filled = fill_sections(method, wish.method, volume, gaps) if learn else (volume, [])
+    if wish.rotations or wish.blend or wish.bfloat16:
+        method = Applied(method, rotations=wish.rotations, short=wish.bfloat16, blended=wish.blend).eval()
     most = FILE_VOXELS
     if wish.memory is not None:
         from vemrecon.infer.estimate import most_voxels
 
         most = most_voxels(wish.memory, method, volume, wish.uncertainty)
-    observed, filled = fill_sections(method, wish.method, volume, gaps) if learn else (volume, [])
     return Ready(wish, volume, observed, method, filled, region, most)
 
 

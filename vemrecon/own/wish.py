@@ -28,7 +28,10 @@ class Wish:
         missing: Numbers of sections to fill first, or `auto` for those that are not stored, black or constant.
         region: First and last voxel along z, y and x of the part that is reconstructed, as `Region.read` takes them.
         uncertainty: Whether it is wanted, too.
-        device: Where the method runs.
+        rotations: Whether to average over eight rotations.
+        blend: Whether to fuse tiles linearly.
+        bfloat16: Whether to compute in bfloat16.
+        devices: Where the method runs; it learns on the first.
         memory: Most bytes that the process may take.
     """
 
@@ -40,7 +43,10 @@ class Wish:
     missing: Sequence[int] | Literal["auto"] = ()
     region: Sequence[str] | None = None
     uncertainty: bool = False
-    device: str = "cpu"
+    rotations: bool = False
+    blend: bool = False
+    bfloat16: bool = False
+    devices: Sequence[str] = ("cpu",)
     memory: int | None = None
 
     def check(self, scale: float | None) -> None:
@@ -59,7 +65,7 @@ class Wish:
             weights=self.weights,
             overrides=self.settings,
             scale=scale,
-            uncertainty=self.uncertainty,
+            uncertainty=self.uncertainty and not self.rotations,
             missing=bool(self.missing),
         )
 
@@ -73,12 +79,14 @@ class Wish:
             "preset": self.train,
             "seed": self.seed if self.train else None,
             "weights": source_of(self.weights) if self.weights else None,
+            "applied": [name for name in ("rotations", "blend", "bfloat16") if getattr(self, name)],
             "arguments": {name: str(value) for name, value in self.settings.items()},
         }
         return {name: value for name, value in said.items() if value not in (None, [], {})}
 
     def identity(self, volume: Volume) -> dict[str, Any]:
         """All that decides the voxels, beside the file they are made from."""
-        facts = {"region": self.region, "uncertainty": self.uncertainty, "device": self.device, "version": __version__}
+        facts = {"region": self.region, "uncertainty": self.uncertainty, "version": __version__}
+        facts |= {"devices": sorted({device.partition(":")[0] for device in self.devices})}
         said = {"shape": volume.shape, "grid": volume.require_grid().as_dict(), "range": volume.span}
         return self.how(volume) | facts | said | {"size": list(volume.voxel_size or ())}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +20,9 @@ from vemrecon.volume.edges import UNKNOWN, Edges
 from vemrecon.volume.grid import SectionGrid
 from vemrecon.volume.layout import Layout, dtype_notes, in_order, layout_of, viewed
 from vemrecon.volume.made import KEY, Made, recall
-from vemrecon.volume.ngff import Level, image_of, level_of, version_of
+from vemrecon.volume.ngff import Level as NamedLevel
+from vemrecon.volume.ngff import image_of, level_of, version_of
+from vemrecon.volume.pyramid import Level
 from vemrecon.volume.reading import Reading
 from vemrecon.volume.region import Triple, triple
 from vemrecon.volume.source import Source
@@ -86,7 +88,7 @@ def old_grid(path: Path, scale: float | None) -> SectionGrid | None:
     return SectionGrid.of_kind(word, scale) if word == "aligned" and scale and scale > 1 else None
 
 
-Chosen = tuple[str, Any, Level | None, str]
+Chosen = tuple[str, Any, NamedLevel | None, str]
 """Name of an array, the array, what an image says about it, and the version of OME-Zarr; empty for plain zarr."""
 
 
@@ -198,7 +200,7 @@ def _axes(array: Any) -> list[str] | None:
     return None
 
 
-def _of_level(level: Level, layout: Layout) -> Place:
+def _of_level(level: NamedLevel, layout: Layout) -> Place:
     """What an image says about a level; a unit of an axis that is not written is not known."""
     units = in_order(level.units, layout)
     scale = in_order(level.scale, layout) if level.scale else None
@@ -229,13 +231,14 @@ def create_zarr(
     *,
     chunks: Triple | None = None,
     shards: Triple | None = None,
+    coarser: Sequence[Level] = (),
     grid: SectionGrid | None = None,
     origin: Origin = (0.0, 0.0, 0.0),
     attributes: Mapping[str, Any] | None = None,
     version: Version = "0.5",
     name: str = "",
 ) -> Any:
-    """Create an OME-Zarr image with one level and give its zarr array, to be filled block by block.
+    """Create an OME-Zarr image and give the zarr array of its finest level, to be filled block by block.
 
     Args:
         path: Folder that does not exist yet.
@@ -244,6 +247,7 @@ def create_zarr(
         voxel_size: In nm; None is written as one unit-less voxel.
         chunks: (z, y, x).
         shards: Files of several chunks (z, y, x); whoever writes in parallel must give each file one writer.
+        coarser: Further levels, each of half the resolution of the one before, named 1, 2, ...
         grid: Stored so that a reader registers the sections rightly.
         origin: In nm; a translation, left out where the voxel size is not known.
         attributes: Further facts, kept under the key `vemrecon`.
@@ -258,13 +262,18 @@ def create_zarr(
 
     axes = [{"name": n, "type": "space"} | ({"unit": "nanometer"} if voxel_size else {}) for n in "zyx"]
     edges = list(voxel_size or (1.0, 1.0, 1.0))
-    transformations: list[dict[str, Any]] = [{"type": "scale", "scale": edges}]
-    if voxel_size and any(origin):
-        transformations.append({"type": "translation", "translation": list(origin)})
+
+    def placed(level: int) -> list[dict[str, Any]]:
+        """Voxels of a coarser level are centred between those they are means of."""
+        scale = {"type": "scale", "scale": [edge * 2**level for edge in edges]}
+        between = [(2**level - 1) / 2 * edge for edge in edges]
+        there = [a + b for a, b in zip(origin if voxel_size else (0.0, 0.0, 0.0), between, strict=True)]
+        return [scale, {"type": "translation", "translation": there}] if any(there) else [scale]
+
     image = {
         "name": name or path.stem,
         "axes": axes,
-        "datasets": [{"path": "0", "coordinateTransformations": transformations}],
+        "datasets": [{"path": str(n), "coordinateTransformations": placed(n)} for n in range(1 + len(coarser))],
     }
     facts = {KEY: ({"grid": grid.as_dict()} if grid else {}) | dict(attributes or {})}
     usual = chunks or tuple(min(CHUNK, n) for n in shape)
@@ -278,16 +287,21 @@ def create_zarr(
         )
     new = {"ome": {"version": "0.5", "multiscales": [image]}, **facts}
     group = zarr.create_group(path, zarr_format=3, attributes=new)
-    return group.create_array(
-        "0",
-        shape=shape,
-        chunks=usual,
-        shards=shards,
-        dtype=np.dtype(dtype),
-        compressors=(ZstdCodec(), Crc32cCodec()),  # a damaged chunk is an error, not tissue
-        dimension_names=["z", "y", "x"],
-        config=config,
-    )
+    levels = [(shape, usual, shards), *((one.shape, one.chunk, one.shard) for one in coarser)]
+    arrays = [
+        group.create_array(
+            str(number),
+            shape=extent,
+            chunks=chunk,
+            shards=shard,
+            dtype=np.dtype(dtype),
+            compressors=(ZstdCodec(), Crc32cCodec()),  # a damaged chunk is an error, not tissue
+            dimension_names=["z", "y", "x"],
+            config=config,
+        )
+        for number, (extent, chunk, shard) in enumerate(levels)
+    ]
+    return arrays[0]
 
 
 def copy_to_zarr(

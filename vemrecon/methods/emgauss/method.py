@@ -37,6 +37,11 @@ DEFORMATIONS = ("network", "keyframes")
 PER_GAUSSIAN = 7  # centre, scales, angle, opacity, grey value
 
 
+def key_frames(sections: int, grid: SectionGrid) -> nn.Module:
+    """A deformation that is learned for every section by itself."""
+    return KeyFrames(grid)
+
+
 class EMGauss(Method):
     """Deformable 2D Gaussians, fitted while a tile is reconstructed.
 
@@ -123,7 +128,7 @@ class EMGauss(Method):
         self.recipe = Recipe(
             schedule=Schedule(*triple(steps), ramp, _pair(weight), _pair(share), _pair(widening)),
             renderer=Renderer(mode, eps2d, cut, kernel),
-            deformation=self.new_deformation if deformation == "network" else lambda sections, grid: KeyFrames(grid),
+            deformation=self.new_deformation if deformation == "network" else key_frames,
             per_pixel=per_pixel,
             frames=deformation == "keyframes",
             background=background,
@@ -135,7 +140,7 @@ class EMGauss(Method):
             rate=learning_rate,
             cap=cap if densify else None,
         )
-        self.tile = TileShape(*triple(tile), halo=triple(halo))
+        self.tile = TileShape(*triple(tile), halo=triple(halo), blended=True)
         self.parameter_count()  # refuses a network that cannot be built
 
     def new_deformation(self, sections: int, grid: SectionGrid) -> nn.Module:

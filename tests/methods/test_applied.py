@@ -1,0 +1,72 @@
+"""Methods applied in eight orientations, in bfloat16, blended; and copies of them elsewhere."""
+
+import pickle
+
+import pytest
+import torch
+
+from vemrecon.errors import ConfigError
+from vemrecon.methods import applied
+from vemrecon.methods.applied import Applied
+from vemrecon.methods.base import Method, Tile, TileShape, reconstruct_tile
+from vemrecon.methods.build import build_method
+from vemrecon.methods.registry import built_in_methods, choose_preset
+from vemrecon.volume import SectionGrid
+
+GRID = SectionGrid.kept_every(4)
+OBSERVED = torch.rand(1, 1, 4, 20, 18, generator=torch.Generator().manual_seed(0))
+
+
+class Slanted(Method):
+    """Knows up from down and left from right."""
+
+    tile = TileShape(8, 16, 16, halo=(1, 2, 3))
+
+    def reconstruct(self, tile):
+        rows = tile.grid.extent(tile.observed.shape[2])
+        made = torch.nn.functional.interpolate(tile.observed, (rows, *tile.observed.shape[3:]))
+        z, y, x = (torch.linspace(0, 0.1, n) for n in made.shape[2:])
+        return made * 0.5 + z[:, None, None] + 2 * y[:, None] + 3 * x
+
+
+@pytest.mark.parametrize("name", built_in_methods())
+def test_every_method_can_be_copied_to_another_process_and_averaged(name):
+    kind, _, presets = built_in_methods()[name].resolved()
+    method = build_method(kind, name, choose_preset(name, "smoke", presets)[1], grid=GRID, seed=0).eval()
+    (wanted,) = reconstruct_tile(method, Tile(OBSERVED, GRID))
+    (found,) = reconstruct_tile(pickle.loads(pickle.dumps(method)), Tile(OBSERVED, GRID))
+    assert torch.equal(found, wanted)
+    mean, spread = reconstruct_tile(Applied(method, rotations=True).eval(), Tile(OBSERVED, GRID), spread=True)
+    assert mean.shape == spread.shape == wanted.shape
+    assert (mean - wanted).abs().mean() < 0.1
+
+
+@pytest.mark.parametrize("grid", [SectionGrid.slabs(4), SectionGrid.slabs(2.5)])
+def test_rotations_cancel_what_depends_on_the_orientation(grid):
+    tile = Tile(torch.full((1, 1, 4, 12, 12), 0.4), grid)
+    (mean,) = reconstruct_tile(Applied(Slanted(), rotations=True), tile)
+    upright = mean.mean(dim=(0, 1, 2))
+    assert (upright - upright.mean()).abs().max() < 1e-6, "the slants of y and x"
+    if grid.scale.is_integer():
+        assert (mean - mean.mean()).abs().max() < 1e-6, "and that of z"
+    assert Applied(Slanted(), rotations=True).tile.halo == (2, 3, 3)
+
+
+def test_without_bfloat16_it_is_refused(monkeypatch):
+    monkeypatch.setattr(applied, "computes_in_bfloat16", lambda device: False)
+    with pytest.raises(ConfigError, match="this cpu does not compute in bfloat16"):
+        Applied(Slanted(), short=True)
+
+
+def test_bfloat16_is_nearly_the_same(monkeypatch):
+    monkeypatch.setattr(applied, "computes_in_bfloat16", lambda device: True)
+    monkeypatch.setattr("vemrecon.methods.short_floats.computes_in_bfloat16", lambda device: True)
+    kind, _, presets = built_in_methods()["isovem"].resolved()
+    method = build_method(kind, "isovem", choose_preset("isovem", "smoke", presets)[1], grid=GRID, seed=0).eval()
+    (wanted,) = reconstruct_tile(method, Tile(OBSERVED, GRID))
+    (found,) = reconstruct_tile(Applied(method, short=True), Tile(OBSERVED, GRID))
+    assert found.dtype == torch.float32 and 0 < (found - wanted).abs().max() < 0.05
+
+
+def test_blending_is_asked_of_the_engine():
+    assert Applied(Slanted(), blended=True).tile.blended and not Applied(Slanted()).tile.blended

@@ -1,0 +1,65 @@
+"""`Applied`: a method that is applied otherwise than it is by itself: in eight orientations, in bfloat16, blended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import Tensor
+
+from vemrecon.errors import ConfigError
+from vemrecon.methods.base import Method, Tile
+from vemrecon.methods.eightfold import ALL, eightfold
+from vemrecon.methods.short_floats import computes_in_bfloat16, short_floats
+
+
+class Applied(Method):
+    """A method that is ready to reconstruct, and how it is applied to tiles.
+
+    Args:
+        method: In evaluation mode, on its device.
+        rotations: Whether to average over the eight rotations that keep the axial axis; over the four upright ones
+            where the scale is not whole, as sections that are upside down then lie between voxels.
+        short: Whether convolutions and matrix products compute in bfloat16.
+        blended: Whether tiles are fused linearly.
+
+    Raises:
+        ConfigError: If the device does not compute in bfloat16.
+    """
+
+    def __init__(self, method: Method, *, rotations: bool = False, short: bool = False, blended: bool = False) -> None:
+        super().__init__()
+        if short and not computes_in_bfloat16(method.device):
+            raise ConfigError(f"--bfloat16: this {method.device.type} does not compute in bfloat16; leave it out")
+        self.method, self.rotations, self.short = method, rotations, short
+        self.seed = method.seed
+        self.any_grid = method.any_grid  # type: ignore[misc]  # a wrapper is what it wraps
+        z, y, x = method.tile.halo
+        halo = (z + 1, max(y, x), max(y, x)) if rotations else (z, y, x)
+        self.tile = replace(method.tile, halo=halo, blended=blended or method.tile.blended)
+
+    @property
+    def has_spread(self) -> bool:
+        """Eight orientations have one."""
+        return self.rotations or self.method.has_spread
+
+    def reconstruct(self, tile: Tile) -> Tensor:
+        """As asked for."""
+        with short_floats(tile.observed.device, self.short):
+            return self._turned(tile)[0] if self.rotations else self.method.reconstruct(tile).float()
+
+    def reconstruct_with_spread(self, tile: Tile) -> tuple[Tensor, Tensor] | None:
+        """That of the orientations, or else of the method."""
+        with short_floats(tile.observed.device, self.short):
+            if self.rotations:
+                return self._turned(tile)
+            found = self.method.reconstruct_with_spread(tile)
+            return found and (found[0].float(), found[1].float())
+
+    def _turned(self, tile: Tile) -> tuple[Tensor, Tensor]:
+        def upright(sections: Tensor) -> Tensor:
+            return self.method.reconstruct(replace(tile, observed=sections[None, None].contiguous()))[0, 0].float()
+
+        whole = tile.scale.is_integer()
+        rotations = [n for n in ALL if (whole or n < 4) and (tile.turns or n % 2 == 0)]
+        mean, spread = eightfold(upright, tile.observed[0, 0], tile.grid, rotations)
+        return mean[None, None], spread[None, None]
