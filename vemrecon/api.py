@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,6 +140,7 @@ def reconstruct(
     blend: bool = False,
     bfloat16: bool = False,
     out: Path | str | None = None,
+    dask: Any = None,
     progress: bool = True,
 ) -> NDArray[Any] | Path:
     """Make an anisotropic volume isotropic.
@@ -161,6 +163,8 @@ def reconstruct(
         bfloat16: Whether to compute in bfloat16, where the device does.
         out: File to write instead (see `vemrecon formats`), which may be larger than memory. Of a path, a call that was
             killed is gone on with by the same call.
+        dask: Who makes the blocks of what is written to `out`: a client of dask, the address of a scheduler, `local:4`
+            for processes of this machine, or `slurm:20` for jobs of a batch system.
         progress: Whether to show it.
 
     Returns:
@@ -174,7 +178,7 @@ def reconstruct(
             beside them, or displaced.
     """
     from vemrecon.own.reconstruction import emptied, reconstruct_file, stamped, work_folder, work_place
-    from vemrecon.own.sections import anisotropic
+    from vemrecon.own.sections import anisotropic, reopened
     from vemrecon.own.steps import make_ready
     from vemrecon.own.wish import Wish
     from vemrecon.volume import Made, require_output
@@ -194,6 +198,8 @@ def reconstruct(
     )
     wish.check(scale)
     target = None if out is None else Path(out)
+    if dask is not None and target is None:
+        raise ConfigError("dask: workers write the blocks themselves; say where, out=FILE")
     if target is not None:
         require_output(target)
     recorded = anisotropic(_volume(volume, voxel_size, intensity_range, scale), grid, scale)
@@ -208,10 +214,13 @@ def reconstruct(
                 emptied(work)
         tell = stack.enter_context(_shown(progress))
         _warn(recorded, recorded.notes)
-        ready = make_ready(wish, recorded, work / "train", tell, lambda line: _warn(recorded, [line]))
+        opened = partial(reopened, Path(volume).resolve(), None, recorded.grid) if source else None
+        if opened is not None:
+            opened = partial(opened, voxel_size=_edges(voxel_size), intensity_range=recorded.intensity_range)
+        ready = make_ready(wish, recorded, work / "train", tell, lambda line: _warn(recorded, [line]), opened=opened)
         if target is not None:
             made = Made(wish.how(recorded) | ({"source": source} if source else {}))
-            reconstruct_file(ready, work, [target], tell, made=made)
+            reconstruct_file(ready, work, [target], tell, made=made, dask=dask)
             return target
         voxels = ready.array(tell)
     return _typed(voxels, volume)

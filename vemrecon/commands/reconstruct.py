@@ -60,6 +60,12 @@ class ReconstructOptions(FileOptions):
         metavar=("Z", "Y", "X"),
         unset="all",
     )
+    dask: str | None = option(
+        "who makes the blocks: local:N processes, slurm:N jobs (also pbs, sge, lsf, htcondor), or the address of a "
+        "scheduler",
+        None,
+        unset="this process",
+    )
     dry_run: bool = option("say what it would take (time, memory, disk) and stop", False)
     ome_zarr: Literal["0.5", "0.4"] | None = version_option()
     dataset: str | None = option("name inside a file or folder that holds several", None)
@@ -74,7 +80,7 @@ def reconstruct(options: ReconstructOptions) -> int:
     from vemrecon.commands.prepare import byte_count
     from vemrecon.own.missing import reading_to_fill, sections_to_fill
     from vemrecon.own.reconstruction import reconstruct_file, stamped, work_folder, work_place
-    from vemrecon.own.sections import open_anisotropic
+    from vemrecon.own.sections import open_anisotropic, reopened
     from vemrecon.own.steps import make_ready
     from vemrecon.own.wish import AUTO, Wish
     from vemrecon.volume import Made, require_output
@@ -115,11 +121,23 @@ def reconstruct(options: ReconstructOptions) -> int:
     work = work_folder(options.output, wish, volume, stamped(options.input, source) | reading)
     find = partial(sections_to_fill, options.input, options.dataset, options.reading, volume)
 
+    opened = partial(
+        reopened,
+        options.input.resolve(),
+        options.dataset,
+        volume.grid,
+        voxel_size=options.voxels,
+        intensity_range=volume.intensity_range,
+        reading=reading_to_fill(options.reading) if wish.missing == AUTO else options.reading,
+    )
+
     def warn(line: str) -> None:
         say_notes([replace(volume, notes=(line,))])
 
     with work_place(work, write=not options.dry_run), PhaseBar() as bar:
-        ready = make_ready(wish, volume, work / "train", bar.progress, warn, missing=find, learn=not options.dry_run)
+        ready = make_ready(
+            wish, volume, work / "train", bar.progress, warn, missing=find, opened=opened, learn=not options.dry_run
+        )
         if options.dry_run:
             bar.progress("one tile", 0.0)
             taken = ready.estimated()
@@ -127,7 +145,9 @@ def reconstruct(options: ReconstructOptions) -> int:
             print("\n".join(estimate_lines(taken, options.output)))
             return 0
         made = Made(wish.how(ready.observed) | ({"reading": reading} if reading else {}) | {"source": source})
-        result = reconstruct_file(ready, work, outputs, bar.progress, made=made, ome_zarr=options.ome_zarr)
+        result = reconstruct_file(
+            ready, work, outputs, bar.progress, made=made, ome_zarr=options.ome_zarr, dask=options.dask
+        )
     for found in ready.filled:
         print(found)
     for path in outputs:

@@ -100,13 +100,16 @@ class Maker:
         method: In evaluation mode, on the device.
         observed: The volume with its coarse axis first.
         device: Where the method runs.
+        wanted: Whether what is made may still be written.
     """
 
-    def __init__(self, job: Job, method: Method, observed: Volume, device: str) -> None:
+    def __init__(
+        self, job: Job, method: Method, observed: Volume, device: str, wanted: Callable[[], bool] = lambda: True
+    ) -> None:
         import zarr
 
         self.job, self.plan, self.method, self.observed, self.device = job, job.plan, method, observed, device
-        self.spool = Spool(job.folder / "tiles")
+        self.wanted, self.spool = wanted, Spool(job.folder / "tiles")
         levels = range(job.plan.levels_in_pass)
         self.arrays: list[list[Any]] = [
             [zarr.open_array(one.level(n), mode="r+") for n in levels] for one in job.targets
@@ -195,6 +198,8 @@ class Maker:
     def _write(self, unit: Unit, held: Sequence[Voxels], done: Done) -> None:
         """Write the files of a unit; it is done when they have reached the disk."""
         files = self.job.files(unit)
+        if not self.wanted():
+            raise DataError(f"{unit.kind} {unit.number}: nobody waits for it any more")
         if unit.kind == "part":
             for file, voxels in zip(files.values(), held, strict=True):
                 with atomic_write(file, "wb") as stream:
@@ -211,8 +216,6 @@ class Maker:
 
     def _write_levels(self, unit: Unit, held: Sequence[Voxels]) -> None:
         start, order = self._region(unit).start, self.job.order
-        for file in self.job.files(unit).values():
-            file.unlink(missing_ok=True)  # zarr would read it first, and it may be damaged
         for levels, grey in zip(self.arrays, held, strict=True):
             voxels = grey
             for number, array in enumerate(levels):

@@ -199,6 +199,7 @@ class _Run:
         if self.schedule.left:
             raise RuntimeError(f"blocks {sorted(self.schedule.left)} were not made")
         coarser_levels(self.job)
+        self._clear_partial()
         self.spool.clear()
         shutil.rmtree(self.job.folder / "parts", ignore_errors=True)
         self.parts.path.unlink(missing_ok=True)
@@ -227,6 +228,7 @@ class _Run:
             for kind, marks in (("block", self.marks), ("part", self.parts)):
                 heads = [HEAD] if HEAD in marks.finished else []
                 marks.keep(*heads, *(n for n in marks.finished if n != HEAD and self._whole(kind, n, marks)))
+            self._clear()
             if self.plan.blended and self.parts.fresh:
                 self.parts.begin()
             return
@@ -241,6 +243,20 @@ class _Run:
             self._create(target)
         reach_disk([*metadata.values()], self.job.folder)
         self.marks.add(HEAD, _sums(metadata))
+
+    def _clear(self) -> None:
+        """Remove what is not finished: zarr would read it before it writes, and it may be damaged."""
+        for number in range(len(self.plan.blocks())):
+            if number not in self.marks.finished:
+                for file in self.job.files(Unit("block", number)).values():
+                    file.unlink(missing_ok=True)
+        self._clear_partial()
+
+    def _clear_partial(self) -> None:
+        """Remove what zarr had begun to write when its process ended."""
+        for target in self.job.targets:
+            for file in target.path.rglob("*.partial"):
+                file.unlink(missing_ok=True)
 
     def _whole(self, kind: str, number: int, marks: Marks) -> bool:
         """Whether the files of a unit still hold what was written."""

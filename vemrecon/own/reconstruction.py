@@ -26,6 +26,7 @@ def reconstruct_file(
     *,
     made: Made,
     ome_zarr: Version | None = None,
+    dask: Any = None,
 ) -> Volume:
     """Write the isotropic volume; an interrupted reconstruction goes on where it stopped.
 
@@ -36,6 +37,7 @@ def reconstruct_file(
         progress: Told phase and finished share.
         made: What the outputs say about how they were made.
         ome_zarr: Version of OME-Zarr for outputs that end in .zarr.
+        dask: Who makes the blocks, see `Ready.workers`.
 
     Returns:
         The reconstruction as written.
@@ -49,20 +51,22 @@ def reconstruct_file(
     volume = ready.volume
     parts = [work / "reconstruction.zarr", work / "uncertainty.zarr"][: len(outputs)]
     in_place = outputs[0].suffix == ".zarr" and ome_zarr != "0.4"
-    reconstruct_volume(
-        ready.method,
-        ready.observed,
-        parts[0],
-        like=volume,
-        uncertainty=parts[1] if len(parts) > 1 else None,
-        devices=ready.wish.devices,
-        pyramid=in_place,
-        most=ready.most,
-        region=ready.region,
-        name=outputs[0].stem,
-        facts=made.facts(replace(volume, grid=None), volume.dtype, volume.span),
-        progress=lambda share: progress("reconstruct", share),
-    )
+    with ready.workers(dask, work) as workers:
+        reconstruct_volume(
+            ready.method,
+            ready.observed,
+            parts[0],
+            like=volume,
+            uncertainty=parts[1] if len(parts) > 1 else None,
+            devices=ready.wish.devices,
+            pyramid=in_place,
+            most=ready.most,
+            region=ready.region,
+            name=outputs[0].stem,
+            facts=made.facts(replace(volume, grid=None), volume.dtype, volume.span),
+            workers=workers,
+            progress=lambda share: progress("reconstruct", share),
+        )
     spans = (volume.intensity_range, None)  # the uncertainty is kept in [0, 1]
     hows = (made, Made({**made.how, "holds": "uncertainty"}))
     for path, part, span, how in list(zip(outputs, parts, spans, hows, strict=False))[in_place:]:

@@ -97,3 +97,17 @@ def _anisotropy(volume: Volume) -> float:
     if anisotropy < 1.2:
         raise ConfigError(f"{volume.name}: voxels of {volume.voxel_size} are isotropic already; give --scale to insist")
     return check_scale(round(anisotropy) if abs(anisotropy - round(anisotropy)) < 0.05 else anisotropy)
+
+
+def reopened(
+    path: Path,
+    dataset: str | None,
+    grid: SectionGrid | None,
+    *,
+    voxel_size: VoxelSize | Edges | None = None,
+    intensity_range: tuple[float, float] | None = None,
+    reading: Reading | None = None,
+) -> Volume:
+    """A volume that was opened and checked before, in another process. Arguments as of `open_anisotropic`."""
+    volume = open_volume(path, dataset, voxel_size=voxel_size, intensity_range=intensity_range, reading=reading)
+    return replace(volume, grid=grid)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vemrecon.errors import ConfigError
+from vemrecon.files import make_folder
 from vemrecon.infer.inpainting import Filled, fill_sections, require_fillable, without_sections
 from vemrecon.infer.tiles import FILE_VOXELS
 from vemrecon.methods.applied import Applied
 from vemrecon.methods.base import Method
 from vemrecon.own.method import prepare_method
+from vemrecon.own.sections import reopened
 from vemrecon.own.wish import AUTO, Wish
 from vemrecon.progress import Progress, Say
 from vemrecon.volume import Region, Volume
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 
     from vemrecon.data.damage import Damage
     from vemrecon.infer.estimate import Estimate
+    from vemrecon.infer.reconstruct import Workers
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Ready:
         filled: What was filled.
         region: What is reconstructed, in observed voxels.
         most: Voxels of a block, which bounds the memory.
+        opened: Opens the volume once more, elsewhere; None if it was not read from a file.
     """
 
     wish: Wish
@@ -45,6 +51,7 @@ class Ready:
     filled: Sequence[Filled]
     region: Region | None
     most: int
+    opened: Opener | None = None
 
     def estimated(self) -> Estimate:
         """What it will take, from one tile that is made."""
@@ -65,6 +72,36 @@ class Ready:
             progress=lambda share: progress("reconstruct", share),
         )
 
+    @contextmanager
+    def workers(self, where: Any, work: Path) -> Iterator[Workers | None]:
+        """Whoever makes the blocks: workers of dask, or this process.
+
+        Args:
+            where: Address, `local:N`, `slurm:N` or a client of dask; None for this process.
+            work: Working folder; a volume that is in no file is kept there for the workers.
+        """
+        if where is None:
+            yield None
+            return
+        from vemrecon.infer.cluster import Cluster, connected
+
+        with connected(where) if isinstance(where, str) else nullcontext(where) as client:
+            opened = self.opened if self.observed is self.volume and self.opened else self._kept(work)
+            yield Cluster(client, self.method, opened, self.wish.devices[0])
+
+    def _kept(self, work: Path) -> Opener:
+        """Opens a copy of what is observed."""
+        from vemrecon.volume.ome_zarr import copy_to_zarr
+
+        path = (work / "observed.zarr").resolve()
+        if not path.exists():
+            make_folder(work)
+            copy_to_zarr(path, self.observed, "float32")
+        return partial(reopened, path, None, self.observed.grid)
+
+
+Opener = Callable[[], Volume]
+
 
 def make_ready(
     wish: Wish,
@@ -74,6 +111,7 @@ def make_ready(
     warn: Say,
     *,
     missing: Callable[[Damage], Sequence[int]] | None = None,
+    opened: Opener | None = None,
     learn: bool = True,
 ) -> Ready:
     """Take every step before the first voxel is made.
@@ -85,6 +123,7 @@ def make_ready(
         progress: Told phase and finished share.
         warn: Told what is wrong with the sections.
         missing: Finds the sections to fill where they are `auto`.
+        opened: Opens the volume once more, in another process.
         learn: Without it nothing is examined, trained or filled: for an estimate.
 
     Raises:
@@ -122,7 +161,7 @@ def make_ready(
         from vemrecon.infer.estimate import most_voxels
 
         most = most_voxels(wish.memory, method, volume, wish.uncertainty)
-    return Ready(wish, volume, observed, method, filled, region, most)
+    return Ready(wish, volume, observed, method, filled, region, most, opened)
 
 
 def checked_sections(sections: Sequence[int], count: int) -> list[int]:
