@@ -18,28 +18,44 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from vemrecon.methods.base import Method
+    from vemrecon.volume import Volume
+
 KINDS = ("engine", "alone", "copy")
-PERIOD = 32
+PERIOD = (32, 512, 512)
 
 
 class Noise:
-    """Smooth grey levels and noise, the same every `PERIOD` sections."""
+    """Smooth grey levels and noise that repeat themselves, so that any size takes little memory."""
 
     def __init__(self, shape: Sequence[int]) -> None:
         self.shape, self.dtype = tuple(shape), np.dtype(np.uint8)
-        rng = np.random.default_rng(0)
-        sections = rng.integers(0, 48, (min(PERIOD, shape[0]), *shape[1:]), dtype=np.uint8)
-        y, x = np.ogrid[: shape[1], : shape[2]]
-        self.sections = sections + (100 + 60 * np.sin(y / 40) * np.cos(x / 25)).astype(np.uint8)
+        y, x = np.ogrid[: PERIOD[1], : PERIOD[2]]
+        noise = np.random.default_rng(0).integers(0, 48, PERIOD, dtype=np.uint8)
+        self.grey = noise + (100 + 60 * np.sin(y / 40) * np.cos(x / 25)).astype(np.uint8)
 
     def __getitem__(self, index: tuple[slice, slice, slice]) -> NDArray[np.uint8]:
-        z = np.arange(*index[0].indices(self.shape[0])) % len(self.sections)
-        return self.sections[z][:, index[1], index[2]]
+        places = zip(index, self.shape, PERIOD, strict=True)
+        z, y, x = (np.arange(*one.indices(n)) % period for one, n, period in places)
+        return self.grey[z][:, y][:, :, x]
+
+
+def method_and_volume(name: str, shape: Sequence[int], scale: int) -> tuple[Method, Volume]:
+    """A method of preset `cpu` with random weights, and noise."""
+    from vemrecon.methods.build import build_method
+    from vemrecon.methods.registry import choose_preset, method_entry
+    from vemrecon.volume import SectionGrid, Volume
+
+    grid = SectionGrid.slabs(scale)
+    entry, _, presets = method_entry(name).resolved()
+    method = build_method(entry, name, choose_preset(name, "cpu", presets)[1], grid=grid, seed=0).eval()
+    return method, replace(Volume(Noise(shape), None, "noise"), grid=grid)
 
 
 def measured(kind: str, name: str, shape: Sequence[int], scale: int, folder: Path) -> dict[str, Any]:
@@ -48,32 +64,25 @@ def measured(kind: str, name: str, shape: Sequence[int], scale: int, folder: Pat
     from vemrecon.infer.overlap import read_ahead
     from vemrecon.infer.reconstruct import reconstruct_volume
     from vemrecon.infer.tiles import TilePlan
-    from vemrecon.methods.build import build_method
-    from vemrecon.methods.registry import choose_preset, method_entry
     from vemrecon.processes import peak_memory
-    from vemrecon.volume import SectionGrid, Volume
     from vemrecon.volume.ome_zarr import create_zarr
 
-    grid = SectionGrid.slabs(scale)
-    observed = replace(Volume(Noise(shape), None, "noise"), grid=grid)
-    entry, _, presets = method_entry(name).resolved()
-    method = build_method(entry, name, choose_preset(name, "cpu", presets)[1], grid=grid, seed=0).eval()
+    method, observed = method_and_volume(name, shape, scale)
+    grid = observed.require_grid()
     plan = TilePlan.of(observed.shape, grid, method.tile)
     clock = time.perf_counter()
     if kind == "engine":
-        reconstruct_volume(method, observed, folder / "made.zarr", like=observed)
+        reconstruct_volume(method, observed, folder / "made.zarr", like=observed, pyramid=True)
     elif kind == "alone":
         for place, voxels in read_ahead(lambda place: observed.read(place.tile), plan.tiles()):
             tile_output(method, grid, place, voxels, "cpu")
     else:
-        array = create_zarr(
-            folder / "copy.zarr", plan.made, np.uint8, None, chunks=plan.levels[0].chunk, shards=plan.levels[0].shard
-        )
-        source = Noise((PERIOD, *plan.made[1:]))
+        level = plan.levels[0]
+        array = create_zarr(folder / "copy.zarr", plan.made, np.uint8, None, chunks=level.chunk, shards=level.shard)
+        source = Noise(plan.made)
         for block in plan.blocks():
             output = plan.output(block)
-            z = np.arange(output.start[0], output.stop[0]) % PERIOD
-            array[output.slices] = source.sections[z][:, output.slices[1], output.slices[2]]
+            array[output.slices] = source[output.slices]
     seconds = time.perf_counter() - clock
     files = sum(1 for file in folder.rglob("*") if file.is_file())
     return {"seconds": seconds, "peak_mib": peak_memory() >> 20, "files": files}

@@ -18,6 +18,7 @@ from vemrecon.volume.region import Triple
 BLOCKS_HELD = 5  # one that is made, one that is written, which takes three times as much while it is compressed
 COPIES = 7  # of what a tile becomes, while it is made
 QUICK = 1.0  # seconds; a tile that took less is made once more, as the first one also loads libraries
+BLENDED_HELD = 3  # sums of a block and its surroundings: one that is made, one that is written, one that is read
 FLOAT_BYTES = 4
 
 
@@ -76,7 +77,7 @@ def estimate(
         len(plan.blocks()),
         seconds,
         seconds * voxels / place.output.voxels,
-        peak_memory() + waiting + BLOCKS_HELD * math.prod(plan.levels[0].shard) * itemsize,
+        peak_memory() + waiting + math.prod(plan.levels[0].shard) * _held(method, observed, spread),
     )
 
 
@@ -93,20 +94,26 @@ def most_voxels(memory: int, method: Method, observed: Volume, spread: bool = Fa
         ConfigError: If not even a tile fits.
     """
     plan = TilePlan.of(observed.shape, observed.require_grid(), method.tile)
-    itemsize = _itemsize(observed, spread)
+    held = _held(method, observed, spread)
     sides = [min(n, shape + 2 * halo) for n, shape, halo in zip(observed.shape, plan.core, plan.halo, strict=True)]
     made = math.prod(min(n, edge) for n, edge in zip(observed.shape, plan.core, strict=True)) * plan.grid.scale
     waiting = FLOAT_BYTES * ((AHEAD + 1) * math.prod(sides) + COPIES * made)
-    least = peak_memory() + waiting + BLOCKS_HELD * made * itemsize
+    least = peak_memory() + waiting + made * held
     if least > memory:
         name = type(method).__name__
         raise ConfigError(f"--memory: with tiles of {name} the process takes {least / 2**30:.2f} GiB; allow more")
-    return min(int((memory - peak_memory() - waiting) / (BLOCKS_HELD * itemsize)), FILE_VOXELS)
+    return min(int((memory - peak_memory() - waiting) / held), FILE_VOXELS)
 
 
 def _itemsize(observed: Volume, spread: bool) -> int:
     """Bytes of a voxel in all arrays that are written."""
     return int(observed.dtype.itemsize) + FLOAT_BYTES * spread
+
+
+def _held(method: Method, observed: Volume, spread: bool) -> int:
+    """Bytes that a voxel of a block takes in memory; blended ones are summed up in floats, made and read."""
+    written = BLOCKS_HELD * _itemsize(observed, spread)
+    return written + BLENDED_HELD * FLOAT_BYTES * (1 + spread) * method.tile.blended
 
 
 def _timed(method: Method, observed: Volume, plan: TilePlan, place: TilePlace, device: str, spread: bool) -> float:

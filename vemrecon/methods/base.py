@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -176,12 +177,16 @@ def reconstruct_tile(method: Method, tile: Tile, *, spread: bool = False) -> tup
     results = method.reconstruct_with_spread(tile) if spread else (method.reconstruct(tile),)
     if results is None:
         raise ConfigError(f"{name} has no uncertainty; methods that average over rotations or samples have one")
+    clipped = []
     for result in results:
         if tuple(result.shape) != wanted:
             raise ValueError(f"{name} returned shape {tuple(result.shape)}, expected {wanted}")
-        if not torch.isfinite(result).all():
+        least, most = torch.stack(result.aminmax()).tolist()  # NaN if any voxel is
+        if not (math.isfinite(least) and math.isfinite(most)):
             raise ValueError(f"{name} returned NaN or infinite values")
-    return tuple(result[:, :, lead : lead + tile.grid.extent(z)].clamp(0, 1) for result in results)
+        part = result[:, :, lead : lead + tile.grid.extent(z)]
+        clipped.append(part if least >= 0 and most <= 1 else part.clamp(0, 1))
+    return tuple(clipped)
 
 
 def lead_of(method: Method, grid: SectionGrid) -> int:

@@ -9,6 +9,7 @@ Sources: R. Keys, IEEE TASSP 29(6), 1981 (cubic convolution); M. Unser, IEEE SPM
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import ClassVar, Literal, get_args
 
@@ -27,6 +28,10 @@ REACH = {"nearest": 1, "linear": 1, "cubic_a-0.75": 2, "cubic_a-0.5": 2, "lanczo
 """Observed sections that matter on either side; the B-spline's influence has fallen to 1e-9 there."""
 
 
+BAND = 32  # rows of W
+COLUMNS = 4096  # at once: what is made of them stays in the cache
+
+
 class Interpolation(Method):
     """One interpolation kernel along z."""
 
@@ -42,9 +47,25 @@ class Interpolation(Method):
     def reconstruct(self, tile: Tile) -> Tensor:
         """Interpolate; float64 weights, so that the result does not depend on the tiling."""
         weights = torch.from_numpy(interpolation_matrix(self.kernel, tile.observed.shape[2], tile.grid))
-        columns = tile.observed[0, 0].to(torch.float64)  # (z, y, x)
-        result = torch.tensordot(weights.to(columns.device), columns, dims=1)  # (z * scale, y, x)
-        return result.to(torch.float32)[None, None]
+        bands = list(_bands(weights))
+        weights = weights.to(tile.observed.device)
+        z, y, x = tile.observed.shape[2:]
+        columns = tile.observed[0, 0].reshape(z, y * x)
+        made = columns.new_empty(len(weights), y * x)
+        for first in range(0, y * x, COLUMNS):
+            part = slice(first, first + COLUMNS)
+            exact = columns[:, part].to(torch.float64)
+            for rows, taps in bands:
+                made[rows, part] = (weights[rows, taps] @ exact[taps]).clamp_(0, 1)
+        return made.reshape(1, 1, len(weights), y, x)
+
+
+def _bands(weights: Tensor) -> Iterator[tuple[slice, slice]]:
+    """Neighbouring rows of W, and the sections that matter for them."""
+    for first in range(0, len(weights), BAND):
+        rows = slice(first, first + BAND)
+        matter = weights[rows].any(dim=0).nonzero().flatten().tolist()
+        yield rows, slice(matter[0], matter[-1] + 1)
 
 
 @lru_cache(maxsize=64)

@@ -15,6 +15,8 @@ from vemrecon.volume.region import Triple, triple
 COARSEST = 256  # voxels; an image whose sides are no longer needs no coarser level
 CHUNK = 64  # voxels that chunks should have along an edge
 LARGEST_CHUNK = 128
+WIDER = {"u1": np.int16, "i1": np.int16, "u2": np.int32, "i2": np.int32, "u4": np.int64, "i4": np.int64}
+"""Types that hold the sum of eight voxels, by the type of these."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,11 @@ def halved(voxels: NDArray[Any]) -> NDArray[Any]:
     >>> halved(np.arange(12, dtype=np.uint8).reshape(1, 3, 4)).tolist()
     [[[2, 4], [8, 10]]]
     """
-    if voxels.dtype.kind != "f":
-        dtype = voxels.dtype
-        total = _summed(voxels.astype({1: np.int16, 2: np.int32}.get(dtype.itemsize, np.int64)))
-        return np.asarray((total + 3 + ((total >> 3) & 1)) >> 3, dtype=dtype)
-    return np.asarray(_summed(voxels) / 8, dtype=voxels.dtype)
+    made = np.empty(halved_shape(voxels.shape), voxels.dtype)
+    for z in range(len(made)):
+        total = _summed(voxels[2 * z : 2 * z + 2].astype(WIDER.get(voxels.dtype.str[1:], np.float32)))[0]
+        made[z] = total / 8 if voxels.dtype.kind == "f" else (total + 3 + ((total >> 3) & 1)) >> 3
+    return made
 
 
 def _summed(voxels: NDArray[Any]) -> NDArray[Any]:
