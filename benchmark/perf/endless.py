@@ -2,9 +2,9 @@
 
     python benchmark/perf/endless.py [--shape 512 4096 8192] [--scale 8] [--methods bicubic lateral-cnn] [--seconds 120]
 
-The observed volume (by default 16 gigavoxels) is made when it is read. Each method runs in a fresh process until the time
-is over; every tenth of it prints the voxels per second of output and the resident set, then what 10^12 voxels of output
-would take at this rate. `--memory` bounds it as that of `vemrecon reconstruct`.
+The observed volume (by default 16 gigavoxels) is made when it is read. Each method runs in a fresh process until the
+time is over; every tenth of it prints the voxels per second of output and the resident set, then what 10^12 voxels of
+output would take at this rate. `--memory` bounds it as that of `vemrecon reconstruct`.
 """
 
 from __future__ import annotations
