@@ -179,6 +179,7 @@ def test_a_terabyte_has_a_few_thousand_files():
     plan = TilePlan.of((1250, 10_000, 10_000), SectionGrid.slabs(8), TileShape(32, 64, 64, halo=(5, 5, 5)))
     assert 5_000 < len(plan.blocks()) < 40_000, "10^12 voxels; 100 GB then have less than 4000 files"
     assert all(32 <= edge <= 128 for edge in plan.levels[0].chunk)
+    assert replace(plan, pyramid=True).files < 20_000, "with coarser levels"
 
 
 def test_marks_survive_what_happens_to_files(tmp_path):

@@ -23,7 +23,7 @@ def estimate_lines(found: Estimate, output: Path) -> Iterator[str]:
         return " x ".join(map(str, shape))
 
     free = shutil.disk_usage(output.resolve().parent).free
-    files = "a file" if found.blocks == 1 else f"{found.blocks} files"
+    files = "a file" if found.files == 1 else f"{found.files} files"
     enough = "" if free > found.made_bytes else ": NOT ENOUGH unless it compresses well"
     yield row("input", f"{sides(found.observed)} voxels of {found.dtype}, {bytes_text(found.observed_bytes)}")
     yield row(

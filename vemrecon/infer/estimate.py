@@ -32,8 +32,8 @@ class Estimate:
     made_bytes: int
     dtype: str
     tiles: int
-    blocks: int
-    """Which are files."""
+    files: int
+    """Coarser levels included."""
     tile_seconds: float
     seconds: float
     """From one tile, made on the device; reading and writing happen meanwhile."""
@@ -59,7 +59,7 @@ def estimate(
         spread: Whether the uncertainty is written, too.
         region: What is reconstructed, in observed voxels; by default all.
     """
-    plan = TilePlan.of(observed.shape, observed.require_grid(), method.tile, most or FILE_VOXELS, region)
+    plan = TilePlan.of(observed.shape, observed.require_grid(), method.tile, most or FILE_VOXELS, region, pyramid=True)
     places = list(plan.tiles(plan.blocks()[len(plan.blocks()) // 2]))
     place = places[len(places) // 2]
     seconds = _timed(method, observed, plan, place, device, spread)
@@ -74,7 +74,7 @@ def estimate(
         voxels * itemsize,
         observed.dtype.name,
         sum(1 for _ in plan.tiles()),
-        len(plan.blocks()),
+        plan.files,
         seconds,
         seconds * voxels / place.output.voxels,
         peak_memory() + waiting + math.prod(plan.levels[0].shard) * _held(method, observed, spread),

@@ -20,7 +20,7 @@ from vemrecon.volume.region import Triple, triple
 
 FILE_VOXELS = 128 << 20
 """Most voxels of a block: files of some hundred MB, a few thousand for a terabyte."""
-LEVELS_IN_PASS = 3  # of several blocks: more would be many small files
+LEVELS_IN_PASS = 2  # of several blocks: more would be many small files
 NO_REACH: Triple = (0, 0, 0)
 COARSE_FILE = (256, 256, 256)  # voxels of the files of other levels
 
@@ -171,6 +171,12 @@ class TilePlan:
             )
             for n in range(self.level_count)
         ]
+
+    @property
+    def files(self) -> int:
+        """Files of voxels that the image has."""
+        shapes = [(one.shape, one.shard) for one in self.levels]
+        return sum(math.prod(-(-n // edge) for n, edge in zip(*one, strict=True)) for one in shapes)
 
     @property
     def sides(self) -> Triple:

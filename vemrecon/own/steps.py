@@ -156,7 +156,7 @@ def make_ready(
     observed, filled = fill_sections(method, wish.method, volume, gaps) if learn else (volume, [])
     if wish.rotations or wish.blend or wish.bfloat16:
         method = Applied(method, rotations=wish.rotations, short=wish.bfloat16, blended=wish.blend).eval()
-    most = FILE_VOXELS // 4 if method.tile.blended else FILE_VOXELS  # blended ones are summed up in floats
+    most = FILE_VOXELS // 2 if method.tile.blended else FILE_VOXELS  # blended ones are summed up in floats
     if wish.memory is not None:
         from vemrecon.infer.estimate import most_voxels
 
