@@ -8,20 +8,18 @@ recorded section is the target (IsoVEM, VEMamba: lateral degradation).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from vemrecon.data.source import Source
+from vemrecon.data.stack import Float32, choose_stack, crop_at_random, section_crop
 from vemrecon.degradations import Degradation
 from vemrecon.errors import DataError
 from vemrecon.seeding import derive, derive_seed
-
-Float32 = NDArray[np.float32]
 
 
 class Patches(ABC):
@@ -45,11 +43,10 @@ class LateralSections(Patches):
 
     def draw(self, source: Source, rng: np.random.Generator, *, validation: bool = False) -> Mapping[str, Tensor]:
         """A random pair."""
-        volume = choose_volume(source.validation_sections if validation else source.sections, rng)
-        section = volume[rng.integers(volume.shape[0])]
-        section = dihedral(section, int(rng.integers(8)))
-        size = fitting(self.size, section.shape[0], source.scale)
-        target = crop_at_random(section, (size, self.width), rng)
+        stack = choose_stack(source.validation_sections if validation else source.sections, rng)
+        section, turn = int(rng.integers(stack.shape[0])), int(rng.integers(8))
+        size = fitting(self.size, stack.shape[2 if turn & 4 else 1], source.scale)
+        target = section_crop(stack, section, turn, (size, self.width), rng)
         degradation = source.degradation.drawn(rng)
         observed = degrade_axis(target[:, None], degradation, derive_seed(int(rng.integers(2**31))))[:, 0]
         return {"observed": torch.from_numpy(observed)[None], "target": torch.from_numpy(target)[None]}
@@ -67,10 +64,10 @@ class LateralPairs(Patches):
 
     def draw(self, source: Source, rng: np.random.Generator, *, validation: bool = False) -> Mapping[str, Tensor]:
         """A random pair."""
-        volume = choose_volume(source.validation_sections if validation else source.sections, rng)
+        stack = choose_stack(source.validation_sections if validation else source.sections, rng, self.size[0])
         turn = int(rng.integers(8))
-        lateral = fitting(self.size[1], min(volume.shape[1:]), source.scale)
-        block = crop_at_random(volume, (min(self.size[0], volume.shape[0]), lateral, lateral), rng)
+        lateral = fitting(self.size[1], min(stack.shape[1:]), source.scale)
+        block = crop_at_random(stack, (self.size[0], lateral, lateral), rng)
         target = np.ascontiguousarray(rotate8(block, turn))
         along_y = np.ascontiguousarray(target.transpose(1, 0, 2))
         degradation = source.degradation.drawn(rng)
@@ -111,28 +108,6 @@ def fitting(wanted: int, available: int, scale: float) -> int:
     if slabs < 2:
         raise DataError(f"sections of {available} voxels are too small to learn from at scale {scale:g}")
     return round(slabs * scale)
-
-
-def choose_volume(volumes: Sequence[Float32], rng: np.random.Generator) -> Float32:
-    """A volume, drawn in proportion to its voxels."""
-    if len(volumes) == 1:
-        return volumes[0]
-    sizes = np.array([volume.size for volume in volumes], dtype=np.float64)
-    return volumes[int(rng.choice(len(volumes), p=sizes / sizes.sum()))]
-
-
-def crop_at_random(array: Float32, size: Sequence[int], rng: np.random.Generator) -> Float32:
-    """A part of this size at a random place, smaller where the array is."""
-    extent = [min(s, n) for s, n in zip(size, array.shape, strict=True)]
-    start = [int(rng.integers(n - s + 1)) for s, n in zip(extent, array.shape, strict=True)]
-    return np.ascontiguousarray(array[tuple(slice(a, a + s) for a, s in zip(start, extent, strict=True))])
-
-
-def dihedral(section: Float32, index: int) -> Float32:
-    """One of the eight turns and reflections of a section."""
-    section = section.T if index & 4 else section
-    section = section[::-1] if index & 2 else section
-    return section[:, ::-1] if index & 1 else section
 
 
 class PatchStream(torch.utils.data.Dataset[Mapping[str, Tensor]]):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.data.regime import REGIMES
+from vemrecon.data.stack import OnDemand, Stack
 from vemrecon.degradations import Degradation
 from vemrecon.errors import DataError, LeakError
 from vemrecon.volume import Volume
@@ -87,17 +88,17 @@ class Source:
 
     @cached_property
     def _held_truth(self) -> tuple[NDArray[np.float32], ...]:
-        return tuple(in_memory(volume) for volume in self.truth)
+        return in_memory(self.truth)
 
     @cached_property
     def _held_validation_truth(self) -> tuple[NDArray[np.float32], ...]:
-        return tuple(in_memory(volume) for volume in self.validation_truth)
+        return in_memory(self.validation_truth)
 
     def hold(self) -> None:
         """Read volumes into memory that processes which are forked from this one could not read.
 
         Raises:
-            DataError: If one is larger than `IN_MEMORY_BYTES`.
+            DataError: If they are larger than `IN_MEMORY_BYTES`.
         """
         for name, volumes in (
             ("sections", self.observed),
@@ -106,6 +107,7 @@ class Source:
             ("_held_validation_truth", self._validation_truth),
         ):
             if not all(volume.fork_safe for volume in volumes):
+                require_memory(volumes)
                 getattr(self, name)  # is kept
 
     @property
@@ -118,30 +120,54 @@ class Source:
         return self.degradation.scale
 
     @cached_property
-    def sections(self) -> tuple[NDArray[np.float32], ...]:
-        """Observed volumes in memory, shape (z, y, x) each, float32 in [0, 1]."""
-        return tuple(in_memory(volume) for volume in self.observed)
+    def sections(self) -> tuple[Stack, ...]:
+        """Observed volumes, shape (z, y, x) each, float32 in [0, 1]; read on demand where memory does not hold them."""
+        return _stacks(self.observed)
 
     @cached_property
-    def validation_sections(self) -> tuple[NDArray[np.float32], ...]:
-        """Validation volumes in memory."""
-        return tuple(in_memory(volume) for volume in self.validation)
+    def validation_sections(self) -> tuple[Stack, ...]:
+        """Validation volumes, likewise."""
+        return _stacks(self.validation)
 
 
 def _sees_truth(regime: str) -> bool:
     return REGIMES.index(regime) >= REGIMES.index("isotropic")
 
 
-def in_memory(volume: Volume) -> NDArray[np.float32]:
-    """All voxels of a volume.
+def _stacks(volumes: Sequence[Volume]) -> tuple[Stack, ...]:
+    if float_bytes(volumes) > IN_MEMORY_BYTES:
+        return tuple(OnDemand(volume) for volume in volumes)
+    return tuple(volume.read(volume.whole) for volume in volumes)
+
+
+def require_memory(volumes: Sequence[Volume], times: float = 1) -> None:
+    """Refuse volumes that a training cannot hold in memory.
+
+    Args:
+        volumes: All of them.
+        times: How many times their voxels are held.
 
     Raises:
-        DataError: If the volume is larger than `IN_MEMORY_BYTES`.
+        DataError: If they are larger than `IN_MEMORY_BYTES`.
     """
-    size = volume.whole.voxels * 4
+    size = float_bytes(volumes) * times
     if size > IN_MEMORY_BYTES:
         raise DataError(
-            f"{volume.name}: {size / 2**30:.1f} GiB of voxels are more than training holds in memory "
-            f"({IN_MEMORY_BYTES / 2**30:.0f} GiB); train on a smaller split"
+            f"{volumes[0].name}: {size / 2**30:.1f} GiB of voxels are more than this training holds in memory "
+            f"({IN_MEMORY_BYTES / 2**30:.0f} GiB); train on a part of it (a smaller split, or a file with fewer voxels)"
         )
-    return volume.read(volume.whole)
+
+
+def in_memory(volumes: Sequence[Volume]) -> tuple[NDArray[np.float32], ...]:
+    """All voxels of volumes, shape (z, y, x) each.
+
+    Raises:
+        DataError: If they are larger than `IN_MEMORY_BYTES`.
+    """
+    require_memory(volumes)
+    return tuple(volume.read(volume.whole) for volume in volumes)
+
+
+def float_bytes(volumes: Sequence[Volume]) -> int:
+    """What volumes take as float32."""
+    return sum(volume.whole.voxels for volume in volumes) * 4

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vemrecon.data.patches import Float32, LateralSections, Patches, choose_volume, crop_at_random, dihedral, fitting
+from vemrecon.data.patches import LateralSections, Patches, fitting
 from vemrecon.data.source import Source
+from vemrecon.data.stack import Float32, choose_stack, section_crop
 from vemrecon.errors import DataError
 from vemrecon.volume import SectionGrid
 
@@ -42,10 +43,10 @@ class UnpairedSections(Patches):
         size = round(rows * source.scale)
         if validation:
             return LateralSections(size, width).draw(source, rng, validation=True)
-        volume = choose_volume(source.sections, rng)
-        section = volume[rng.integers(volume.shape[0])]
-        section = dihedral(section, int(rng.integers(8))) if self.orientations else section
-        lateral = crop_at_random(section, (self.grid_of(source).covered(rows), width), rng)
+        stack = choose_stack(source.sections, rng)
+        section = int(rng.integers(stack.shape[0]))
+        turn = int(rng.integers(8)) if self.orientations else 0
+        lateral = section_crop(stack, section, turn, (self.grid_of(source).covered(rows), width), rng)
         if source.axial:
             axial = torch.from_numpy(self._axial(source, (rows, width), rng))[None]
         else:
@@ -65,18 +66,15 @@ class UnpairedSections(Patches):
         lateral = min(n for volume in source.observed for n in volume.shape[1:])
         rows = round(fitting(self.size, lateral, source.scale) / source.scale)
         if source.axial:
-            rows = min([rows, *(volume.shape[0] for volume in source.observed)])
+            rows = min(rows, max(volume.shape[0] for volume in source.observed))
         if rows < 2:
             raise DataError(f"{source.observed[0].name}: a single section has no axial sections to learn from")
         return rows, min(self.width, lateral)
 
     def _axial(self, source: Source, size: tuple[int, int], rng: np.random.Generator) -> Float32:
-        volume = choose_volume(source.sections, rng)
-        place = int(rng.integers(volume.shape[1] + volume.shape[2]))  # of all xz and yz sections
-        section = volume[:, place] if place < volume.shape[1] else volume[:, :, place - volume.shape[1]]
-        if self.orientations:
-            turns = (
-                2 if self.grid_of(source).thin else 4
-            )  # upside down, kept sections would lie at the wrong end of slabs
-            section = dihedral(section, int(rng.integers(turns)))
-        return crop_at_random(section, size, rng)
+        stack = choose_stack(source.sections, rng, size[0])
+        place, count = int(rng.integers(stack.shape[1] + stack.shape[2])), stack.shape[1]  # of all xz and yz sections
+        across, place = ((1, 0, 2), place) if place < count else ((2, 0, 1), place - count)
+        turns = 2 if self.grid_of(source).thin else 4  # upside down, kept sections would lie at the wrong end of slabs
+        turn = int(rng.integers(turns)) if self.orientations else 0
+        return section_crop(stack.transpose(across), place, turn, size, rng)

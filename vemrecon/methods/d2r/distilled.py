@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from vemrecon.data.source import Source
+from vemrecon.data.source import Source, require_memory
 from vemrecon.errors import ConfigError, unknown
 from vemrecon.files import digest_of
 from vemrecon.methods.base import Method, Tile
@@ -114,7 +114,12 @@ class D2R(Method):
         return self.diffusion if self.diffusion and self.stage.name == "diffusion" else self.student
 
     def prepare(self, stage: Stage, source: Source, scratch: Path) -> Source:
-        """Sections degraded by the factor of stage II, or the volumes that stage II makes."""
+        """Sections degraded by the factor of stage II, or the volumes that stage II makes.
+
+        Raises:
+            DataError: If memory will not hold these.
+        """
+        require_memory(source.observed, self.factor)
         owner = self.at_work
         owner.stage, owner.seed = stage, self.seed
         if owner is self.diffusion:

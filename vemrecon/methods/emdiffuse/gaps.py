@@ -12,16 +12,15 @@ from fractions import Fraction
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from vemrecon.data.patches import Patches, choose_volume, crop_at_random
+from vemrecon.data.patches import Patches
 from vemrecon.data.source import Source
+from vemrecon.data.stack import Float32, Stack, choose_stack, crop_at_random, long_enough
 from vemrecon.errors import DataError
 from vemrecon.methods.emdiffuse.blur import blurred
 from vemrecon.seeding import derive_seed
 
-Float32 = NDArray[np.float32]
 SIGMA = 3.0
 """Of the blur, in voxels."""
 
@@ -74,15 +73,15 @@ class Gaps(Patches):
             "share": torch.tensor(rng.random(), dtype=torch.float32),
         }
 
-    def _along(self, source: Source, axis: int, validation: bool) -> list[Float32]:
+    def _along(self, source: Source, axis: int, validation: bool) -> list[Stack]:
         if axis == 0:
             return list(source.truth_in_memory(validation=validation))
-        volumes = source.validation_sections if validation else source.sections
-        return [np.moveaxis(volume, axis, 0) for volume in volumes]
+        stacks = source.validation_sections if validation else source.sections
+        return [stack.transpose((axis, 0, 3 - axis)) for stack in long_enough(stacks, self.crop)]
 
 
 def gap(
-    volumes: list[Float32], source: Source, extent: list[int], rng: np.random.Generator
+    volumes: list[Stack], source: Source, extent: list[int], rng: np.random.Generator
 ) -> tuple[Float32, Float32, float]:
     """Two observed planes, the later one first, one of the true ones between them, and its depth.
 
@@ -101,7 +100,7 @@ def gap(
     last = first + 2
     before, after = grid.positions(last)[first:]
     origin, end = grid.touched(first, last)
-    block = crop_at_random(choose_volume(volumes, rng), (end - origin, *extent), rng)
+    block = crop_at_random(choose_stack(volumes, rng), (end - origin, *extent), rng)
     if len(block) < end - origin:
         raise DataError(
             f"{len(block)} planes are too few to learn from at scale {source.scale:g}: gaps need {end - origin}"

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vemrecon.data.patches import Patches, choose_volume, crop_at_random, dihedral
+from vemrecon.data.patches import Patches
 from vemrecon.data.source import Source
+from vemrecon.data.stack import choose_stack, section_crop
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,11 @@ class NoisyCrops(Patches):
 
     def draw(self, source: Source, rng: np.random.Generator, *, validation: bool = False) -> Mapping[str, Tensor]:
         """A random example."""
-        volumes = source.validation_sections if validation else source.sections
-        volume = choose_volume(volumes, rng)
-        section = dihedral(volume[rng.integers(volume.shape[0])], int(rng.integers(8)))
-        extent = min(self.crop, *(n for v in volumes for n in v.shape[1:]))
-        target = crop_at_random(section, (extent, extent), rng)[None]
+        stacks = source.validation_sections if validation else source.sections
+        stack = choose_stack(stacks, rng)
+        section, turn = int(rng.integers(stack.shape[0])), int(rng.integers(8))
+        extent = min(self.crop, *(n for s in stacks for n in s.shape[1:]))
+        target = section_crop(stack, section, turn, (extent, extent), rng)[None]
         return {
             "target": torch.from_numpy(target),
             "noise": torch.from_numpy(rng.standard_normal(target.shape, dtype=np.float32)),
