@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vemrecon.errors import ConfigError
+from vemrecon.progress import silent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -401,7 +402,7 @@ def _scratch() -> Iterator[Path]:
 @contextmanager
 def _shown(wanted: bool) -> Iterator[Progress]:
     if not wanted:
-        yield lambda phase, share: None
+        yield silent
         return
     from vemrecon.commands.bars import PhaseBar
 

@@ -18,6 +18,7 @@ from vemrecon.bench.worker import recorded
 from vemrecon.cli import main, parser
 from vemrecon.commands.benchmark import BenchOptions
 from vemrecon.data.catalogue import dataset_card
+from vemrecon.progress import silent
 from vemrecon.report import read_board, write_report
 
 GREY = textured((16, 32, 32))
@@ -47,7 +48,7 @@ def benched(folder: Path, name: str, *words: str) -> Path:
     for run in plan(resolve(options.requests, options.setup, fetch=True, say=print)):
         run.folder.create()
         run.job.write(run.folder.path / "job.json")
-        assert recorded(run.folder, lambda phase, share: None) == 0
+        assert recorded(run.folder, silent) == 0
     write_report(runs, runs / "report")
     return runs
 

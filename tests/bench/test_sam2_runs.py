@@ -18,6 +18,7 @@ from vemrecon.bench.runner import to_do
 from vemrecon.bench.worker import recorded
 from vemrecon.cli import main
 from vemrecon.judges.tracking import NO_OBJECT
+from vemrecon.progress import silent
 from vemrecon.report import write_report
 from vemrecon.segment import tracker
 
@@ -71,7 +72,7 @@ def columns(tmp_path, monkeypatch):
         for planned in planned_runs(*methods, **options):
             planned.folder.create()
             planned.job.write(planned.folder.path / "job.json")
-            assert recorded(planned.folder, lambda phase, share: None) == 0
+            assert recorded(planned.folder, silent) == 0
             done[planned.folder.spec.method.name] = planned.folder
         return done
 

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from vemrecon.data.source import Source
 from vemrecon.degradations import degrade, make_degradation
 from vemrecon.errors import DataError, LeakError
 from vemrecon.fit.callbacks import DivergedError, read_log
+from vemrecon.fit.note import Note
 from vemrecon.fit.sampler import StridedSampler
 from vemrecon.fit.stages import load_weights, train
 from vemrecon.methods.base import Tile, reconstruct_tile
@@ -65,6 +67,28 @@ def test_learning_lowers_the_loss_and_beats_linear_interpolation(tmp_path):
     assert psnr[-1] > psnr[0]
 
 
+def test_a_training_tells_its_loss_and_the_psnr_of_held_out_pairs_and_calls_them_that(tmp_path):
+    told = []
+    train(small(), source(), tmp_path, identity="x", seed=0, progress=lambda *words: told.append(words))
+    curves = read_log(tmp_path / "fit" / "loss.csv")
+    assert [share for _, share, _ in told] == pytest.approx([n / 40 for n in range(1, 41)])
+    assert told[0][2].startswith("loss ") and "held-out" not in told[0][2]
+    assert told[-1][2].endswith(f"held-out lateral pairs {curves['validation psnr'][1][-2]:.2f} dB")
+    smooth = float(told[-1][2].split()[1].rstrip(","))
+    assert min(curves["loss"][1]) < smooth < max(curves["loss"][1])
+
+
+def test_what_is_told_of_a_loss_is_smooth_and_begins_with_the_first():
+    note = Note("held-out patches")
+    assert str(note) == ""
+    note.add({"critic": 1.0, "cycle": 9.0})
+    assert str(note) == "critic 1"
+    for loss in [2.0, 4.0] * 300:
+        note.add({"loss": loss})
+    note.psnr = 27.1234
+    assert re.fullmatch(r"loss 3\.0\d*, held-out patches 27\.12 dB", str(note))
+
+
 def test_a_finished_stage_is_loaded_and_not_trained_again(tmp_path):
     first, second = small(), small(seed=5)
     train(first, source(), tmp_path, identity="x", seed=0)
@@ -80,7 +104,7 @@ class _StopError(Exception):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_stopped_training_goes_on_with_the_right_patches_however_many_prepare_them(workers, tmp_path):
-    def stop(stage, share):
+    def stop(stage, share, note):
         if share > 0.6:
             raise _StopError
 

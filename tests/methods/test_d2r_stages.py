@@ -67,9 +67,9 @@ def test_all_stages_are_trained_and_the_student_reconstructs(student, kind, tmp_
     for part in ("diffusion.net", "diffusion.average", "student.net"):
         assert any(not torch.equal(after[name], before[name]) for name in after if name.startswith(part)), part
     assert {"loss", "validation psnr"} <= set(read_log(tmp_path / "distil" / "loss.csv"))
-    names = [name for name, _ in told]
+    names = [name for name, *_ in told]
     assert list(dict.fromkeys(names)) == ["diffusion", "distil: prepare", "distil"]
-    shares = [share for name, share in told if name == "distil: prepare"]
+    shares = [share for name, share, *_ in told if name == "distil: prepare"]
     assert shares[-1] == 1 and all(a <= b for a, b in pairwise(shares))
     found = reconstruct_tile(method.eval(), Tile(torch.rand(1, 1, 5, 20, 24), source(kind).degradation.grid))[0]
     assert found.shape == (1, 1, 20, 20, 24)

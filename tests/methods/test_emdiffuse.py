@@ -210,7 +210,7 @@ class _StopError(Exception):
 
 @pytest.mark.parametrize("more", [{}, LATERAL | {"residual": 0.06, "loss": "ranked", "cosine": True}], ids=["i", "a"])
 def test_a_training_that_is_stopped_goes_on_to_the_same_weights(tmp_path, more):
-    def stop(stage, share):
+    def stop(stage, share, note):
         if share > 0.6:
             raise _StopError
 

@@ -207,7 +207,7 @@ class _StopError(Exception):
 
 
 def test_a_training_that_is_stopped_goes_on_to_the_same_weights(tmp_path):
-    def stop(stage, share):
+    def stop(stage, share, note):
         if share > 0.6:
             raise _StopError
 

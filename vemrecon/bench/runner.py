@@ -32,8 +32,8 @@ class Listener(Protocol):
     def started(self, run: RunFolder) -> None:
         """A run got its process."""
 
-    def progress(self, run: RunFolder, phase: str, share: float) -> None:
-        """A run is in a phase and has done a share of it."""
+    def progress(self, run: RunFolder, phase: str, share: float, note: str) -> None:
+        """A run is in a phase and has done a share of it; see `Progress`."""
 
     def ended(self, run: RunFolder, status: str, reason: str) -> None:
         """A run has a result."""
@@ -112,7 +112,7 @@ class Pool:
                 elif "error" in message:
                     worker.error = message["error"]
                 else:
-                    self.listener.progress(worker.run, message["phase"], message["share"])
+                    self.listener.progress(worker.run, message["phase"], message["share"], message["note"])
         finally:
             for worker in self.active:
                 worker.process.terminate()

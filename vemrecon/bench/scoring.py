@@ -23,7 +23,7 @@ from vemrecon.metrics.evaluation import Evaluation
 from vemrecon.metrics.evidence import Evidence, Judge
 from vemrecon.metrics.score import Score
 from vemrecon.metrics.whole_sections import ALL_PLANES
-from vemrecon.progress import Progress
+from vemrecon.progress import Progress, silent
 from vemrecon.volume import Region, Volume, open_volume
 from vemrecon.volume.region import triple
 
@@ -63,7 +63,7 @@ def gathered(
     spread: Volume | None = None,
     judges: Callable[[str], Sequence[Judge | Score]] | None = None,
     method: ReadyMethod | None = None,
-    tell: Progress = lambda phase, share: None,
+    tell: Progress = silent,
 ) -> Evidence:
     """What a reconstruction of a task is judged by.
 
@@ -137,7 +137,7 @@ class ReadyMethod:
     scratch: Path
     """Folder for intermediate volumes; removed when they are no longer needed."""
     device: str = "cpu"
-    tell: Progress = lambda phase, share: None
+    tell: Progress = silent
 
     @contextmanager
     def reconstructed(self, observed: Volume) -> Iterator[Volume]:

@@ -12,6 +12,7 @@ from vemrecon.bench import phases
 from vemrecon.bench.job import Job
 from vemrecon.bench.store import RunFolder
 from vemrecon.methods.registry import method_entry
+from vemrecon.progress import silent
 
 
 def main(path: Path) -> None:
@@ -19,7 +20,7 @@ def main(path: Path) -> None:
     folder = RunFolder.open(path)
     job = Job.read(path / "job.json")
     _, card, _ = method_entry(folder.spec.method.entry).resolved()
-    phases.learn(folder, job, phases.method_of(folder), card.regime, lambda stage, share: None)
+    phases.learn(folder, job, phases.method_of(folder), card.regime, silent)
 
 
 if __name__ == "__main__":

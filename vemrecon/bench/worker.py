@@ -78,8 +78,8 @@ def main(path: Path) -> int:
     threading.Thread(target=_end_with_runner, daemon=True).start()
     messages = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
 
-    def tell(phase: str, share: float) -> None:
-        messages.write(json.dumps({"phase": phase, "share": share}) + "\n")
+    def tell(phase: str, share: float, note: str = "") -> None:
+        messages.write(json.dumps({"phase": phase, "share": share, "note": note}) + "\n")
 
     try:
         with (

@@ -48,9 +48,11 @@ class Bars(Shown):
         """Show a bar for the run."""
         self.tasks[run.spec.run_id] = self.bars.add_task(self._name(run), total=100, note="starting")
 
-    def progress(self, run: RunFolder, phase: str, share: float) -> None:
+    def progress(self, run: RunFolder, phase: str, share: float, note: str) -> None:
         """Move the bar."""
-        self.bars.update(self.tasks[run.spec.run_id], completed=round(100 * share), note=phase)
+        self.bars.update(
+            self.tasks[run.spec.run_id], completed=round(100 * share), note=f"{phase}: {note}" if note else phase
+        )
 
     def ended(self, run: RunFolder, status: str, reason: str) -> None:
         """Replace the bar by one line."""
@@ -70,26 +72,26 @@ class PhaseBar(Shown):
     def __init__(self) -> None:
         self.console = Console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=28), TaskProgressColumn(), TimeElapsedColumn())
-        left = (TextColumn("left"), TimeRemainingColumn())
+        left = (TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
         self.bars = Progress(
             *columns, *left, console=self.console, transient=True, disable=not self.console.is_terminal
         )
-        self.task = self.bars.add_task("starting", total=1)
+        self.task = self.bars.add_task("starting", total=1, note="")
         self.phase, self.begun, self.first, self.said = "", 0.0, 0.0, 0.0
 
     def close(self) -> None:
         """Take the bar away before something is printed."""
         self.bars.stop()
 
-    def progress(self, phase: str, share: float) -> None:
-        """Show a phase and its finished share."""
+    def progress(self, phase: str, share: float, note: str = "") -> None:
+        """Show a phase, its finished share, and how it goes."""
         now = time.monotonic()
         if phase != self.phase:
             self.phase, self.begun, self.first, self.said = phase, now, share, now
             self.bars.reset(self.task, description=phase, total=1)
-        self.bars.update(self.task, completed=share)
+        self.bars.update(self.task, completed=share, note=note)
         if not self.console.is_terminal and now - self.said >= LINE_SECONDS:
             self.said = now
             rate = (share - self.first) / (now - self.begun)
             left = f", {seconds_text((1 - share) / rate)} left" if rate > 0 else ""
-            print(f"{phase}: {share:.1%}{left}", file=sys.stderr, flush=True)
+            print(f"{phase}: {share:.1%}{left}{note and f'; {note}'}", file=sys.stderr, flush=True)

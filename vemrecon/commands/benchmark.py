@@ -154,10 +154,14 @@ def run(options: RunOptions) -> int:
         print(f"{folder.path}: is done; remove the folder to repeat it")
         return 0
     with exclusive(folder.path / "lease", f"run {folder.path.name}"):
-        code = recorded(folder, lambda phase, share: print(f"{phase} {share:4.0%}", flush=True))
+        code = recorded(folder, _told)
     result = folder.result()
     print(f"{folder.path}: {result.status if result else 'no result'} {result.reason if result else ''}".rstrip())
     return code
+
+
+def _told(phase: str, share: float, note: str = "") -> None:
+    print(f"{phase} {share:4.0%} {note}".rstrip(), flush=True)
 
 
 def status(options: StatusOptions) -> int:

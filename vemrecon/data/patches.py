@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -25,6 +26,9 @@ from vemrecon.seeding import derive, derive_seed
 class Patches(ABC):
     """Draws one training example from a source."""
 
+    held_out: ClassVar[str] = "held-out patches"
+    """How those of the validation volumes are called on screen, beside their PSNR."""
+
     @abstractmethod
     def draw(self, source: Source, rng: np.random.Generator, *, validation: bool = False) -> Mapping[str, Tensor]:
         """One example, without a batch axis; from the validation volumes if asked for."""
@@ -37,6 +41,7 @@ class LateralSections(Patches):
     Either lateral axis plays the axial one; the patch is turned and mirrored before it is degraded.
     """
 
+    held_out = "held-out lateral pairs"
     size: int = 64
     """Extent along the axis that is degraded, cut to a multiple of the scale."""
     width: int = 64
@@ -59,6 +64,7 @@ class LateralPairs(Patches):
     Source: IsoVEM and VEMamba; one of the eight rotations that keep the z axis is applied first.
     """
 
+    held_out = "held-out lateral pairs"
     size: tuple[int, int, int] = (16, 128, 128)
     """Of the target (z, y, x) in observed voxels; cut where the volume is smaller."""
 

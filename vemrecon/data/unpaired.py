@@ -29,6 +29,7 @@ class UnpairedSections(Patches):
     Source: CycleGAN-IR, whole sections of 500 x 500 and 50 x 500 without augmentation.
     """
 
+    held_out = "held-out lateral pairs"
     size: int = 500
     """Rows of a lateral section, cut to what volumes have and to whole slabs."""
     width: int = 500

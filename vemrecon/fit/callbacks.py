@@ -15,9 +15,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from vemrecon.data.patches import PatchStream
 from vemrecon.errors import VemreconError
 from vemrecon.files import atomic_write, csv_cell
+from vemrecon.fit.note import Note
 from vemrecon.methods.base import Method
 from vemrecon.methods.stage import Stage
-from vemrecon.progress import Share
+from vemrecon.progress import Progress
 from vemrecon.seeding import derive, derive_seed
 
 FIELDS = ("batch", "name", "value")
@@ -36,11 +37,12 @@ class StageCallback(Callback):
         folder: Path,
         seed: int,
         held_out: PatchStream | None,
-        progress: Share,
+        progress: Progress,
         fixed: frozenset[str],
     ) -> None:
         self.stage, self.folder, self.seed, self.held_out, self.progress = stage, folder, seed, held_out, progress
         self.fixed = fixed
+        self.note = Note(stage.patches.held_out)
         self.rows: list[tuple[int, str, float]] = []
         self.totals: dict[str, float] = {}
         self.count = 0
@@ -61,7 +63,8 @@ class StageCallback(Callback):
         """Collect the loss, or all numbers that the step gives by name; stop when one is no number."""
         named = outputs if isinstance(outputs, Mapping) else {"loss": outputs}
         values = torch.stack([torch.as_tensor(value).detach().float() for value in named.values()]).tolist()
-        for name, value in zip(named, values, strict=True):
+        losses = dict(zip(named, values, strict=True))
+        for name, value in losses.items():
             if not math.isfinite(value):
                 done = trainer.current_epoch * self.stage.batches_per_epoch
                 what = name if name == "loss" else f"loss '{name}'"
@@ -71,8 +74,10 @@ class StageCallback(Callback):
                 )
             self.totals[name] = self.totals.get(name, 0.0) + value
         self.count += 1
+        self.note.add(losses)
         if trainer.is_global_zero:
-            self.progress((trainer.current_epoch + (index + 1) / self.stage.batches_per_epoch) / self.stage.epochs)
+            share = (trainer.current_epoch + (index + 1) / self.stage.batches_per_epoch) / self.stage.epochs
+            self.progress(self.stage.name, share, str(self.note))
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Log, validate, and save a checkpoint that appears whole or not at all."""
@@ -83,6 +88,7 @@ class StageCallback(Callback):
         self.seconds, self.clock = self.seconds + now - self.clock, now
         for name, value in self._validate(module).items():
             self.rows.append((batch, name, value))
+        self.note.psnr = self._latest_psnr()
         for logger in trainer.loggers:
             logger.log_metrics({name: value for at, name, value in self.rows if at == batch}, step=batch)
         part = self.folder / "last.ckpt.part"
@@ -100,6 +106,10 @@ class StageCallback(Callback):
         """Go on with the log of the checkpoint."""
         self.rows = [(int(batch), str(name), float(value)) for batch, name, value in state["rows"]]
         self.seconds = float(state["seconds"])
+        self.note.psnr = self._latest_psnr()
+
+    def _latest_psnr(self) -> float | None:
+        return next((value for _, name, value in reversed(self.rows) if name == "validation psnr"), None)
 
     def _validate(self, module: LightningModule) -> dict[str, float]:
         if self.held_out is None or not isinstance(module, Method):

@@ -6,7 +6,6 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ from vemrecon.fit.shared_stages import SharedStages
 from vemrecon.methods.base import Method
 from vemrecon.methods.stage import Stage
 from vemrecon.processes import local_rank, rank, world_size
-from vemrecon.progress import Progress, Share
+from vemrecon.progress import Progress, silent
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
@@ -45,7 +44,7 @@ def train(
     workers: int = 0,
     loggers: Sequence[str] = (),
     shared: SharedStages | None = None,
-    progress: Progress = lambda stage, share: None,
+    progress: Progress = silent,
 ) -> None:
     """Train all stages of a method.
 
@@ -60,7 +59,7 @@ def train(
         workers: Processes that prepare patches.
         loggers: Further logs beside loss.csv: wandb, tensorboard.
         shared: Where stages are kept that other runs may have in common; see `take_shared`.
-        progress: Told stage and finished share.
+        progress: Told stage, finished share, and a `Note`.
 
     Raises:
         DivergedError: If the loss becomes NaN or infinite; the last good checkpoint is kept.
@@ -77,9 +76,7 @@ def train(
         method.stage, method.seed = stage, seed
         waited = prepared(method, stage, source, place, key, device, progress)
         made = make_loggers(loggers, place, f"{identity}-{stage.name}")
-        seconds = fit_stage(
-            method, stage, place, fixed, seed, device, devices, workers, made, partial(progress, stage.name)
-        )
+        seconds = fit_stage(method, stage, place, fixed, seed, device, devices, workers, made, progress)
         if method.global_rank == 0:
             save_weights(method, place / "stage.safetensors", stage.trains)
             write_json(
@@ -146,7 +143,7 @@ def fit_stage(
     devices: int,
     workers: int,
     loggers: list[Logger],
-    progress: Share,
+    progress: Progress,
 ) -> float:
     """Run one stage, from its last checkpoint if there is one; gives its seconds over all attempts."""
     from lightning.pytorch import Trainer

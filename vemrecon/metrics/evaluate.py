@@ -95,7 +95,7 @@ def evaluate(
         defects=defects,
         planes=planes,
         edge_limit=edge_limit,
-        tell=lambda phase, share: progress(share) if progress else None,
+        tell=lambda phase, share, note="": progress(share) if progress else None,
     )
     return judge(evidence, metrics)
 

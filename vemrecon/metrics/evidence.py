@@ -17,7 +17,7 @@ from vemrecon.metrics.score import Need, Score
 from vemrecon.metrics.spectrum import EDGE_LIMIT
 from vemrecon.metrics.tiles import Readable
 from vemrecon.metrics.whole_sections import ALL_PLANES
-from vemrecon.progress import Progress
+from vemrecon.progress import Progress, silent
 from vemrecon.volume import SectionGrid, Volume
 from vemrecon.volume.planes import AXES
 from vemrecon.volume.region import Region, triple
@@ -78,7 +78,7 @@ class Evidence:
     method: Remaker | None = None
     edge_limit: int = EDGE_LIMIT
     """Longest edge of a block that is Fourier-transformed at once."""
-    tell: Progress = lambda phase, share: None
+    tell: Progress = silent
 
     curves: dict[str, Any] = field(default_factory=dict)
     """What explains the scores, JSON-able; metrics leave it here, the report draws it."""
