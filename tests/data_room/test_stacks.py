@@ -5,9 +5,8 @@ import pytest
 import torch
 from small_volumes import textured
 
-from vemrecon.data import source as source_module
 from vemrecon.data.patches import LateralPairs, LateralSections, PatchStream
-from vemrecon.data.source import Source
+from vemrecon.data.source import IN_MEMORY_BYTES, Source
 from vemrecon.data.stack import OnDemand, choose_stack, dihedral, section_crop
 from vemrecon.data.unpaired import UnpairedSections
 from vemrecon.degradations import make_degradation
@@ -44,34 +43,31 @@ class Watched:
         return found
 
 
-def source(*arrays, kind="average"):
+def source(*arrays, kind="average", memory=IN_MEMORY_BYTES):
     volumes = [Volume(array, None, "v") for array in arrays]
-    return Source.of(volumes, make_degradation(kind, 4), "self", validation=volumes[:1])
+    return Source.of(volumes, make_degradation(kind, 4), "self", validation=volumes[:1], memory=memory)
 
 
 @pytest.mark.parametrize("patches", ALL, ids=str)
-def test_patches_do_not_depend_on_where_the_voxels_are(patches, monkeypatch):
+def test_patches_do_not_depend_on_where_the_voxels_are(patches):
     arrays = [textured(SHAPE), textured(SHAPE, 1)]
     for kind, some in (("average", arrays), ("subsample", arrays[:1])):
         held = PatchStream(source(*some, kind=kind), patches, 3, "fit", 40)
         assert isinstance(held.source.sections[0], np.ndarray)
-        with monkeypatch.context() as small:
-            small.setattr(source_module, "IN_MEMORY_BYTES", 1000)
-            read = PatchStream(source(*some, kind=kind), patches, 3, "fit", 40)
-            assert isinstance(read.source.sections[0], OnDemand)
+        read = PatchStream(source(*some, kind=kind, memory=1000), patches, 3, "fit", 40)
+        assert isinstance(read.source.sections[0], OnDemand)
         for index in range(40):
-            for one, two in ((held[index], read[index]),):
-                assert one.keys() == two.keys()
-                assert all(torch.equal(one[key], two[key]) for key in one)
+            one, two = held[index], read[index]
+            assert one.keys() == two.keys()
+            assert all(torch.equal(one[key], two[key]) for key in one)
         one, two = (s.patches.draw(s.source, np.random.default_rng(0), validation=True) for s in (held, read))
         assert all(torch.equal(one[key], two[key]) for key in one)
 
 
 @pytest.mark.parametrize("patches", ALL, ids=str)
-def test_nothing_is_read_but_what_a_patch_shows(patches, monkeypatch):
-    monkeypatch.setattr(source_module, "IN_MEMORY_BYTES", 1000)
+def test_nothing_is_read_but_what_a_patch_shows(patches):
     array = Watched(np.zeros((40, 300, 310), np.uint8))
-    stream = PatchStream(source(array), patches, 3, "fit", 10)
+    stream = PatchStream(source(array, memory=1000), patches, 3, "fit", 10)
     for index in range(10):
         stream[index]
     shown = sum(value.numel() for value in stream[0].values())
@@ -99,12 +95,10 @@ def test_stacks_are_drawn_by_their_size_among_those_that_are_long_enough():
     assert {choose_stack(stacks, rng).shape[0] for _ in range(200)} == {2, 6, 12}
 
 
-def test_what_must_be_in_memory_is_refused_with_what_to_do(monkeypatch):
-    monkeypatch.setattr(source_module, "IN_MEMORY_BYTES", 1000)
-
+def test_what_must_be_in_memory_is_refused_with_what_to_do():
     class Unsafe(Watched):
         fork_safe = False
 
     with pytest.raises(DataError, match="train on a part of it"):
-        source(Unsafe(np.zeros(SHAPE, np.uint8))).hold()
-    source(Watched(np.zeros(SHAPE, np.uint8))).hold()
+        source(Unsafe(np.zeros(SHAPE, np.uint8)), memory=1000).hold()
+    source(Watched(np.zeros(SHAPE, np.uint8)), memory=1000).hold()

@@ -38,6 +38,11 @@ class Damage:
         outlying, steps = _departures(found)
         return cls(found.not_finite, found.constant, outlying, steps, displaced)
 
+    @property
+    def unfit(self) -> frozenset[int]:
+        """Sections that are not as those beside them, from which nothing should be learned."""
+        return frozenset({*self.not_finite, *self.constant, *self.outlying, *self.displaced})
+
     def warnings(self, filled: Collection[int] = ()) -> Iterator[str]:
         """A line for each kind, with what to do; constant sections that are filled anyway are passed over."""
         constant = {z: reason for z, reason in self.constant.items() if z not in filled}

@@ -30,6 +30,7 @@ class Source:
         validation: Observed volumes kept apart for watching the training; never learned from.
         axial: Whether z of the observed volumes is the axis that will be reconstructed. Not in lateral tasks, where
             a lateral axis of sections like these is.
+        memory: Most bytes of volumes (as float32) that are held in memory; patches of larger ones are read on demand.
     """
 
     observed: tuple[Volume, ...]
@@ -37,6 +38,7 @@ class Source:
     regime: str
     validation: tuple[Volume, ...] = ()
     axial: bool = True
+    memory: int = IN_MEMORY_BYTES
     _truth: tuple[Volume, ...] = field(default=(), repr=False)
     _validation_truth: tuple[Volume, ...] = field(default=(), repr=False)
 
@@ -51,10 +53,11 @@ class Source:
         validation: Sequence[Volume] = (),
         validation_truth: Sequence[Volume] = (),
         axial: bool = True,
+        memory: int = IN_MEMORY_BYTES,
     ) -> Source:
         """A source that holds the truth only where the regime allows it, and a canonical degradation."""
         known = (tuple(truth), tuple(validation_truth)) if _sees_truth(regime) else ((), ())
-        return cls(tuple(observed), degradation.canonical, regime, tuple(validation), axial, *known)
+        return cls(tuple(observed), degradation.canonical, regime, tuple(validation), axial, memory, *known)
 
     @property
     def truth(self) -> tuple[Volume, ...]:
@@ -88,17 +91,17 @@ class Source:
 
     @cached_property
     def _held_truth(self) -> tuple[NDArray[np.float32], ...]:
-        return in_memory(self.truth)
+        return self._in_memory(self.truth)
 
     @cached_property
     def _held_validation_truth(self) -> tuple[NDArray[np.float32], ...]:
-        return in_memory(self.validation_truth)
+        return self._in_memory(self.validation_truth)
 
     def hold(self) -> None:
         """Read volumes into memory that processes which are forked from this one could not read.
 
         Raises:
-            DataError: If they are larger than `IN_MEMORY_BYTES`.
+            DataError: If memory does not hold them.
         """
         for name, volumes in (
             ("sections", self.observed),
@@ -107,7 +110,7 @@ class Source:
             ("_held_validation_truth", self._validation_truth),
         ):
             if not all(volume.fork_safe for volume in volumes):
-                require_memory(volumes)
+                self.require_memory(volumes)
                 getattr(self, name)  # is kept
 
     @property
@@ -122,50 +125,42 @@ class Source:
     @cached_property
     def sections(self) -> tuple[Stack, ...]:
         """Observed volumes, shape (z, y, x) each, float32 in [0, 1]; read on demand where memory does not hold them."""
-        return _stacks(self.observed)
+        return self._stacks(self.observed)
 
     @cached_property
     def validation_sections(self) -> tuple[Stack, ...]:
         """Validation volumes, likewise."""
-        return _stacks(self.validation)
+        return self._stacks(self.validation)
+
+    def require_memory(self, volumes: Sequence[Volume], times: float = 1) -> None:
+        """Refuse volumes that memory does not hold.
+
+        Args:
+            volumes: All of them.
+            times: How many times their voxels are held.
+
+        Raises:
+            DataError: With what to do.
+        """
+        size = float_bytes(volumes) * times
+        if size > self.memory:
+            raise DataError(
+                f"{volumes[0].name}: {size / 2**30:.2g} GiB of voxels are more than this training holds in memory "
+                f"({self.memory / 2**30:.2g} GiB); train on a part of it (a smaller split, or a file with fewer voxels)"
+            )
+
+    def _stacks(self, volumes: Sequence[Volume]) -> tuple[Stack, ...]:
+        if float_bytes(volumes) > self.memory:
+            return tuple(OnDemand(volume) for volume in volumes)
+        return tuple(volume.read(volume.whole) for volume in volumes)
+
+    def _in_memory(self, volumes: Sequence[Volume]) -> tuple[NDArray[np.float32], ...]:
+        self.require_memory(volumes)
+        return tuple(volume.read(volume.whole) for volume in volumes)
 
 
 def _sees_truth(regime: str) -> bool:
     return REGIMES.index(regime) >= REGIMES.index("isotropic")
-
-
-def _stacks(volumes: Sequence[Volume]) -> tuple[Stack, ...]:
-    if float_bytes(volumes) > IN_MEMORY_BYTES:
-        return tuple(OnDemand(volume) for volume in volumes)
-    return tuple(volume.read(volume.whole) for volume in volumes)
-
-
-def require_memory(volumes: Sequence[Volume], times: float = 1) -> None:
-    """Refuse volumes that a training cannot hold in memory.
-
-    Args:
-        volumes: All of them.
-        times: How many times their voxels are held.
-
-    Raises:
-        DataError: If they are larger than `IN_MEMORY_BYTES`.
-    """
-    size = float_bytes(volumes) * times
-    if size > IN_MEMORY_BYTES:
-        raise DataError(
-            f"{volumes[0].name}: {size / 2**30:.1f} GiB of voxels are more than this training holds in memory "
-            f"({IN_MEMORY_BYTES / 2**30:.0f} GiB); train on a part of it (a smaller split, or a file with fewer voxels)"
-        )
-
-
-def in_memory(volumes: Sequence[Volume]) -> tuple[NDArray[np.float32], ...]:
-    """All voxels of volumes, shape (z, y, x) each.
-
-    Raises:
-        DataError: If they are larger than `IN_MEMORY_BYTES`.
-    """
-    require_memory(volumes)
-    return tuple(volume.read(volume.whole) for volume in volumes)
 
 
 def float_bytes(volumes: Sequence[Volume]) -> int:

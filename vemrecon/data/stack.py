@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from vemrecon.volume import Region, Volume
 from vemrecon.volume.region import Triple, triple
 
 Float32 = NDArray[np.float32]
+Long = TypeVar("Long", "Stack", Volume)
 
 
 class Stack(Protocol):
@@ -61,8 +62,8 @@ class OnDemand:
         return replace(self, order=triple([self.order[axis] for axis in order]))
 
 
-def long_enough(stacks: Sequence[Stack], sections: int) -> list[Stack]:
-    """Stacks with at least so many sections, or as many as the longest one has."""
+def long_enough(stacks: Sequence[Long], sections: int) -> list[Long]:
+    """Stacks or volumes with at least so many sections, or as many as the longest one has."""
     least = min(sections, max(stack.shape[0] for stack in stacks))
     return [stack for stack in stacks if stack.shape[0] >= least]
 

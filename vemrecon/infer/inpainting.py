@@ -75,7 +75,7 @@ def require_fillable(sections: Sequence[int], count: int) -> None:
 def without_sections(volume: Volume, sections: Sequence[int]) -> Volume:
     """The volume in memory, with listed sections replaced by the mean of the nearest others.
 
-    What a method learns from: neither blank sections nor, in a test, the recorded ones.
+    What a method fills them from: neither blank sections nor, in a test, the recorded ones.
     """
     voxels = volume.read(volume.whole).copy()
     others = np.array([z for z in range(len(voxels)) if z not in set(sections)])

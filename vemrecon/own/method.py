@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from vemrecon.data.source import Source
-from vemrecon.degradations import Degradation, make_degradation
 from vemrecon.errors import ConfigError
 from vemrecon.files import digest_of
 from vemrecon.fit.stages import weights_facts
@@ -15,7 +13,8 @@ from vemrecon.infer.inpainting import require_filler
 from vemrecon.methods.base import Method
 from vemrecon.methods.build import build_method, check_inner_names
 from vemrecon.methods.registry import check_preset, choose_preset, method_entry, with_settings
-from vemrecon.progress import Progress
+from vemrecon.own.learning import learning_source, left_out_text
+from vemrecon.progress import Progress, Say
 from vemrecon.volume import SectionGrid, Volume
 
 USUAL_SCALE = 8.0  # decides nothing that is asked of a method before its volume is known
@@ -32,15 +31,31 @@ def prepare_method(
     overrides: Mapping[str, Any],
     device: str,
     progress: Progress,
+    say: Say,
+    unfit: Collection[int] = (),
+    memory: int | None = None,
     learn: bool = True,
 ) -> Method:
     """A method that is ready to reconstruct: training-free, with given weights, or trained on the volume itself.
 
-    Without `learn` it is not trained, and takes as long for a tile as if it were.
+    Args:
+        name: Of the method.
+        volume: Knows where its sections lie.
+        train: Preset of a training.
+        weights: File of weights.
+        scratch: Where the training is kept.
+        seed: Of the training.
+        overrides: Arguments that are changed.
+        device: Where the method will run.
+        progress: Told phase, finished share, and how the training goes.
+        say: Told what the training leaves out.
+        unfit: Sections that nothing is learned from.
+        memory: Most bytes that the process may take.
+        learn: Without it the method is not trained, and takes as long for a tile as if it were.
 
     Raises:
         ConfigError: If a method that learns gets neither weights nor a training preset, or declines the scale.
-        DataError: If weights do not fit.
+        DataError: If weights do not fit, or too little is left to learn from.
     """
     from vemrecon.fit.stages import load_weights, trained_parts
     from vemrecon.fit.stages import train as fit
@@ -61,8 +76,11 @@ def prepare_method(
             raise ConfigError(f"method '{name}' learns: give --weights FILE, or --train cpu to train it on this volume")
         if card.regime != "self":
             raise ConfigError(f"method '{name}' needs isotropic truth to learn from; give --weights FILE")
-        source = Source.of([volume], learning_degradation(grid), card.regime)
-        identity = digest_of([name, card.version, preset, arguments, seed, list(volume.shape), volume.name])
+        if unfit:
+            say(left_out_text(unfit, volume.shape[0]))
+        source = learning_source(volume, unfit, card.regime, memory)
+        facts = [name, card.version, preset, arguments, seed, list(volume.shape), volume.name, sorted(unfit)]
+        identity = digest_of(facts)
         fit(method, source, scratch, identity=identity, seed=seed, device=device, progress=progress)
     return method.eval().to(device)
 
@@ -142,8 +160,3 @@ def _fitting_arguments(name: str, weights: Path, volume: Volume) -> dict[str, An
             f"if that is wrong, give --grid {learned}"
         )
     return dict(facts.get("arguments", {}))
-
-
-def learning_degradation(grid: SectionGrid) -> Degradation:
-    """How a lateral axis is degraded for training: as the volume's sections came about."""
-    return make_degradation("subsample" if grid.thin else "average", grid.scale)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vemrecon.errors import ConfigError
 from vemrecon.files import make_folder
-from vemrecon.infer.inpainting import Filled, fill_sections, require_fillable, without_sections
+from vemrecon.infer.inpainting import Filled, fill_sections, require_fillable
 from vemrecon.infer.tiles import FILE_VOXELS
 from vemrecon.methods.applied import Applied
 from vemrecon.methods.base import Method
@@ -132,6 +132,7 @@ def make_ready(
     """
     region = None if wish.region is None else Region.read(wish.region, volume.shape)
     gaps = [] if wish.missing == AUTO else checked_sections(wish.missing, volume.shape[0])
+    unfit: frozenset[int] = frozenset()
     if learn:
         from vemrecon.data.damage import examined
 
@@ -141,9 +142,10 @@ def make_ready(
             require_fillable(gaps, volume.shape[0])
         for line in damage.warnings(gaps):
             warn(line)
+        unfit = damage.unfit.union(gaps)
     method = prepare_method(
         wish.method,
-        without_sections(volume, gaps) if gaps else volume,
+        volume,
         train=wish.train,
         weights=wish.weights,
         scratch=scratch,
@@ -151,6 +153,9 @@ def make_ready(
         overrides=wish.settings,
         device=wish.devices[0],
         progress=progress,
+        say=warn,
+        unfit=unfit,
+        memory=wish.memory,
         learn=learn,
     )
     observed, filled = fill_sections(method, wish.method, volume, gaps) if learn else (volume, [])

@@ -22,7 +22,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from vemrecon.data.source import Source, require_memory
+from vemrecon.data.source import Source
+from vemrecon.data.stack import long_enough
 from vemrecon.errors import ConfigError, unknown
 from vemrecon.files import digest_of
 from vemrecon.methods.base import Method, Tile
@@ -119,7 +120,7 @@ class D2R(Method):
         Raises:
             DataError: If memory will not hold these.
         """
-        require_memory(source.observed, self.factor)
+        source.require_memory(source.observed, self.factor)
         owner = self.at_work
         owner.stage, owner.seed = stage, self.seed
         if owner is self.diffusion:
@@ -129,19 +130,22 @@ class D2R(Method):
     def with_pseudo_truth(self, source: Source, scratch: Path) -> Source:
         """What the student learns from: stage II of all observed volumes, as if it were the truth."""
         folder = scratch / f"pseudo-truth-{self.restorer_digest()}"
-        watched = [middle(volume, self.pieces) for volume in source.validation[:1]]
-        volumes, count = [*source.observed, *watched], len(source.observed)
+        longest = sorted(source.validation, key=lambda volume: -volume.shape[0])
+        watched = [middle(volume, self.pieces) for volume in longest[:1]]
+        observed = long_enough(source.observed, math.ceil(self.student.crop / self.factor))
+        volumes, count = [*observed, *watched], len(observed)
         made = [
             self.restored(volume, folder / f"{'training' if n < count else 'validation'}-{n}.zarr", n, len(volumes))
             for n, volume in enumerate(volumes)
         ]
         return Source.of(
-            source.observed,
+            observed,
             source.degradation,
             "isotropic",
             truth=made[:count],
             validation=watched,
             validation_truth=made[count:],
+            memory=source.memory,
         )
 
     def restored(self, volume: Volume, path: Path, number: int, of: int) -> Volume:
