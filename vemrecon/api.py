@@ -131,6 +131,7 @@ def reconstruct(
     scale: float | None = None,
     weights: Path | str | None = None,
     train: str | None = None,
+    train_minutes: float | None = None,
     settings: Mapping[str, Any] | None = None,
     grid: str | None = None,
     missing_sections: Sequence[int] = (),
@@ -153,6 +154,8 @@ def reconstruct(
         scale: Sections to make of one, by default the anisotropy of the voxels.
         weights: weights.safetensors of a run, or of `vemrecon import-weights`.
         train: Train on this volume first, with this preset: `smoke`, `cpu`, `gpu10` or `paper`.
+        train_minutes: Train on this volume first, with as many batches as this takes here; with the preset `cpu` unless
+            `train` names another.
         settings: Arguments of the method.
         grid: `centred` (thick sections) or `aligned` (kept thin ones), where the file does not say it.
         missing_sections: Numbers of sections to fill first, by a method that does.
@@ -190,6 +193,7 @@ def reconstruct(
         settings=settings or {},
         weights=None if weights is None else Path(weights),
         train=train,
+        train_minutes=train_minutes,
         seed=seed,
         missing=sorted(set(missing_sections)),
         rotations=rotations,
@@ -220,7 +224,7 @@ def reconstruct(
             opened = partial(opened, voxel_size=_edges(voxel_size), intensity_range=recorded.intensity_range)
         ready = make_ready(wish, recorded, work / "train", tell, lambda line: _warn(recorded, [line]), opened=opened)
         if target is not None:
-            made = Made(wish.how(recorded) | ({"source": source} if source else {}))
+            made = Made(ready.how() | ({"source": source} if source else {}))
             reconstruct_file(ready, work, [target], tell, made=made, dask=dask)
             return target
         voxels = ready.array(tell)

@@ -7,7 +7,7 @@ from small_volumes import textured
 
 from vemrecon.data.patches import LateralPairs, LateralSections, PatchStream
 from vemrecon.data.source import IN_MEMORY_BYTES, Source
-from vemrecon.data.stack import OnDemand, choose_stack, dihedral, section_crop
+from vemrecon.data.stack import OnDemand, choose_stack, common_depth, dihedral, section_crop
 from vemrecon.data.unpaired import UnpairedSections
 from vemrecon.degradations import make_degradation
 from vemrecon.errors import DataError
@@ -93,6 +93,14 @@ def test_stacks_are_drawn_by_their_size_among_those_that_are_long_enough():
     assert set(drawn) == {6, 12} and 0.63 < drawn.count(12) / 3000 < 0.70
     assert {choose_stack(stacks, rng, 50).shape[0] for _ in range(20)} == {12}
     assert {choose_stack(stacks, rng).shape[0] for _ in range(200)} == {2, 6, 12}
+
+
+@pytest.mark.parametrize(
+    ("depths", "wanted", "depth"),
+    [((9,), 4, 4), ((9,), 16, 9), ((9, 2, 2), 16, 9), ((5, 5, 5, 1), 9, 5), ((9, 5, 5, 5), 16, 5)],
+)
+def test_patches_are_as_deep_as_half_of_the_sections_allow(depths, wanted, depth):
+    assert common_depth([np.zeros((z, 8, 8), np.float32) for z in depths], wanted) == depth
 
 
 def test_what_must_be_in_memory_is_refused_with_what_to_do():

@@ -28,6 +28,9 @@ class ReconstructOptions(FileOptions):
     train: str | None = option(
         "train on this volume first, with this preset", None, choices=known_presets, noun="preset"
     )
+    train_minutes: float | None = option(
+        "train on this volume first, with as many batches as this takes here", None, unset="as long as --train says"
+    )
     grid: str | None = option(
         "centred (thick sections) or aligned (kept thin ones)",
         None,
@@ -92,6 +95,7 @@ def reconstruct(options: ReconstructOptions) -> int:
         settings=options.set,
         weights=options.weights,
         train=options.train,
+        train_minutes=options.train_minutes,
         seed=options.seed,
         missing=AUTO if missing == AUTO else section_numbers(missing),
         region=options.region,
@@ -144,7 +148,7 @@ def reconstruct(options: ReconstructOptions) -> int:
             bar.close()
             print("\n".join(estimate_lines(taken, options.output)))
             return 0
-        made = Made(wish.how(ready.observed) | ({"reading": reading} if reading else {}) | {"source": source})
+        made = Made(ready.how() | ({"reading": reading} if reading else {}) | {"source": source})
         result = reconstruct_file(
             ready, work, outputs, bar.progress, made=made, ome_zarr=options.ome_zarr, dask=options.dask
         )

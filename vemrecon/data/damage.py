@@ -40,8 +40,8 @@ class Damage:
 
     @property
     def unfit(self) -> frozenset[int]:
-        """Sections that are not as those beside them, from which nothing should be learned."""
-        return frozenset({*self.not_finite, *self.constant, *self.outlying, *self.displaced})
+        """Sections that do not show tissue as those beside them do, from which nothing should be learned."""
+        return frozenset({*self.not_finite, *self.constant, *self.outlying})
 
     def warnings(self, filled: Collection[int] = ()) -> Iterator[str]:
         """A line for each kind, with what to do; constant sections that are filled anyway are passed over."""

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from vemrecon.data.source import Source
-from vemrecon.data.stack import Float32, choose_stack, crop_at_random, section_crop
+from vemrecon.data.stack import Float32, choose_stack, common_depth, crop_at_random, section_crop
 from vemrecon.degradations import Degradation
 from vemrecon.errors import DataError
 from vemrecon.seeding import derive, derive_seed
@@ -66,14 +66,15 @@ class LateralPairs(Patches):
 
     held_out = "held-out lateral pairs"
     size: tuple[int, int, int] = (16, 128, 128)
-    """Of the target (z, y, x) in observed voxels; cut where the volume is smaller."""
+    """Of the target (z, y, x) in observed voxels; cut where volumes are smaller, see `common_depth`."""
 
     def draw(self, source: Source, rng: np.random.Generator, *, validation: bool = False) -> Mapping[str, Tensor]:
         """A random pair."""
-        stack = choose_stack(source.validation_sections if validation else source.sections, rng, self.size[0])
+        stacks = source.validation_sections if validation else source.sections
+        stack = choose_stack(stacks, rng, self.size[0])
         turn = int(rng.integers(8))
         lateral = fitting(self.size[1], min(stack.shape[1:]), source.scale)
-        block = crop_at_random(stack, (self.size[0], lateral, lateral), rng)
+        block = crop_at_random(stack, (common_depth(stacks, self.size[0]), lateral, lateral), rng)
         target = np.ascontiguousarray(rotate8(block, turn))
         along_y = np.ascontiguousarray(target.transpose(1, 0, 2))
         degradation = source.degradation.drawn(rng)

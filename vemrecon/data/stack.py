@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -62,15 +63,25 @@ class OnDemand:
         return replace(self, order=triple([self.order[axis] for axis in order]))
 
 
-def long_enough(stacks: Sequence[Long], sections: int) -> list[Long]:
-    """Stacks or volumes with at least so many sections, or as many as the longest one has."""
-    least = min(sections, max(stack.shape[0] for stack in stacks))
-    return [stack for stack in stacks if stack.shape[0] >= least]
+def common_depth(stacks: Sequence[Long], wanted: int) -> int:
+    """Sections of a patch: as many as wanted, or as stacks have that hold at least half of all sections.
+
+    All patches have the same number, so that they make batches.
+    """
+    depths = sorted((stack.shape[0] for stack in stacks), reverse=True)
+    held = accumulate(depths)
+    return min(wanted, next(depth for depth, n in zip(depths, held, strict=True) if 2 * n >= sum(depths)))
 
 
-def choose_stack(stacks: Sequence[Stack], rng: np.random.Generator, sections: int = 1) -> Stack:
-    """A stack that is `long_enough`, drawn in proportion to its voxels."""
-    stacks = long_enough(stacks, sections)
+def long_enough(stacks: Sequence[Long], wanted: int) -> list[Long]:
+    """Stacks or volumes that patches of the `common_depth` can be cut from."""
+    depth = common_depth(stacks, wanted)
+    return [stack for stack in stacks if stack.shape[0] >= depth]
+
+
+def choose_stack(stacks: Sequence[Stack], rng: np.random.Generator, wanted: int = 1) -> Stack:
+    """A stack that is `long_enough` for so many sections, drawn in proportion to its voxels."""
+    stacks = long_enough(stacks, wanted)
     if len(stacks) == 1:
         return stacks[0]
     sizes = np.array([stack.size for stack in stacks], dtype=np.float64)

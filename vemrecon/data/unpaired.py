@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vemrecon.data.patches import LateralSections, Patches, fitting
 from vemrecon.data.source import Source
-from vemrecon.data.stack import Float32, choose_stack, section_crop
+from vemrecon.data.stack import Float32, choose_stack, common_depth, section_crop
 from vemrecon.errors import DataError
 from vemrecon.volume import SectionGrid
 
@@ -67,7 +67,7 @@ class UnpairedSections(Patches):
         lateral = min(n for volume in source.observed for n in volume.shape[1:])
         rows = round(fitting(self.size, lateral, source.scale) / source.scale)
         if source.axial:
-            rows = min(rows, max(volume.shape[0] for volume in source.observed))
+            rows = common_depth(source.observed, rows)
         if rows < 2:
             raise DataError(f"{source.observed[0].name}: a single section has no axial sections to learn from")
         return rows, min(self.width, lateral)

@@ -65,7 +65,7 @@ def train(
         DivergedError: If the loss becomes NaN or infinite; the last good checkpoint is kept.
         DataError: If the source holds nothing to learn from.
     """
-    fixed = frozenset(name for name, p in method.named_parameters() if not p.requires_grad)
+    fixed = fixed_parameters(method)
     for number, stage in enumerate(method.stages()):
         place = folder / stage.name
         key, mark = stage_key(identity, number, stage), place / "stage.json"
@@ -84,6 +84,11 @@ def train(
             )
             if shared:
                 shared.put(stage, seed, place)
+
+
+def fixed_parameters(method: Method) -> frozenset[str]:
+    """Names of parameters that never learn, of a method that no stage has touched yet."""
+    return frozenset(name for name, p in method.named_parameters() if not p.requires_grad)
 
 
 def take_shared(method: Method, folder: Path, shared: SharedStages, *, identity: str, seed: int) -> None:

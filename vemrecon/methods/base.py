@@ -85,6 +85,8 @@ class Method(LightningModule, ABC):
     any_grid: ClassVar[bool] = False
     """Whether it asks `tile.grid` where sections lie. To all others sections begin with the volume, see
     `reconstruct_tile`: what they learn from, their constructor and their tiles know `SectionGrid.canonical` alone."""
+    in_batches: ClassVar[tuple[str, ...]] = ("budget",)
+    """Constructor arguments that count batches; a training of a given time changes all of them by the same factor."""
     stage: Stage
     """The stage at work; set by the runner before each one."""
     source: Source
@@ -109,6 +111,10 @@ class Method(LightningModule, ABC):
         is kept in `scratch`, so that a killed run need not do it again, and shared by all processes of the training.
         """
         return source
+
+    def rehearsal(self, stage: Stage, source: Source, scratch: Path) -> Source:
+        """What is like the result of `prepare` as far as batches of it take as long, but is there at once."""
+        return self.prepare(stage, source, scratch)
 
     def validate(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Numbers that tell how the stage goes on, from held-out patches; by default the PSNR of `restore`."""

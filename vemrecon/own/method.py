@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,11 @@ from vemrecon.files import digest_of
 from vemrecon.fit.stages import weights_facts
 from vemrecon.infer.inpainting import require_filler
 from vemrecon.methods.base import Method
+from vemrecon.methods.batches import length_settings
 from vemrecon.methods.build import build_method, check_inner_names
 from vemrecon.methods.registry import check_preset, choose_preset, method_entry, with_settings
-from vemrecon.own.learning import learning_source, left_out_text
+from vemrecon.own.learning import SOUND, Faults, learning_source
+from vemrecon.own.minutes import arguments_for
 from vemrecon.progress import Progress, Say
 from vemrecon.volume import SectionGrid, Volume
 
@@ -25,6 +29,7 @@ def prepare_method(
     volume: Volume,
     *,
     train: str | None,
+    minutes: float | None = None,
     weights: Path | None,
     scratch: Path,
     seed: int,
@@ -32,7 +37,7 @@ def prepare_method(
     device: str,
     progress: Progress,
     say: Say,
-    unfit: Collection[int] = (),
+    faults: Faults = SOUND,
     memory: int | None = None,
     learn: bool = True,
 ) -> Method:
@@ -42,14 +47,15 @@ def prepare_method(
         name: Of the method.
         volume: Knows where its sections lie.
         train: Preset of a training.
+        minutes: What the training takes, where not as long as the preset says.
         weights: File of weights.
         scratch: Where the training is kept.
         seed: Of the training.
         overrides: Arguments that are changed.
         device: Where the method will run.
         progress: Told phase, finished share, and how the training goes.
-        say: Told what the training leaves out.
-        unfit: Sections that nothing is learned from.
+        say: Told what the training leaves out, and how long it is.
+        faults: What is wrong with the sections.
         memory: Most bytes that the process may take.
         learn: Without it the method is not trained, and takes as long for a tile as if it were.
 
@@ -66,7 +72,8 @@ def prepare_method(
     if weights is not None:
         arguments = _fitting_arguments(name, weights, volume)
     arguments = with_settings(arguments, overrides)
-    method = build_method(kind, name, arguments, grid=grid, seed=seed)
+    build = partial(build_method, kind, name, grid=grid, seed=seed)
+    method = build(arguments)
     if reason := method.supports(grid.scale, grid):
         raise ConfigError(f"method '{name}' cannot do this volume: {reason}")
     if weights is not None:
@@ -76,10 +83,17 @@ def prepare_method(
             raise ConfigError(f"method '{name}' learns: give --weights FILE, or --train cpu to train it on this volume")
         if card.regime != "self":
             raise ConfigError(f"method '{name}' needs isotropic truth to learn from; give --weights FILE")
-        if unfit:
-            say(left_out_text(unfit, volume.shape[0]))
-        source = learning_source(volume, unfit, card.regime, memory)
-        facts = [name, card.version, preset, arguments, seed, list(volume.shape), volume.name, sorted(unfit)]
+        if line := faults.text(volume.shape[0]):
+            say(line)
+        source = learning_source(volume, faults, card.regime, memory)
+        facts = [name, card.version, preset, arguments, seed, list(volume.shape), volume.name]
+        facts += [sorted(faults.unfit), sorted(faults.displaced)]
+        if minutes is not None:
+            arguments = arguments_for(
+                minutes, kind, arguments, build, source, scratch,
+                identity=digest_of(facts), seed=seed, device=device, progress=progress, say=say,
+            )  # fmt: skip
+            method, facts = build(arguments), [*facts, arguments]
         identity = digest_of(facts)
         fit(method, source, scratch, identity=identity, seed=seed, device=device, progress=progress)
     return method.eval().to(device)
@@ -89,6 +103,7 @@ def check_wishes(
     name: str,
     *,
     train: str | None,
+    minutes: float | None,
     weights: Path | None,
     overrides: Mapping[str, Any],
     scale: float | None,
@@ -100,6 +115,7 @@ def check_wishes(
     Args:
         name: Of the method.
         train: Preset of a training that is asked for.
+        minutes: What it is to take.
         weights: File of weights.
         overrides: Arguments that are changed.
         scale: As far as it is known.
@@ -111,21 +127,32 @@ def check_wishes(
         DataError: If the weights cannot be read.
     """
     kind, card, presets = method_entry(name).resolved()
+    asked = "--train" if minutes is None else "--train-minutes"
     if weights is not None and train is not None:
-        raise ConfigError("give --weights or --train, not both")
+        raise ConfigError(f"give --weights or {asked}, not both")
     if train is not None and card.regime == "none":
         raise ConfigError(
-            f"--train: method '{name}' does not learn; choose one that does, such as --method lateral-cnn"
+            f"{asked}: method '{name}' does not learn; choose one that does, such as --method lateral-cnn"
+        )
+    if minutes is not None and not (math.isfinite(minutes) and minutes > 0):
+        raise ConfigError(f"--train-minutes {minutes}: must be a number of minutes above 0")
+    if minutes is not None and card.at_test:
+        raise ConfigError(
+            f"--train-minutes: method '{name}' learns every tile by itself while it reconstructs; leave it out"
         )
     if weights is not None and (card.regime == "none" or card.at_test):
         raise ConfigError(
             f"--weights: method '{name}' learns nothing before, so no weights belong to it; leave them out"
         )
+    if train is not None and card.regime not in ("none", "self"):
+        raise ConfigError(f"{asked}: method '{name}' needs isotropic truth to learn from; give --weights FILE")
     _, arguments = choose_preset(name, check_preset(train or "cpu"), presets)
     if weights is not None:
         arguments = dict(weights_facts(weights).get("arguments", {}))
     arguments = with_settings(arguments, overrides)
     check_inner_names(kind, name, arguments, overrides)
+    if minutes is not None and (both := sorted(set(overrides) & set(length_settings(kind, arguments)))):
+        raise ConfigError(f"--set {both[0]}: counts batches, as --train-minutes does; leave one of them out")
     if not uncertainty and not missing:
         return
     try:

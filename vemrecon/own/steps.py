@@ -15,6 +15,8 @@ from vemrecon.infer.inpainting import Filled, fill_sections, require_fillable
 from vemrecon.infer.tiles import FILE_VOXELS
 from vemrecon.methods.applied import Applied
 from vemrecon.methods.base import Method
+from vemrecon.methods.batches import batches_of
+from vemrecon.own.learning import SOUND, Faults
 from vemrecon.own.method import prepare_method
 from vemrecon.own.sections import reopened
 from vemrecon.own.wish import AUTO, Wish
@@ -58,6 +60,11 @@ class Ready:
         from vemrecon.infer.estimate import estimate
 
         return estimate(self.method, self.observed, self.wish.devices[0], self.most, self.wish.uncertainty, self.region)
+
+    def how(self) -> dict[str, Any]:
+        """What the outputs say about how they were made, beside their source; also how many batches were learned."""
+        batches = batches_of(self.method) if self.wish.preset else {}
+        return self.wish.how(self.observed) | ({"batches": batches} if batches else {})
 
     def array(self, progress: Progress) -> NDArray[Any]:
         """The isotropic voxels, in memory, as they would be written."""
@@ -132,7 +139,7 @@ def make_ready(
     """
     region = None if wish.region is None else Region.read(wish.region, volume.shape)
     gaps = [] if wish.missing == AUTO else checked_sections(wish.missing, volume.shape[0])
-    unfit: frozenset[int] = frozenset()
+    faults = SOUND
     if learn:
         from vemrecon.data.damage import examined
 
@@ -142,11 +149,12 @@ def make_ready(
             require_fillable(gaps, volume.shape[0])
         for line in damage.warnings(gaps):
             warn(line)
-        unfit = damage.unfit.union(gaps)
+        faults = Faults(damage.unfit.union(gaps), frozenset(damage.displaced))
     method = prepare_method(
         wish.method,
         volume,
-        train=wish.train,
+        train=wish.preset,
+        minutes=wish.train_minutes,
         weights=wish.weights,
         scratch=scratch,
         seed=wish.seed,
@@ -154,7 +162,7 @@ def make_ready(
         device=wish.devices[0],
         progress=progress,
         say=warn,
-        unfit=unfit,
+        faults=faults,
         memory=wish.memory,
         learn=learn,
     )

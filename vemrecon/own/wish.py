@@ -24,6 +24,7 @@ class Wish:
         settings: Arguments of the method that are changed.
         weights: File of weights.
         train: Preset of the training on the volume itself.
+        train_minutes: What it is to take, where not as long as the preset says.
         seed: Of the training.
         missing: Numbers of sections to fill first, or `auto` for those that are not stored, black or constant.
         region: First and last voxel along z, y and x of the part that is reconstructed, as `Region.read` takes them.
@@ -39,6 +40,7 @@ class Wish:
     settings: Mapping[str, Any] = field(default_factory=dict)
     weights: Path | None = None
     train: str | None = None
+    train_minutes: float | None = None
     seed: int = 0
     missing: Sequence[int] | Literal["auto"] = ()
     region: Sequence[str] | None = None
@@ -48,6 +50,11 @@ class Wish:
     bfloat16: bool = False
     devices: Sequence[str] = ("cpu",)
     memory: int | None = None
+
+    @property
+    def preset(self) -> str | None:
+        """Preset of the training, if there is one."""
+        return self.train or ("cpu" if self.train_minutes is not None else None)
 
     def check(self, scale: float | None) -> None:
         """Refuse what the method cannot do, before anything is read or computed.
@@ -61,7 +68,8 @@ class Wish:
         """
         check_wishes(
             self.method,
-            train=self.train,
+            train=self.preset,
+            minutes=self.train_minutes,
             weights=self.weights,
             overrides=self.settings,
             scale=scale,
@@ -76,8 +84,9 @@ class Wish:
             "method": self.method,
             "scale": volume.require_grid().scale,
             "missing_sections": self.missing if self.missing == AUTO else list(self.missing),
-            "preset": self.train,
-            "seed": self.seed if self.train else None,
+            "preset": self.preset,
+            "train_minutes": self.train_minutes,
+            "seed": self.seed if self.preset else None,
             "weights": source_of(self.weights) if self.weights else None,
             "applied": [name for name in ("rotations", "blend", "bfloat16") if getattr(self, name)],
             "arguments": {name: str(value) for name, value in self.settings.items()},

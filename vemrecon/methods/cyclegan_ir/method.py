@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -41,6 +41,8 @@ class CycleGANIR(Method):
     """Reconstruction network `net`, learned degradation `degrader`, and a critic of either kind of section."""
 
     unused_parameters = True
+
+    in_batches: ClassVar[tuple[str, ...]] = ("budget", "epoch")
 
     def __init__(
         self,
@@ -105,7 +107,7 @@ class CycleGANIR(Method):
             raise DataError(
                 f"cyclegan-ir learns from lateral sections of at least {LEAST_ROWS} x {LEAST_COLUMNS} voxels, but crop "
                 f"{self.crop} of {source.observed[0].name} leaves {rows} x {columns}; the first number is also limited "
-                f"by the number of sections times the scale"
+                f"by the number of sound sections on end times the scale"
             )
         return source
 

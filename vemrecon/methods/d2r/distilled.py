@@ -127,6 +127,20 @@ class D2R(Method):
             return replace(source, degradation=replace(source.degradation, scale=float(self.factor)))
         return owner.prepare(stage, self.with_pseudo_truth(source, scratch), scratch)
 
+    def rehearsal(self, stage: Stage, source: Source, scratch: Path) -> Source:
+        """One tile of observed sections, repeated, in place of what stage II will make."""
+        owner = self.at_work
+        if owner is self.diffusion:
+            return self.prepare(stage, source, scratch)
+        owner.stage, owner.seed = stage, self.seed
+        part = middle(max(source.observed, key=lambda volume: volume.shape[0]), self.pieces)
+        truth = Volume(part.read(part.whole).repeat(self.factor, axis=0), None, part.name)
+        seen, known = ([part], [truth]) if source.validation else ([], [])
+        made = Source.of(
+            [part], source.degradation, "isotropic", truth=[truth], validation=seen, validation_truth=known
+        )
+        return owner.prepare(stage, made, scratch)
+
     def with_pseudo_truth(self, source: Source, scratch: Path) -> Source:
         """What the student learns from: stage II of all observed volumes, as if it were the truth."""
         folder = scratch / f"pseudo-truth-{self.restorer_digest()}"

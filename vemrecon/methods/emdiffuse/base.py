@@ -29,6 +29,7 @@ class NoiseMethod(SampledMethod):
     """
 
     correction: ClassVar[int] = 1
+    in_batches: ClassVar[tuple[str, ...]] = ("budget", "warm_up")
 
     def __init__(
         self,

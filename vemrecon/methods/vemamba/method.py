@@ -11,6 +11,7 @@ trainings start from there.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -32,6 +33,8 @@ WARMUP = 0.05  # of the budget: 10 of 200 epochs
 
 class VEMamba(Method):
     """State-space network over eight scan orders, conditioned on a degradation embedding."""
+
+    in_batches: ClassVar[tuple[str, ...]] = ("budget", "moco_budget")
 
     def __init__(
         self,

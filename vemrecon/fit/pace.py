@@ -1,0 +1,88 @@
+"""`Pace`: how fast stages are learned on this machine, from a few batches of each that are thrown away."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vemrecon.data.source import Source
+from vemrecon.files import make_folder
+from vemrecon.fit.stages import fit_stage, fixed_parameters
+from vemrecon.methods.base import Method
+from vemrecon.methods.stage import Stage
+
+FIRST = 5  # batches; the first two also load libraries, and are not timed
+LONG_ENOUGH = 2.0  # seconds; quicker ones are timed again, over more batches
+MOST = 200
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds of one stage.
+
+    Attributes:
+        batch: Of one batch, with what is drawn for it.
+        epoch: What an epoch takes beside its batches: validation and checkpoint.
+    """
+
+    batch: float
+    epoch: float
+
+    def of(self, stage: Stage) -> float:
+        """Seconds of a whole stage."""
+        return stage.epochs * (stage.batches_per_epoch * self.batch + self.epoch)
+
+
+def paces(method: Method, source: Source, folder: Path, *, seed: int, device: str = "cpu") -> list[Pace]:
+    """Learn a little of every stage.
+
+    Args:
+        method: Spoilt by this.
+        source: What it will learn from.
+        folder: Made and removed.
+        seed: Of the training.
+        device: Where it will be trained.
+    """
+    fixed = fixed_parameters(method)
+    try:
+        return [_pace(method, stage, source, folder, fixed, seed, device) for stage in method.stages()]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _pace(
+    method: Method, stage: Stage, source: Source, folder: Path, fixed: frozenset[str], seed: int, device: str
+) -> Pace:
+    found = _timed(method, stage, FIRST, source, folder, fixed, seed, device)
+    more = min(MOST, math.ceil(LONG_ENOUGH / found.batch))
+    return found if more <= FIRST else _timed(method, stage, more, source, folder, fixed, seed, device)
+
+
+def _timed(
+    method: Method,
+    stage: Stage,
+    batches: int,
+    source: Source,
+    folder: Path,
+    fixed: frozenset[str],
+    seed: int,
+    device: str,
+) -> Pace:
+    """One epoch of so many batches."""
+    stage = replace(stage, budget=batches, epoch=batches)
+    place = make_folder(folder / f"{stage.name}-{batches}")
+    moments: list[float] = []
+    method.stage, method.seed = stage, seed
+    method.progress = lambda share: None
+    method.to(device).eval()
+    method.source = method.rehearsal(stage, source, place)
+    method.train()
+
+    def clock(phase: str, share: float, note: str = "") -> None:
+        moments.append(time.perf_counter())
+
+    fit_stage(method, stage, place, fixed, seed, device, 1, 0, [], clock)
+    return Pace((moments[-1] - moments[1]) / (len(moments) - 2), time.perf_counter() - moments[-1])
