@@ -120,7 +120,7 @@ def test_the_output_says_how_many_batches_were_learned(tmp_path, monkeypatch, ca
     monkeypatch.setattr(minutes, "paces", lambda *words, **more: [Pace(0.01, 0.0)])
     np.save(tmp_path / "v.npy", textured((10, 48, 48)))
     words = ["reconstruct", tmp_path / "v.npy", tmp_path / "out.zarr", "--scale", "4", "--method", "lateral-cnn"]
-    words += ["--train-minutes", "0.005", "--set", *(f"{name}={value}" for name, value in SMALL.items())]
+    words += ["--blend", "--train-minutes", "0.005", "--set", *(f"{name}={value}" for name, value in SMALL.items())]
     assert main([str(word) for word in words]) == 0
     assert "training of 0.005 min, as timed on this machine: fit 30 batches of 0.01 s" in capsys.readouterr().err
     how = json.loads((tmp_path / "out.zarr" / "zarr.json").read_text())["attributes"]["vemrecon"]["made"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -41,6 +41,7 @@ class Ready:
         observed: The same with missing sections filled.
         method: Ready to reconstruct.
         filled: What was filled.
+        batches: Of every stage of the training, if there was one.
         region: What is reconstructed, in observed voxels.
         most: Voxels of a block, which bounds the memory.
         opened: Opens the volume once more, elsewhere; None if it was not read from a file.
@@ -51,6 +52,7 @@ class Ready:
     observed: Volume
     method: Method
     filled: Sequence[Filled]
+    batches: Mapping[str, int]
     region: Region | None
     most: int
     opened: Opener | None = None
@@ -63,8 +65,7 @@ class Ready:
 
     def how(self) -> dict[str, Any]:
         """What the outputs say about how they were made, beside their source; also how many batches were learned."""
-        batches = batches_of(self.method) if self.wish.preset else {}
-        return self.wish.how(self.observed) | ({"batches": batches} if batches else {})
+        return self.wish.how(self.observed) | ({"batches": dict(self.batches)} if self.batches else {})
 
     def array(self, progress: Progress) -> NDArray[Any]:
         """The isotropic voxels, in memory, as they would be written."""
@@ -166,6 +167,7 @@ def make_ready(
         memory=wish.memory,
         learn=learn,
     )
+    batches = batches_of(method) if wish.preset else {}
     observed, filled = fill_sections(method, wish.method, volume, gaps) if learn else (volume, [])
     if wish.rotations or wish.blend or wish.bfloat16:
         method = Applied(method, rotations=wish.rotations, short=wish.bfloat16, blended=wish.blend).eval()
@@ -174,7 +176,7 @@ def make_ready(
         from vemrecon.infer.estimate import most_voxels
 
         most = most_voxels(wish.memory, method, volume, wish.uncertainty)
-    return Ready(wish, volume, observed, method, filled, region, most, opened)
+    return Ready(wish, volume, observed, method, filled, batches, region, most, opened)
 
 
 def checked_sections(sections: Sequence[int], count: int) -> list[int]:
