@@ -109,9 +109,11 @@ class Source:
             ("_held_truth", self._truth),
             ("_held_validation_truth", self._validation_truth),
         ):
-            if not all(volume.fork_safe for volume in volumes):
-                self.require_memory(volumes)
-                getattr(self, name)  # is kept
+            if all(volume.fork_safe for volume in volumes):
+                continue
+            if self._on_demand:
+                self.require_memory(self._watched)
+            getattr(self, name)  # is kept
 
     @property
     def _forbidden(self) -> LeakError:
@@ -149,8 +151,16 @@ class Source:
                 f"({self.memory / 2**30:.2g} GiB); train on a part of it (a smaller split, or a file with fewer voxels)"
             )
 
+    @property
+    def _watched(self) -> list[Volume]:
+        return [*self.observed, *self.validation]
+
+    @property
+    def _on_demand(self) -> bool:
+        return float_bytes(self._watched) > self.memory
+
     def _stacks(self, volumes: Sequence[Volume]) -> tuple[Stack, ...]:
-        if float_bytes(volumes) > self.memory:
+        if self._on_demand:
             return tuple(OnDemand(volume) for volume in volumes)
         return tuple(volume.read(volume.whole) for volume in volumes)
 

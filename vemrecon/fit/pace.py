@@ -15,7 +15,7 @@ from vemrecon.methods.base import Method
 from vemrecon.methods.stage import Stage
 
 FIRST = 5  # batches; the first two also load libraries, and are not timed
-LONG_ENOUGH = 2.0  # seconds; quicker ones are timed again, over more batches
+LONG_ENOUGH = 4.0  # seconds; quicker ones are timed again, over more batches
 MOST = 200
 
 
