@@ -16,6 +16,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from vemrecon.bench.store import RunFolder
@@ -71,10 +72,12 @@ class PhaseBar(Shown):
 
     def __init__(self) -> None:
         self.console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=28), TaskProgressColumn(), TimeElapsedColumn())
-        left = (TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+        times = [Column(min_width=7, no_wrap=True) for _ in range(2)]  # in narrow terminals the bar gives way
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=28), TaskProgressColumn())
+        past = TimeElapsedColumn(table_column=times[0])
+        left = (TextColumn("left"), TimeRemainingColumn(table_column=times[1]), TextColumn("{task.fields[note]}"))
         self.bars = Progress(
-            *columns, *left, console=self.console, transient=True, disable=not self.console.is_terminal
+            *columns, past, *left, console=self.console, transient=True, disable=not self.console.is_terminal
         )
         self.task = self.bars.add_task("starting", total=1, note="")
         self.phase, self.begun, self.first, self.said = "", 0.0, 0.0, 0.0
@@ -88,7 +91,7 @@ class PhaseBar(Shown):
         now = time.monotonic()
         if phase != self.phase:
             self.phase, self.begun, self.first, self.said = phase, now, share, now
-            self.bars.reset(self.task, description=phase, total=1)
+            self.bars.reset(self.task, description=phase, total=1, note=note)
         self.bars.update(self.task, completed=share, note=note)
         if not self.console.is_terminal and now - self.said >= LINE_SECONDS:
             self.said = now
