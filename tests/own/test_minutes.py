@@ -11,9 +11,11 @@ from vemrecon.cli import main
 from vemrecon.data.source import Source
 from vemrecon.degradations import make_degradation
 from vemrecon.errors import ConfigError
+from vemrecon.fit import pace
 from vemrecon.fit.pace import Pace, paces
 from vemrecon.methods.batches import batches_of
 from vemrecon.methods.build import build_method
+from vemrecon.methods.lateral_cnn import LateralCNN
 from vemrecon.methods.registry import method_entry
 from vemrecon.own import minutes
 from vemrecon.own.minutes import arguments_for
@@ -52,7 +54,7 @@ def decided(time, scratch, name="vemamba", found=TWO, preset="cpu", said=None):
 def test_all_stages_together_take_the_time_in_proportion_to_their_budgets(time, tmp_path):
     said = []
     method = decided(time, tmp_path, said=said)
-    seconds = sum(pace.of(stage) for pace, stage in zip(TWO, method.stages(), strict=True))
+    seconds = sum(one.of(stage) for one, stage in zip(TWO, method.stages(), strict=True))
     assert 0.85 * 60 * time < seconds < 1.05 * 60 * time
     first, second = batches_of(method).values()
     assert first / second == pytest.approx(50 / 3000, rel=0.3)
@@ -74,20 +76,35 @@ def test_a_time_that_is_too_short_is_refused_with_what_it_takes(tmp_path):
     assert not (tmp_path / "minutes.json").exists()
 
 
+def test_a_method_that_does_not_say_what_counts_batches_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(LateralCNN, "in_batches", ())
+    with pytest.raises(ConfigError, match=r"does not say .* \(Method\.in_batches\)"):
+        decided(5, tmp_path, "lateral-cnn", [Pace(1.0, 0.1)])
+
+
 @pytest.mark.parametrize("name", ["lateral-cnn", "d2r-aenet", "cyclegan-ir"])
 def test_batches_are_timed_without_a_trace(name, tmp_path, monkeypatch):
     from vemrecon.methods.d2r import distilled
 
+    monkeypatch.setattr(pace, "LONG_ENOUGH", 0.2)
     monkeypatch.setattr(distilled, "stored_pseudo_truth", lambda *words: pytest.fail("takes long"))
     kind, _, presets = method_entry(name).resolved()
     grey = textured((24, 96, 96))
     seen = Source.of(
         [Volume(grey, None, "v")], make_degradation("average", 4), "self", validation=[Volume(grey, None, "w")]
     )
-    method = build_method(kind, name, presets["smoke"], grid=GRID, seed=0)
-    found = paces(method, seen, tmp_path / "rehearsal", seed=0)
-    assert len(found) == len(method.stages())
-    assert all(pace.batch > 0 and pace.epoch > 0 for pace in found)
+
+    def timed():
+        method = build_method(kind, name, presets["smoke"], grid=GRID, seed=0)
+        found = paces(method, seen, tmp_path / "rehearsal", seed=0)
+        assert len(found) == len(method.stages())
+        assert all(one.batch > 0 and one.epoch > 0 for one in found)
+
+    with monkeypatch.context() as killed:
+        killed.setattr(pace.shutil, "rmtree", lambda *words, **more: None)
+        timed()
+    assert (tmp_path / "rehearsal").exists()
+    timed()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -99,8 +116,8 @@ def test_an_interrupted_training_goes_on_with_as_many_batches_as_were_decided(tm
     wish = Wish(method="lateral-cnn", train_minutes=0.01, settings=SMALL)
     observed = Volume(textured((10, 48, 48)), None, "v", GRID)
 
-    def ready(place, pace, stop=2.0):
-        monkeypatch.setattr(minutes, "paces", lambda *words, **more: [Pace(pace, 0.0)])
+    def ready(place, seconds, stop=2.0):
+        monkeypatch.setattr(minutes, "paces", lambda *words, **more: [Pace(seconds, 0.0)])
 
         def progress(phase, share, note=""):
             if phase == "fit" and share > stop:

@@ -42,11 +42,12 @@ def paces(method: Method, source: Source, folder: Path, *, seed: int, device: st
     Args:
         method: Spoilt by this.
         source: What it will learn from.
-        folder: Made and removed.
+        folder: Made and removed; what an attempt that was killed has left there is no start for this one.
         seed: Of the training.
         device: Where it will be trained.
     """
     fixed = fixed_parameters(method)
+    shutil.rmtree(folder, ignore_errors=True)
     try:
         return [_pace(method, stage, source, folder, fixed, seed, device) for stage in method.stages()]
     finally:
