@@ -111,8 +111,8 @@ class Source:
         ):
             if all(volume.fork_safe for volume in volumes):
                 continue
-            if self._on_demand:
-                self.require_memory(self._watched)
+            for held in (self.observed, self.validation) if self._on_demand else ():
+                self.require_memory(held)
             getattr(self, name)  # is kept
 
     @property
@@ -152,12 +152,8 @@ class Source:
             )
 
     @property
-    def _watched(self) -> list[Volume]:
-        return [*self.observed, *self.validation]
-
-    @property
     def _on_demand(self) -> bool:
-        return float_bytes(self._watched) > self.memory
+        return max(float_bytes(self.observed), float_bytes(self.validation)) > self.memory
 
     def _stacks(self, volumes: Sequence[Volume]) -> tuple[Stack, ...]:
         if self._on_demand:
