@@ -78,6 +78,17 @@ def test_a_training_tells_its_loss_and_the_psnr_of_held_out_pairs_and_calls_them
     assert min(curves["loss"][1]) < smooth < max(curves["loss"][1])
 
 
+def test_how_many_held_out_patches_are_looked_at_changes_nothing_of_what_is_learned(tmp_path):
+    found = []
+    for name, watch in (("a", 1.0), ("b", 0.1)):
+        method = small()
+        train(method, source(), tmp_path / name, identity="x", seed=0, watch=watch)
+        found.append((weights(method), read_log(tmp_path / name / "fit" / "loss.csv")))
+    assert torch.equal(found[0][0], found[1][0])
+    assert found[0][1]["loss"] == found[1][1]["loss"]
+    assert found[0][1]["validation psnr"] != found[1][1]["validation psnr"]
+
+
 def test_what_is_told_of_a_loss_is_smooth_and_begins_with_the_first():
     note = Note("held-out patches")
     assert str(note) == ""

@@ -18,7 +18,7 @@ from vemrecon.methods.build import build_method
 from vemrecon.methods.lateral_cnn import LateralCNN
 from vemrecon.methods.registry import method_entry
 from vemrecon.own import minutes
-from vemrecon.own.minutes import arguments_for
+from vemrecon.own.minutes import length_of
 from vemrecon.own.steps import make_ready
 from vemrecon.own.wish import Wish
 from vemrecon.progress import silent
@@ -43,18 +43,21 @@ def decided(time, scratch, name="vemamba", found=TWO, preset="cpu", said=None):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(minutes, "paces", lambda *words, **more: list(found))
-        made = arguments_for(
+        made = length_of(
             time, kind, presets[preset], build, source(), scratch, identity="x", seed=0, device="cpu",
             progress=silent, say=(said if said is not None else []).append,
         )  # fmt: skip
-    return build(made)
+    return build(made.arguments), made.watch
 
 
 @pytest.mark.parametrize("time", [2, 10, 100])
 def test_all_stages_together_take_the_time_in_proportion_to_their_budgets(time, tmp_path):
     said = []
-    method = decided(time, tmp_path, said=said)
-    seconds = sum(one.of(stage) for one, stage in zip(TWO, method.stages(), strict=True))
+    method, watch = decided(time, tmp_path, said=said)
+    seconds = sum(
+        stage.epochs * (stage.batches_per_epoch * one.batch + watch * one.epoch)
+        for one, stage in zip(TWO, method.stages(), strict=True)
+    )
     assert 0.85 * 60 * time < seconds < 1.05 * 60 * time
     first, second = batches_of(method).values()
     assert first / second == pytest.approx(50 / 3000, rel=0.3)
@@ -65,9 +68,19 @@ def test_all_stages_together_take_the_time_in_proportion_to_their_budgets(time, 
 
 
 def test_what_was_decided_stays_however_fast_the_machine_is_later(tmp_path):
-    first = batches_of(decided(5, tmp_path))
-    assert batches_of(decided(5, tmp_path, found=(Pace(9, 9), Pace(9, 9)))) == first
-    assert batches_of(decided(6, tmp_path, found=(Pace(0.2, 0.2), Pace(0.7, 1.0)))) != first, "another request"
+    first, watch = decided(5, tmp_path)
+    again, same = decided(5, tmp_path, found=(Pace(9, 9), Pace(9, 9)))
+    assert (batches_of(again), same) == (batches_of(first), watch)
+    other, _ = decided(6, tmp_path, found=(Pace(0.2, 0.2), Pace(0.7, 1.0)))
+    assert batches_of(other) != batches_of(first), "another request"
+
+
+def test_looking_at_held_out_patches_takes_a_tenth_of_the_time_at_most(tmp_path):
+    slow = [Pace(1.0, 30.0)]  # 20 epochs of it would be the whole time
+    method, watch = decided(10, tmp_path, "lateral-cnn", slow)
+    (stage,) = method.stages()
+    assert stage.epochs * watch * 30.0 <= 61
+    assert stage.epochs * stage.batches_per_epoch == pytest.approx(540, rel=0.05)
 
 
 def test_a_time_that_is_too_short_is_refused_with_what_it_takes(tmp_path):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +46,7 @@ def train(
     workers: int = 0,
     loggers: Sequence[str] = (),
     shared: SharedStages | None = None,
+    watch: float = 1.0,
     progress: Progress = silent,
 ) -> None:
     """Train all stages of a method.
@@ -59,6 +62,7 @@ def train(
         workers: Processes that prepare patches.
         loggers: Further logs beside loss.csv: wandb, tensorboard.
         shared: Where stages are kept that other runs may have in common; see `take_shared`.
+        watch: Share of the held-out patches that are looked at; of what is learned it changes nothing.
         progress: Told stage, finished share, and a `Note`.
 
     Raises:
@@ -73,6 +77,7 @@ def train(
             load_weights(method, place / "stage.safetensors", stage.trains)
             continue
         make_folder(place)
+        stage = replace(stage, validation=math.ceil(watch * stage.validation))
         method.stage, method.seed = stage, seed
         waited = prepared(method, stage, source, place, key, device, progress)
         made = make_loggers(loggers, place, f"{identity}-{stage.name}")

@@ -17,7 +17,7 @@ from vemrecon.methods.batches import length_settings
 from vemrecon.methods.build import build_method, check_inner_names
 from vemrecon.methods.registry import check_preset, choose_preset, method_entry, with_settings
 from vemrecon.own.learning import SOUND, Faults, learning_source
-from vemrecon.own.minutes import arguments_for
+from vemrecon.own.minutes import Length, length_of
 from vemrecon.progress import Progress, Say
 from vemrecon.volume import SectionGrid, Volume
 
@@ -88,14 +88,17 @@ def prepare_method(
         source = learning_source(volume, faults, card.regime, memory)
         facts = [name, card.version, preset, arguments, seed, list(volume.shape), volume.name]
         facts += [sorted(faults.unfit), sorted(faults.displaced)]
+        length = Length(arguments)
         if minutes is not None:
-            arguments = arguments_for(
+            length = length_of(
                 minutes, kind, arguments, build, source, scratch,
                 identity=digest_of(facts), seed=seed, device=device, progress=progress, say=say,
             )  # fmt: skip
-            method, facts = build(arguments), [*facts, arguments]
-        identity = digest_of(facts)
-        fit(method, source, scratch, identity=identity, seed=seed, device=device, progress=progress)
+            method, facts = build(length.arguments), [*facts, length.arguments]
+        fit(
+            method, source, scratch, identity=digest_of(facts), seed=seed, device=device,
+            watch=length.watch, progress=progress,
+        )  # fmt: skip
     return method.eval().to(device)
 
 

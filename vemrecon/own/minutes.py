@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,27 @@ from vemrecon.methods.base import Method
 from vemrecon.methods.batches import batches_of, lengthened
 from vemrecon.progress import Progress, Say
 
+WATCHING = 0.1  # of the time, at most, for looking at held-out patches
 LEAST = 20  # batches of all stages; fewer teach nothing
 ROUNDS = 4
 Build = Callable[[Mapping[str, Any]], Method]
 """Makes a method from its arguments."""
 
 
-def arguments_for(
+@dataclass(frozen=True)
+class Length:
+    """How long a training is.
+
+    Attributes:
+        arguments: Of the method.
+        watch: Share of the held-out patches that are looked at.
+    """
+
+    arguments: dict[str, Any]
+    watch: float = 1.0
+
+
+def length_of(
     minutes: float,
     kind: type[Method],
     arguments: Mapping[str, Any],
@@ -33,7 +48,7 @@ def arguments_for(
     device: str,
     progress: Progress,
     say: Say,
-) -> dict[str, Any]:
+) -> Length:
     """Arguments with which a training takes so many minutes; all that counts batches grows or shrinks alike.
 
     It is decided once, by the time that some batches take. An interrupted training goes on with what was decided.
@@ -59,20 +74,18 @@ def arguments_for(
     if known.get("key") != key:
         progress("time some batches", 0.0)
         found = paces(build(arguments), source, scratch / "rehearsal", seed=seed, device=device)
-        factor = _factor(60 * minutes, arguments, lambda share: build(lengthened(kind, arguments, share)), found)
-        known = {"key": key, "factor": factor, "seconds_per_batch": [pace.batch for pace in found]}
+        factor, watch = _factor(60 * minutes, lambda share: build(lengthened(kind, arguments, share)), found)
+        known = {"key": key, "factor": factor, "watch": watch, "seconds_per_batch": [pace.batch for pace in found]}
         write_json(mark, known)
     made = lengthened(kind, arguments, known["factor"])
     each = zip(batches_of(build(made)).items(), known["seconds_per_batch"], strict=True)
     parts = ", ".join(f"{name} {count} batches of {seconds:.2g} s" for (name, count), seconds in each)
     say(f"training of {minutes:g} min, as timed on this machine: {parts}")
-    return made
+    return Length(made, known["watch"])
 
 
-def _factor(
-    seconds: float, arguments: Mapping[str, Any], build: Callable[[float], Method], found: Sequence[Pace]
-) -> float:
-    """By what the batches of all stages are multiplied to fill a time."""
+def _factor(seconds: float, build: Callable[[float], Method], found: Sequence[Pace]) -> tuple[float, float]:
+    """By what the batches of all stages are multiplied to fill a time, and the share of held-out patches to look at."""
 
     def parts(factor: float) -> tuple[float, float, int]:
         stages = build(factor).stages()
@@ -83,15 +96,18 @@ def _factor(
 
     whole, _, usual = parts(1.0)
     factor = least = LEAST / usual
+    watch = 1.0
     for _ in range(ROUNDS):
         _, between, _ = parts(factor)
-        factor = max(least, (seconds - between) / whole)
+        watch = min(1.0, WATCHING * seconds / between) if between else 1.0
+        factor = max(least, (seconds - watch * between) / whole)
     batches, between, count = parts(factor)
     if count == usual and abs(factor - 1) > 0.5:
         raise ConfigError("--train-minutes: the method does not say which arguments count batches (Method.in_batches)")
-    if factor == least and batches + between > seconds:
+    taken = batches + watch * between
+    if factor == least and taken > seconds:
         raise ConfigError(
-            f"--train-minutes {seconds / 60:g}: {LEAST} batches, which are few, take {(batches + between) / 60:.2g} "
-            f"minutes here; give it more"
+            f"--train-minutes {seconds / 60:g}: {LEAST} batches, which are few, take {taken / 60:.2g} minutes here; "
+            f"give it more"
         )
-    return factor
+    return factor, watch
