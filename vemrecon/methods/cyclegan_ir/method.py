@@ -107,7 +107,7 @@ class CycleGANIR(Method):
             raise DataError(
                 f"cyclegan-ir learns from lateral sections of at least {LEAST_ROWS} x {LEAST_COLUMNS} voxels, but crop "
                 f"{self.crop} of {source.observed[0].name} leaves {rows} x {columns}; the first number is also limited "
-                f"by the number of sound sections on end times the scale"
+                f"by the number of sections (that follow each other) times the scale"
             )
         return source
 
