@@ -34,6 +34,8 @@ class Option:
     """What it means to leave it out, where the default does not say it."""
     whole: bool = False
     """Whether words may hold spaces and commas of their own."""
+    bare: bool = False
+    """Whether it says something without a value, too."""
     positional: bool = False
     also: tuple[str, ...] = ()
     """Other ways to write it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import SUPPRESS
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING
@@ -75,7 +76,7 @@ def _add_flag(parser: ArgumentParser, name: str, facts: Option, hint: Any, defau
     return parser.add_argument(
         *names,
         action="extend" if adds else "store",
-        nargs=_count(hint),
+        nargs="?" if facts.bare else _count(hint),
         metavar=facts.metavar or _METAVARS.get(element),
         default=None if default is MISSING or adds else default,
         help=facts.help,
@@ -83,6 +84,8 @@ def _add_flag(parser: ArgumentParser, name: str, facts: Option, hint: Any, defau
 
 
 SIZE = "--voxel-size"
+PREVIEW = "--preview"
+_NUMBERS = re.compile(r"-?[\d.,]+")  # one or several, as they follow --preview
 _METAVARS = {int: "N", float: "NUMBER", Path: "PATH"}
 
 
@@ -94,10 +97,12 @@ def _count(hint: Any) -> Any:
 
 
 def joined(words: Sequence[str]) -> list[str]:
-    """The words of a command line, those of options that take one to three as one: others may then follow them.
+    """The words of a command line, those of options that take none to three as one: others may then follow them.
 
     >>> joined(["evaluate", "--intensity-range", "auto", "--voxel-size", "z=8", "y=4", "truth.npy"])
     ['evaluate', '--intensity-range=auto', '--voxel-size=z=8 y=4', 'truth.npy']
+    >>> joined(["reconstruct", "--preview", "in.tif", "--preview", "9", "20", "20", "out.tif"])
+    ['reconstruct', '--preview=', 'in.tif', '--preview= 9 20 20', 'out.tif']
     """
     found: list[str] = []
     left = 0
@@ -109,6 +114,9 @@ def joined(words: Sequence[str]) -> list[str]:
             continue
         found.append(word)
         left = _range_words(following) if word in RANGES else _size_words(following) if word == SIZE else 0
+        if word == PREVIEW:
+            found[-1] += "="
+            left = next((k for k, one in enumerate(following) if not _NUMBERS.fullmatch(one)), len(following))
     return found
 
 

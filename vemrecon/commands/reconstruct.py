@@ -69,9 +69,25 @@ class ReconstructOptions(FileOptions):
         None,
         unset="this process",
     )
+    preview: tuple[int, ...] | None = option(
+        "make a block around this voxel of the input alone (without numbers: the middle), beside bicubic, as the "
+        "picture OUTPUT-preview.png, and stop",
+        None,
+        metavar="Z Y X",
+        bare=True,
+        least=0,
+    )
     dry_run: bool = option("say what it would take (time, memory, disk) and stop", False)
     ome_zarr: Literal["0.5", "0.4"] | None = version_option()
     dataset: str | None = option("name inside a file or folder that holds several", None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.preview is not None and len(self.preview) not in (0, 3):
+            said = " ".join(map(str, self.preview))
+            raise ConfigError(f"--preview {said}: must be the three numbers Z Y X of a voxel, or none for the middle")
+        if self.preview is not None and self.dry_run:
+            raise ConfigError("give --preview or --dry-run, not both")
 
 
 def reconstruct(options: ReconstructOptions) -> int:
@@ -81,7 +97,10 @@ def reconstruct(options: ReconstructOptions) -> int:
     from vemrecon.commands.bars import PhaseBar
     from vemrecon.commands.estimates import estimate_lines
     from vemrecon.commands.prepare import byte_count
+    from vemrecon.commands.preview import made_preview, preview_lines, preview_path, write_preview
+    from vemrecon.figure.drawing import require_matplotlib
     from vemrecon.own.missing import reading_to_fill, sections_to_fill
+    from vemrecon.own.preview import place_of
     from vemrecon.own.reconstruction import reconstruct_file, stamped, work_folder, work_place
     from vemrecon.own.sections import open_anisotropic, reopened
     from vemrecon.own.steps import make_ready
@@ -107,6 +126,9 @@ def reconstruct(options: ReconstructOptions) -> int:
         memory=byte_count("--memory", options.memory) if options.memory else None,
     )
     wish.check(options.scale)
+    previewed = options.preview is not None
+    if previewed:
+        require_matplotlib()
     outputs = [path for path in (options.output, options.uncertainty) if path]
     for path in outputs:
         require_output(path, options.ome_zarr)
@@ -121,6 +143,7 @@ def reconstruct(options: ReconstructOptions) -> int:
         reading=reading_to_fill(options.reading) if wish.missing == AUTO else options.reading,
     )
     say_notes([volume])
+    at = place_of(volume, options.preview or None, wish.part(volume))
     source, reading = source_of(options.input, options.dataset), options.reading.said()
     work = work_folder(options.output, wish, volume, stamped(options.input, source) | reading)
     find = partial(sections_to_fill, options.input, options.dataset, options.reading, volume)
@@ -138,15 +161,26 @@ def reconstruct(options: ReconstructOptions) -> int:
     def warn(line: str) -> None:
         say_notes([replace(volume, notes=(line,))])
 
-    with work_place(work, write=not options.dry_run), PhaseBar() as bar:
+    writes = not options.dry_run and (not previewed or wish.preset is not None)
+    with work_place(work, write=writes), PhaseBar() as bar:
         ready = make_ready(
-            wish, volume, work / "train", bar.progress, warn, missing=find, opened=opened, learn=not options.dry_run
-        )
+            wish, volume, work / "train", bar.progress, warn,
+            missing=find, opened=opened, learn=not options.dry_run, examine=not previewed,
+        )  # fmt: skip
         if options.dry_run:
             bar.progress("one tile", 0.0)
             taken = ready.estimated()
             bar.close()
             print("\n".join(estimate_lines(taken, options.output)))
+            return 0
+        if previewed:
+            shown = made_preview(ready, at, bar.progress)
+            bar.close()
+            picture = preview_path(options.output)
+            write_preview(picture, shown)
+            print("\n".join(preview_lines(picture, shown)))
+            if wish.preset is not None:
+                print(f"the training is kept in {work} for the same command without --preview")
             return 0
         made = Made(ready.how() | ({"reading": reading} if reading else {}) | {"source": source})
         result = reconstruct_file(

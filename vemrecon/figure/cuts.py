@@ -101,14 +101,9 @@ def cut_at(
             at[observed.axis] = observed.withheld(shape[observed.axis])
     if any(not 0 <= a < size for a, size in zip(at, shape, strict=True)):
         raise ConfigError(f"--at {' '.join(map(str, at))} lies outside the volume of {shape} voxels (z, y, x)")
-    start, stop = [], []
-    for a, size, edge in zip(at, shape, voxel_size, strict=True):
-        length = min(size, max(1, round((side or SIDE) * voxel_size.x / edge)))
-        low = min(max(0, a - length // 2), size - length)
-        start.append(low)
-        stop.append(low + length)
+    lengths = [max(1, round((side or SIDE) * voxel_size.x / edge)) for edge in voxel_size]
     z, y, x = at
-    return CutAt((z, y, x), Region((start[0], start[1], start[2]), (stop[0], stop[1], stop[2])), voxel_size)
+    return CutAt((z, y, x), Region.around(at, lengths, shape), voxel_size)
 
 
 def cut(volume: Volume, plane: str, where: CutAt) -> Cut:

@@ -90,7 +90,8 @@ def draw(plate: Plate, style: Style) -> Figure:
         axes = _add_axes(figure, box)
         _picture(axes, cell, plate)
         if cell.bar:
-            _scale_bar(axes, box[3], bar_length(plate, style))
+            length = bar_length(plate, style)
+            _scale_bar(axes, box[3], length, f"{length:g} voxels" if plate.in_voxels else length_text(length))
     for text in layout.texts:
         _write(figure, text)
     if plate.limit:
@@ -153,7 +154,7 @@ def _diverging() -> ListedColormap:
     return ListedColormap([tuple(c / 255 for c in colours[n : n + 3]) for n in range(0, len(colours), 3)])
 
 
-def _scale_bar(axes: Axes, tall: float, length: float) -> None:
+def _scale_bar(axes: Axes, tall: float, length: float, said: str) -> None:
     """A white bar with its length, on a dark ground so that it reads on any picture; `tall` inches show the axes."""
     from matplotlib.patches import Rectangle
 
@@ -166,7 +167,7 @@ def _scale_bar(axes: Axes, tall: float, length: float) -> None:
     axes.add_patch(ground)
     axes.add_patch(Rectangle((x, y - thick), length, thick, facecolor="white", linewidth=0, gid="scale bar"))
     above = y - thick - 0.05 * inch
-    axes.text(x, above, length_text(length), fontsize=SMALL, color="white", va="bottom", ha="left", bbox=box)
+    axes.text(x, above, said, fontsize=SMALL, color="white", va="bottom", ha="left", bbox=box)
 
 
 def _colour_key(figure: Figure, width: float, limit: int) -> None:
@@ -192,5 +193,5 @@ def _write(figure: Figure, text: Text) -> None:
         ha=text.align,
         va=text.vertical,
         rotation=text.rotation,
-        multialignment="center",
+        multialignment=text.align if text.rotation == 0 else "center",
     )

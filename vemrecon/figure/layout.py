@@ -100,7 +100,9 @@ def lay_out(plate: Plate, style: Style) -> FigureLayout:
     below = [[_caption(cell, inch * wide) for cell, wide in zip(row, widths, strict=True)] for row in grid.rows]
     foot = [0.03 + 1.3 * SMALL * POINT * max(map(_lines, row)) if any(row) else 0.0 for row in below]
     top = LINE * max(map(_lines, above)) + 0.03
-    height = top + inch * sum(heights) + sum(foot) + GAP * (len(heights) - 1) + (0.34 if plate.limit else EDGE)
+    note = _wrapped(plate.note, width - 2 * EDGE, SMALL)
+    noted = 0.06 + 1.3 * SMALL * POINT * _lines(note) if note else 0.0
+    height = top + inch * sum(heights) + sum(foot) + GAP * (len(heights) - 1) + noted + (0.34 if plate.limit else EDGE)
     if width * height * style.dpi**2 > MOST_PIXELS:
         raise ConfigError(
             f"--dpi {style.dpi}: {width:.0f} x {height:.0f} inches are too many pixels; lower it, or show less"
@@ -123,6 +125,7 @@ def lay_out(plate: Plate, style: Style) -> FigureLayout:
     for text, wide_nm in zip(above, widths, strict=True):
         texts.append(Text(x + inch * wide_nm / 2, height - top + 0.03, text, vertical="bottom"))
         x += inch * wide_nm + GAP
+    texts.append(Text(EDGE, y + GAP - 0.04, note, SMALL, "left", "top"))
     return FigureLayout(width, height, tuple(boxes), tuple(text for text in texts if text.text))
 
 

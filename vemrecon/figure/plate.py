@@ -59,6 +59,10 @@ class Plate:
     lines: tuple[PlateLine, ...]
     limit: int = 0
     """Grey levels at which the colours of errors saturate; 0 where no errors are shown."""
+    note: str = ""
+    """What stands below all pictures."""
+    in_voxels: bool = False
+    """Whether lengths are voxels, because nobody knows their size."""
 
     def size_nm(self, plane: int) -> tuple[float, float]:
         """Width and height of what is seen of a plane."""

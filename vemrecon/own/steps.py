@@ -121,6 +121,7 @@ def make_ready(
     missing: Callable[[Damage], Sequence[int]] | None = None,
     opened: Opener | None = None,
     learn: bool = True,
+    examine: bool = True,
 ) -> Ready:
     """Take every step before the first voxel is made.
 
@@ -133,15 +134,16 @@ def make_ready(
         missing: Finds the sections to fill where they are `auto`.
         opened: Opens the volume once more, in another process.
         learn: Without it nothing is examined, trained or filled: for an estimate.
+        examine: Without it all sections are read for what is wrong with them only where that decides what is made.
 
     Raises:
         ConfigError: If the method cannot do it, or what is wanted does not fit into the memory.
         DataError: If the volume cannot be read, or weights do not fit.
     """
-    region = None if wish.region is None else Region.read(wish.region, volume.shape)
+    region = wish.part(volume)
     gaps = [] if wish.missing == AUTO else checked_sections(wish.missing, volume.shape[0])
     faults = SOUND
-    if learn:
+    if learn and (examine or wish.preset or wish.missing == AUTO):
         from vemrecon.data.damage import examined
 
         _, damage = examined(volume, progress)

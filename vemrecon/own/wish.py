@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from vemrecon.own.method import check_wishes
 from vemrecon.version import __version__
-from vemrecon.volume import Volume
+from vemrecon.volume import Region, Volume
 from vemrecon.volume.made import source_of
 
 AUTO: Literal["auto"] = "auto"
@@ -76,6 +76,14 @@ class Wish:
             uncertainty=self.uncertainty and not self.rotations,
             missing=bool(self.missing),
         )
+
+    def part(self, volume: Volume) -> Region | None:
+        """What of an observed volume is reconstructed; None for all.
+
+        Raises:
+            ConfigError: If the words are no ranges, or reach beyond the volume.
+        """
+        return None if self.region is None else Region.read(self.region, volume.shape)
 
     def how(self, volume: Volume) -> dict[str, Any]:
         """What the outputs say about how they were made, beside their source."""

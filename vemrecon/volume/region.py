@@ -75,6 +75,20 @@ class Region:
             ranges.append((start, stop))
         return cls.of(ranges)
 
+    @classmethod
+    def around(cls, voxel: Sequence[int], lengths: Sequence[int], shape: Sequence[int]) -> Region:
+        """Voxels around one of them, moved inwards at the edges of a volume of a shape, which may be shorter.
+
+        >>> str(Region.around((0, 5, 9), (4, 4, 40), (10, 10, 10)))
+        'z[0,4) y[3,7) x[0,10)'
+        """
+        ranges = []
+        for at, length, size in zip(voxel, lengths, shape, strict=True):
+            inside = min(length, size)
+            low = min(max(0, at - inside // 2), size - inside)
+            ranges.append((low, low + inside))
+        return cls.of(ranges)
+
     @property
     def shape(self) -> Triple:
         """Number of voxels along z, y and x."""
