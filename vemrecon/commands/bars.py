@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from importlib.util import find_spec
 from typing import Any
 
 from rich.console import Console
@@ -11,17 +12,19 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.table import Column
 from rich.text import Text
 
 from vemrecon.bench.store import RunFolder
+from vemrecon.commands.json_log import JsonLog
+from vemrecon.commands.pace import Pace
 from vemrecon.commands.shown import Shown
-from vemrecon.report.columns import seconds_text
 
 LINE_SECONDS = 20.0  # between lines where there is no terminal
 MARKS = {"done": ("done", "green"), "declined": ("declined", "yellow"), "failed": ("failed", "red")}
@@ -68,19 +71,24 @@ class Bars(Shown):
 
 
 class PhaseBar(Shown):
-    """One bar with the time left for the phases of one job; where there is no terminal, a line now and then."""
+    """One bar with speed and time left for the phases of one job; where none can be drawn, a line now and then."""
 
-    def __init__(self) -> None:
-        self.console = Console(stderr=True)
-        times = [Column(min_width=7, no_wrap=True) for _ in range(2)]  # in narrow terminals the bar gives way
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=28), TaskProgressColumn())
-        past = TimeElapsedColumn(table_column=times[0])
-        left = (TextColumn("left"), TimeRemainingColumn(table_column=times[1]), TextColumn("{task.fields[note]}"))
+    def __init__(self, log: JsonLog | None = None) -> None:
+        self.console, self.pace, self.log = Console(stderr=True), Pace(), log or JsonLog(None)
+        self.silent, drawn = self.log.on_standard_error, _draws(self.console)
         self.bars = Progress(
-            *columns, past, *left, console=self.console, transient=True, disable=not self.console.is_terminal
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            TaskProgressColumn(),
+            TimeElapsedColumn(table_column=Column(min_width=7, no_wrap=True)),  # in narrow terminals the bar gives way
+            _PaceColumn(self.pace, Column(no_wrap=True)),
+            TextColumn("{task.fields[note]}"),
+            console=self.console,
+            transient=True,
+            disable=self.silent or not drawn,
         )
         self.task = self.bars.add_task("starting", total=1, note="")
-        self.phase, self.begun, self.first, self.said = "", 0.0, 0.0, 0.0
+        self.said = 0.0
 
     def close(self) -> None:
         """Take the bar away before something is printed."""
@@ -89,12 +97,30 @@ class PhaseBar(Shown):
     def progress(self, phase: str, share: float, note: str = "") -> None:
         """Show a phase, its finished share, and how it goes."""
         now = time.monotonic()
-        if phase != self.phase:
-            self.phase, self.begun, self.first, self.said = phase, now, share, now
+        begins = self.pace.told(phase, share)
+        if begins:
+            self.said = now
             self.bars.reset(self.task, description=phase, total=1, note=note)
         self.bars.update(self.task, completed=share, note=note)
-        if not self.console.is_terminal and now - self.said >= LINE_SECONDS:
+        self.log.progress(self.pace, begins, note)
+        if self.bars.disable and not self.silent and now - self.said >= LINE_SECONDS:
             self.said = now
-            rate = (share - self.first) / (now - self.begun)
-            left = f", {seconds_text((1 - share) / rate)} left" if rate > 0 else ""
-            print(f"{phase}: {share:.1%}{left}{note and f'; {note}'}", file=sys.stderr, flush=True)
+            facts = ", ".join(filter(None, [f"{phase}: {share:.1%}", str(self.pace)]))
+            print("; ".join(filter(None, [facts, note])), file=sys.stderr, flush=True)
+
+
+class _PaceColumn(ProgressColumn):
+    """Speed and time left."""
+
+    def __init__(self, pace: Pace, column: Column) -> None:
+        super().__init__(table_column=column)
+        self.pace = pace
+
+    def render(self, task: Task) -> Text:
+        """As they are now."""
+        return Text(str(self.pace))
+
+
+def _draws(console: Console) -> bool:
+    """Whether a bar can be drawn: in a terminal, and in a notebook that has widgets."""
+    return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)

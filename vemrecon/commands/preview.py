@@ -56,7 +56,7 @@ def made_preview(ready: Ready, at: Triple, progress: Progress) -> Preview:
     block = preview_block(ready, at, progress)
     if isinstance(ready.method, Interpolation) and ready.method.kernel == Interpolation().kernel:
         return Preview(ready, at, block, None)
-    plain = replace(ready, method=Interpolation().eval(), wish=replace(ready.wish, device="cpu"))
+    plain = replace(ready, method=Interpolation().eval(), wish=replace(ready.wish, devices=("cpu",)))
     return Preview(ready, at, block, make_block(plain, block.box, progress))
 
 

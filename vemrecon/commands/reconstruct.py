@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vemrecon.bench.request import known_presets, read_scale
 from vemrecon.commands.options import device_of, require_devices, settings
@@ -13,7 +14,16 @@ from vemrecon.commands.pairs import say_notes
 from vemrecon.errors import ConfigError
 from vemrecon.file_options import OUTPUT, FileOptions, version_option
 from vemrecon.options import option
+from vemrecon.version import __version__
 from vemrecon.volume.grid import GRID_KINDS
+
+if TYPE_CHECKING:
+    from vemrecon.commands.json_log import JsonLog
+    from vemrecon.own.steps import Ready
+    from vemrecon.own.wish import Wish
+    from vemrecon.progress import Progress
+    from vemrecon.volume import Volume
+    from vemrecon.volume.region import Triple
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +87,11 @@ class ReconstructOptions(FileOptions):
         bare=True,
         least=0,
     )
+    json_log: str | None = option(
+        "append what happens to this file, a line of JSON for each event (docs/files.md); - is standard error",
+        None,
+        metavar="PATH",
+    )
     dry_run: bool = option("say what it would take (time, memory, disk) and stop", False)
     ome_zarr: Literal["0.5", "0.4"] | None = version_option()
     dataset: str | None = option("name inside a file or folder that holds several", None)
@@ -88,28 +103,109 @@ class ReconstructOptions(FileOptions):
             raise ConfigError(f"--preview {said}: must be the three numbers Z Y X of a voxel, or none for the middle")
         if self.preview is not None and self.dry_run:
             raise ConfigError("give --preview or --dry-run, not both")
+        if self.json_log is not None and Path(self.json_log) in (self.output, self.uncertainty):
+            raise ConfigError(f"--json-log {self.json_log}: is an output; choose another name")
 
 
 def reconstruct(options: ReconstructOptions) -> int:
     """Make one volume isotropic."""
+    from vemrecon.commands.json_log import JsonLog
+
+    with JsonLog.to(options.json_log) as log:
+        return _reconstruct(options, log)
+
+
+def _reconstruct(options: ReconstructOptions, log: JsonLog) -> int:
     from functools import partial
 
     from vemrecon.commands.bars import PhaseBar
-    from vemrecon.commands.estimates import estimate_lines
-    from vemrecon.commands.prepare import byte_count
-    from vemrecon.commands.preview import made_preview, preview_lines, preview_path, write_preview
     from vemrecon.figure.drawing import require_matplotlib
     from vemrecon.own.missing import reading_to_fill, sections_to_fill
     from vemrecon.own.preview import place_of
     from vemrecon.own.reconstruction import reconstruct_file, stamped, work_folder, work_place
     from vemrecon.own.sections import open_anisotropic, reopened
     from vemrecon.own.steps import make_ready
-    from vemrecon.own.wish import AUTO, Wish
+    from vemrecon.own.wish import AUTO
     from vemrecon.volume import Made, require_output
     from vemrecon.volume.made import source_of
 
+    wish = _wish(options)
+    wish.check(options.scale)
+    if previewed := options.preview is not None:
+        require_matplotlib()
+    outputs = [path for path in (options.output, options.uncertainty) if path]
+    for path in outputs:
+        require_output(path, options.ome_zarr)
+    require_devices(options.device)
+    volume = open_anisotropic(
+        options.input,
+        options.dataset,
+        grid=options.grid,
+        scale=options.scale,
+        voxel_size=options.voxels,
+        intensity_range=options.grey_range,
+        reading=reading_to_fill(options.reading) if wish.missing == AUTO else options.reading,
+    )
+    at = place_of(volume, options.preview or None, wish.part(volume))
+    log.event("start", **_begun(options, wish, volume))
+
+    opened = partial(
+        reopened,
+        options.input.resolve(),
+        options.dataset,
+        volume.grid,
+        voxel_size=options.voxels,
+        intensity_range=volume.intensity_range,
+        reading=reading_to_fill(options.reading) if wish.missing == AUTO else options.reading,
+    )
+
+    def warn(line: str) -> None:
+        say_notes([replace(volume, notes=(line,))])
+        log.event("warning", message=f"{volume.name}: {line}")
+
+    for note in volume.notes:
+        warn(note)
+    source, reading = source_of(options.input, options.dataset), options.reading.said()
+    work = work_folder(options.output, wish, volume, stamped(options.input, source) | reading)
+    find = partial(sections_to_fill, options.input, options.dataset, options.reading, volume)
+    writes = not options.dry_run and (not previewed or wish.preset is not None)
+    with work_place(work, write=writes), PhaseBar(log) as bar:
+        bar.pace.voxels = {"reconstruct": math.prod(wish.made_shape(volume))}
+        ready = make_ready(
+            wish, volume, work / "train", bar.progress, warn,
+            missing=find, opened=opened, learn=not options.dry_run, examine=not previewed,
+        )  # fmt: skip
+        if options.dry_run:
+            done = _estimated(ready, options.output, bar.progress)
+        elif previewed:
+            done = _previewed(ready, at, options.output, work, bar.progress)
+        else:
+            made = Made(ready.how() | ({"reading": reading} if reading else {}) | {"source": source})
+            result = reconstruct_file(
+                ready, work, outputs, bar.progress, made=made, ome_zarr=options.ome_zarr, dask=options.dask
+            )
+            done = _written(ready, outputs, result)
+    for line in done.lines:
+        print(line)
+    log.event("done", output=[str(path) for path in done.output], shape=list(done.shape))
+    return 0
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What was written, and what the user is told of it."""
+
+    output: Sequence[Path]
+    shape: Triple
+    lines: Sequence[str]
+
+
+def _wish(options: ReconstructOptions) -> Wish:
+    from vemrecon.commands.prepare import byte_count
+    from vemrecon.own.wish import AUTO, Wish
+
     missing = options.missing_sections
-    wish = Wish(
+    return Wish(
         method=options.method,
         settings=options.set,
         weights=options.weights,
@@ -125,72 +221,50 @@ def reconstruct(options: ReconstructOptions) -> int:
         devices=options.device,
         memory=byte_count("--memory", options.memory) if options.memory else None,
     )
-    wish.check(options.scale)
-    previewed = options.preview is not None
-    if previewed:
-        require_matplotlib()
-    outputs = [path for path in (options.output, options.uncertainty) if path]
-    for path in outputs:
-        require_output(path, options.ome_zarr)
-    require_devices(options.device)
-    volume = open_anisotropic(
-        options.input,
-        options.dataset,
-        grid=options.grid,
-        scale=options.scale,
-        voxel_size=options.voxels,
-        intensity_range=options.grey_range,
-        reading=reading_to_fill(options.reading) if wish.missing == AUTO else options.reading,
-    )
-    say_notes([volume])
-    at = place_of(volume, options.preview or None, wish.part(volume))
-    source, reading = source_of(options.input, options.dataset), options.reading.said()
-    work = work_folder(options.output, wish, volume, stamped(options.input, source) | reading)
-    find = partial(sections_to_fill, options.input, options.dataset, options.reading, volume)
 
-    opened = partial(
-        reopened,
-        options.input.resolve(),
-        options.dataset,
-        volume.grid,
-        voxel_size=options.voxels,
-        intensity_range=volume.intensity_range,
-        reading=reading_to_fill(options.reading) if wish.missing == AUTO else options.reading,
-    )
 
-    def warn(line: str) -> None:
-        say_notes([replace(volume, notes=(line,))])
+def _begun(options: ReconstructOptions, wish: Wish, volume: Volume) -> dict[str, Any]:
+    """What the log says about what begins."""
+    from vemrecon.commands.json_log import SCHEMA
 
-    writes = not options.dry_run and (not previewed or wish.preset is not None)
-    with work_place(work, write=writes), PhaseBar() as bar:
-        ready = make_ready(
-            wish, volume, work / "train", bar.progress, warn,
-            missing=find, opened=opened, learn=not options.dry_run, examine=not previewed,
-        )  # fmt: skip
-        if options.dry_run:
-            bar.progress("one tile", 0.0)
-            taken = ready.estimated()
-            bar.close()
-            print("\n".join(estimate_lines(taken, options.output)))
-            return 0
-        if previewed:
-            shown = made_preview(ready, at, bar.progress)
-            bar.close()
-            picture = preview_path(options.output)
-            write_preview(picture, shown)
-            print("\n".join(preview_lines(picture, shown)))
-            if wish.preset is not None:
-                print(f"the training is kept in {work} for the same command without --preview")
-            return 0
-        made = Made(ready.how() | ({"reading": reading} if reading else {}) | {"source": source})
-        result = reconstruct_file(
-            ready, work, outputs, bar.progress, made=made, ome_zarr=options.ome_zarr, dask=options.dask
-        )
-    for found in ready.filled:
-        print(found)
-    for path in outputs:
-        print(f"{path}: {' x '.join(map(str, result.shape))} voxels of {result.voxel_size or 'unknown size'}")
-    return 0
+    return {
+        "schema": SCHEMA,
+        "version": __version__,
+        "input": str(options.input),
+        "output": str(options.output),
+        "method": wish.method,
+        "preset": wish.preset,
+        "devices": list(wish.devices),
+        "scale": volume.require_grid().scale,
+        "shape": list(volume.shape),
+        "made_shape": list(wish.made_shape(volume)),
+        "voxel_size": volume.voxel_size and list(volume.voxel_size),
+        "dtype": str(volume.dtype),
+    }
+
+
+def _estimated(ready: Ready, output: Path, progress: Progress) -> _Done:
+    from vemrecon.commands.estimates import estimate_lines
+
+    progress("one tile", 0.0)
+    taken = ready.estimated()
+    return _Done([], taken.made, list(estimate_lines(taken, output)))
+
+
+def _previewed(ready: Ready, at: Triple, output: Path, work: Path, progress: Progress) -> _Done:
+    from vemrecon.commands.preview import made_preview, preview_lines, preview_path, write_preview
+
+    shown, picture = made_preview(ready, at, progress), preview_path(output)
+    write_preview(picture, shown)
+    lines = list(preview_lines(picture, shown))
+    if ready.wish.preset is not None:
+        lines.append(f"the training is kept in {work} for the same command without --preview")
+    return _Done([picture], shown.block.box.shape, lines)
+
+
+def _written(ready: Ready, outputs: Sequence[Path], result: Volume) -> _Done:
+    said = f"{' x '.join(map(str, result.shape))} voxels of {result.voxel_size or 'unknown size'}"
+    return _Done(outputs, result.shape, [*map(str, ready.filled), *(f"{path}: {said}" for path in outputs)])
 
 
 def section_numbers(text: str) -> Sequence[int]:

@@ -11,6 +11,7 @@ from vemrecon.own.method import check_wishes
 from vemrecon.version import __version__
 from vemrecon.volume import Region, Volume
 from vemrecon.volume.made import source_of
+from vemrecon.volume.region import Triple
 
 AUTO: Literal["auto"] = "auto"
 
@@ -84,6 +85,11 @@ class Wish:
             ConfigError: If the words are no ranges, or reach beyond the volume.
         """
         return None if self.region is None else Region.read(self.region, volume.shape)
+
+    def made_shape(self, volume: Volume) -> Triple:
+        """Shape of what is made of an observed volume."""
+        grid, part = volume.require_grid(), self.part(volume) or volume.whole
+        return grid.extent(part.stop[0]) - grid.extent(part.start[0]), *part.shape[1:]
 
     def how(self, volume: Volume) -> dict[str, Any]:
         """What the outputs say about how they were made, beside their source."""
