@@ -106,11 +106,46 @@ def test_what_is_wrong_is_said_as_on_the_command_line(tmp_path):
         (ConfigError, "does not learn", lambda: vemrecon.reconstruct(STACK, scale=2, train="cpu")),
         (ConfigError, "other edges", lambda: vemrecon.reconstruct(STACK, voxel_size={"z": 40})),
         (ConfigError, "must be z, y or x", lambda: vemrecon.degrade(TRUTH, 4, axis="w")),
+        (ConfigError, "three slices", lambda: vemrecon.reconstruct(STACK, scale=2, region=(slice(0, 4),))),
+        (ConfigError, "three slices", lambda: vemrecon.reconstruct(STACK, scale=2, region=(slice(0, 4, 2), ":", ":"))),
+        (ConfigError, "inside 0:8", lambda: vemrecon.reconstruct(STACK, scale=2, region=(slice(-4, None), ":", ":"))),
+        (ConfigError, "has no uncertainty", lambda: vemrecon.reconstruct(STACK, scale=2, uncertainty=True)),
+        (ConfigError, "path with out=", lambda: vemrecon.reconstruct(STACK, scale=2, uncertainty="spread.tif")),
+        (ConfigError, "path with out=", lambda: vemrecon.reconstruct(STACK, scale=2, uncertainty=True, out="m.tif")),
+        (ConfigError, "give out=", lambda: vemrecon.reconstruct(STACK, scale=2, memory="1GiB")),
+        (ConfigError, "size such as", lambda: vemrecon.reconstruct(STACK, scale=2, memory="much", out="m.tif")),
         (DataError, "same voxels", lambda: vemrecon.evaluate(TRUTH, STACK, voxel_size=8)),
     ):
         with pytest.raises(error, match=message):
             call()
     assert issubclass(ConfigError, VemreconError)
+
+
+@pytest.mark.parametrize(
+    "part", [(slice(2, 7), ":", slice(8, None)), ("2:7", ":", "8:"), "2:7 : 8:", [slice(2, 7, 1), slice(None), ":"]]
+)
+def test_a_part_is_the_same_as_in_the_whole(tmp_path, part):
+    how = {"voxel_size": SIZE, "method": "lanczos3", "progress": False}
+    whole = vemrecon.reconstruct(STACK, **how)
+    first = 0 if isinstance(part, list) else 8
+    assert np.array_equal(vemrecon.reconstruct(STACK, region=part, **how), whole[8:28, :, first:])
+    out = vemrecon.reconstruct(STACK, region=part, out=tmp_path / "part.zarr", memory="4GiB", **how)
+    made = vemrecon.open(out)
+    assert np.array_equal(made.read_raw(made.whole), whole[8:28, :, first:]) and made.origin[0] == 8 * 10 - 15
+
+
+def test_the_uncertainty_comes_beside_the_reconstruction(tmp_path):
+    np.save(tmp_path / "v.npy", STACK)
+    how = {"voxel_size": SIZE, "method": "isovem-plus", "train": "smoke", "scale": 4, "progress": False}
+    how["settings"] = {"rotations": [0, 1, 4, 5]}
+    made, spread = vemrecon.reconstruct(tmp_path / "v.npy", uncertainty=True, **how)
+    assert made.dtype == np.uint8 and spread.dtype == np.float32 and made.shape == spread.shape == (32, 40, 48)
+    assert 0 < spread.mean() < 0.2 and spread.min() >= 0
+    paths = tmp_path / "made.zarr", tmp_path / "spread.zarr"
+    assert vemrecon.reconstruct(tmp_path / "v.npy", uncertainty=paths[1], out=paths[0], **how) == paths
+    stored = [vemrecon.open(path) for path in paths]
+    assert np.array_equal(stored[0].read_raw(stored[0].whole), made)
+    assert np.abs(stored[1].read(stored[1].whole) - spread).max() <= 0.51 / 255
 
 
 def test_damage_is_a_warning():

@@ -6,6 +6,7 @@ Volumes are paths of any readable format, arrays of numpy, zarr, dask or torch, 
 
 from __future__ import annotations
 
+import math
 import sys
 import tempfile
 import warnings
@@ -29,6 +30,8 @@ Size = Sequence[float | str] | Mapping[str, float] | float
 """Edges of a voxel in nm: (z, y, x), one number for all three, or some of them as {"z": 40}."""
 Range = tuple[float, float] | tuple[str, float, float] | str
 """Grey values that mean black and white, `auto`, or ("percentile", 0.1, 99.9)."""
+Part = Sequence[slice | str] | str
+"""Three slices, or words such as "10:40" or ":", along z, y and x."""
 
 
 def open(
@@ -136,15 +139,18 @@ def reconstruct(
     grid: str | None = None,
     missing_sections: Sequence[int] = (),
     intensity_range: Range | None = None,
+    region: Part | None = None,
+    uncertainty: bool | Path | str = False,
     seed: int = 0,
     device: str | Sequence[str] = "cpu",
     rotations: bool = False,
     blend: bool = False,
     bfloat16: bool = False,
+    memory: int | str | None = None,
     out: Path | str | None = None,
     dask: Any = None,
     progress: bool = True,
-) -> NDArray[Any] | Path:
+) -> NDArray[Any] | Path | tuple[NDArray[Any], NDArray[Any]] | tuple[Path, Path]:
     """Make an anisotropic volume isotropic.
 
     Args:
@@ -160,11 +166,15 @@ def reconstruct(
         grid: `centred` (thick sections) or `aligned` (kept thin ones), where the file does not say it.
         missing_sections: Numbers of sections to fill first, by a method that does.
         intensity_range: See `open`.
+        region: The part to reconstruct, in voxels of the input: three slices, or words such as "10:40". The method sees
+            what lies around it.
+        uncertainty: Whether to give the spread over rotations or samples, too; with `out`, the file to write it to.
         seed: Of the training.
         device: cpu, cuda or cuda:N; several share the blocks of what is written to `out`.
         rotations: Whether to average over the eight rotations that keep z.
         blend: Whether to fuse neighbouring tiles linearly.
         bfloat16: Whether to compute in bfloat16, where the device does.
+        memory: Most that the process may take to write `out`: bytes, or words such as "2GiB".
         out: File to write instead (see `vemrecon formats`), which may be larger than memory. Of a path, a call that was
             killed is gone on with by the same call.
         dask: Who makes the blocks of what is written to `out`: a client of dask, the address of a scheduler, `local:4`
@@ -172,7 +182,8 @@ def reconstruct(
         progress: Whether to show it.
 
     Returns:
-        The isotropic volume in the type of the input, shape (round(z * scale), y, x), or the path that was written.
+        The isotropic volume in the type of the input, shape (round(z * scale), y, x), or the path that was written;
+        with the uncertainty, a pair: of paths, or of arrays, the second one float32, where 1 is from black to white.
 
     Raises:
         VemreconError: If the volume cannot be used, or the method cannot do it.
@@ -188,6 +199,8 @@ def reconstruct(
     from vemrecon.volume import Made, require_output
     from vemrecon.volume.made import source_of
 
+    target = None if out is None else Path(out)
+    second = _uncertainty_path(uncertainty, target)
     wish = Wish(
         method=method,
         settings=settings or {},
@@ -200,13 +213,16 @@ def reconstruct(
         blend=blend,
         bfloat16=bfloat16,
         devices=[device] if isinstance(device, str) else list(device),
+        region=_part(region),
+        uncertainty=uncertainty is not False,
+        memory=_bytes(memory, target),
     )
     wish.check(scale)
-    target = None if out is None else Path(out)
     if dask is not None and target is None:
         raise ConfigError("dask: workers write the blocks themselves; say where, out=FILE")
-    if target is not None:
-        require_output(target)
+    outputs = [path for path in (target, second) if path is not None]
+    for path in outputs:
+        require_output(path)
     recorded = anisotropic(_volume(volume, voxel_size, intensity_range, scale), grid, scale)
     source = source_of(Path(volume)) if isinstance(volume, str | Path) else {}
     with ExitStack() as stack:
@@ -217,7 +233,7 @@ def reconstruct(
             stack.enter_context(work_place(work))
             if not source:  # of an array nobody knows whether it is the one of an attempt before
                 emptied(work)
-        tell = stack.enter_context(_shown(progress))
+        tell = stack.enter_context(_shown(progress, math.prod(wish.made_shape(recorded))))
         _warn(recorded, recorded.notes)
         opened = partial(reopened, Path(volume).resolve(), None, recorded.grid) if source else None
         if opened is not None:
@@ -225,8 +241,11 @@ def reconstruct(
         ready = make_ready(wish, recorded, work / "train", tell, lambda line: _warn(recorded, [line]), opened=opened)
         if target is not None:
             made = Made(ready.how() | ({"source": source} if source else {}))
-            reconstruct_file(ready, work, [target], tell, made=made, dask=dask)
-            return target
+            reconstruct_file(ready, work, outputs, tell, made=made, dask=dask)
+            return target if second is None else (target, second)
+        if wish.uncertainty:
+            voxels, spread = ready.array_with_spread(work, tell)
+            return _typed(voxels, volume), spread
         voxels = ready.array(tell)
     return _typed(voxels, volume)
 
@@ -403,8 +422,54 @@ def _scratch() -> Iterator[Path]:
         yield Path(folder)
 
 
+def _part(region: Part | None) -> Sequence[str] | None:
+    """The words of a region.
+
+    Raises:
+        ConfigError: If it is not three slices or words.
+    """
+    if region is None:
+        return None
+    parts = region.split() if isinstance(region, str) else list(region)
+    if len(parts) != 3 or any(isinstance(part, slice) and part.step not in (None, 1) for part in parts):
+        raise ConfigError(f"region {region}: must be three slices without steps, or words such as '10:40', for z, y, x")
+    ends = [(part.start, part.stop) if isinstance(part, slice) else None for part in parts]
+    return [
+        str(part) if end is None else ":".join("" if n is None else str(n) for n in end)
+        for part, end in zip(parts, ends, strict=True)
+    ]
+
+
+def _uncertainty_path(uncertainty: bool | Path | str, target: Path | None) -> Path | None:
+    """Where the uncertainty is written; None where it is not.
+
+    Raises:
+        ConfigError: If it is a path where nothing is written, or none where all else is.
+    """
+    if uncertainty is False or (uncertainty is True and target is None):
+        return None
+    if uncertainty is True or target is None:
+        raise ConfigError("uncertainty: is a path with out=, and True without it")
+    return Path(uncertainty)
+
+
+def _bytes(memory: int | str | None, target: Path | None) -> int | None:
+    """A size in bytes.
+
+    Raises:
+        ConfigError: If it is none, or nothing is written.
+    """
+    from vemrecon.commands.prepare import byte_count
+
+    if memory is None:
+        return None
+    if target is None:
+        raise ConfigError("memory: an array is made in memory as a whole; give out= to write a file")
+    return byte_count("memory", str(memory))
+
+
 @contextmanager
-def _shown(wanted: bool) -> Iterator[Progress]:
+def _shown(wanted: bool, voxels: int) -> Iterator[Progress]:
     if not wanted:
         yield silent
         return
@@ -412,4 +477,5 @@ def _shown(wanted: bool) -> Iterator[Progress]:
 
     sys.stderr.flush()
     with PhaseBar() as bar:
+        bar.pace.voxels = {"reconstruct": voxels}
         yield bar.progress

@@ -21,7 +21,7 @@ from vemrecon.own.method import prepare_method
 from vemrecon.own.sections import reopened
 from vemrecon.own.wish import AUTO, Wish
 from vemrecon.progress import Progress, Say
-from vemrecon.volume import Region, Volume
+from vemrecon.volume import Region, Volume, open_volume
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,6 +79,33 @@ class Ready:
             region=self.region,
             progress=lambda share: progress("reconstruct", share),
         )
+
+    def array_with_spread(self, scratch: Path, progress: Progress) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The isotropic voxels, and their uncertainty as float32 where black is 0 and white is 1; both in memory.
+
+        Args:
+            scratch: Folder where they are put together.
+            progress: Told phase and finished share.
+
+        Raises:
+            ConfigError: If the method has no uncertainty.
+        """
+        from vemrecon.infer.reconstruct import reconstruct_volume
+
+        paths = scratch / "reconstruction.zarr", scratch / "uncertainty.zarr"
+        reconstruct_volume(
+            self.method,
+            self.observed,
+            paths[0],
+            like=self.volume,
+            uncertainty=paths[1],
+            devices=self.wish.devices,
+            most=self.most,
+            region=self.region,
+            progress=lambda share: progress("reconstruct", share),
+        )
+        made, spread = (open_volume(path) for path in paths)
+        return made.read_raw(made.whole), spread.read_raw(spread.whole)
 
     @contextmanager
     def workers(self, where: Any, work: Path) -> Iterator[Workers | None]:
