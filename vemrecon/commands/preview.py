@@ -100,6 +100,7 @@ def _note(shown: Preview, window: Span) -> str:
         f"{observed.name}: {wish.method}",
         f"preset {wish.preset}" if wish.preset else "",
         f"weights {wish.weights.name}" if wish.weights else "",
+        *(name for name in ("rotations", "blend", "bfloat16") if getattr(wish, name)),
         *(f"{name}={value}" for name, value in wish.settings.items()),
         f"scale {observed.require_grid().scale:g}",
         f"voxels of {isotropic_size(observed)}" if observed.voxel_size else "voxels of unknown size",

@@ -76,7 +76,7 @@ def preview_block(ready: Ready, at: Triple, progress: Progress) -> Block:
     """Make a block around a voxel, as large as a minute allows; the smallest one tells how large that is.
 
     Args:
-        ready: What is computed.
+        ready: What is computed; on the first of the devices.
         at: Isotropic voxel (z, y, x).
         progress: Told what is made, and its finished share.
     """
