@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from small_volumes import textured
 
+from vemrecon.data.damage import damage_of as remembered
 from vemrecon.data.damage import examined
 from vemrecon.volume import Volume
 
@@ -51,6 +52,29 @@ def test_black_sections_are_named_unless_they_are_filled():
     (line,) = damage.warnings()
     assert "sections 4-5: black" in line and "--missing-sections auto" in line
     assert not list(damage.warnings(filled=[4, 5]))
+
+
+def test_damage_that_is_learned_from_is_named_and_remembered(tmp_path):
+    voxels = with_sections([4, 5], lambda v: v * 0)
+    voxels[9] = np.roll(voxels[9], (7, -5), (0, 1))
+    volume = Volume(voxels, None, "v")
+    damage = remembered("abc", volume, tmp_path)
+    assert damage == examined(volume, lambda phase, share: None)[1] and list(damage.displaced) == [9, 10]
+    lines = list(damage.behind(100).learned())
+    assert lines[0] == "sections 104-105: black, and learned from; leave them out of the region of the split"
+    assert lines[1].endswith("(pixels y x): 109 by 7 -5, 110 by -7 5; align them first, as no method does")
+    unread = Volume(Unreadable(voxels), None, "v")
+    assert remembered("abc", unread, tmp_path) == damage
+    (tmp_path / "inspections" / "abc-displaced.json").write_text("{", encoding="utf-8")
+    assert remembered("abc", volume, tmp_path) == damage
+
+
+class Unreadable:
+    def __init__(self, array):
+        self.shape, self.dtype = array.shape, array.dtype
+
+    def __getitem__(self, index):
+        raise AssertionError("read again")
 
 
 def test_a_volume_of_two_sections_can_be_examined():

@@ -14,6 +14,7 @@ from vemrecon.bench.segmentations import located_segmentations
 from vemrecon.bench.spec import KIND_AXES
 from vemrecon.data import DatasetCard, Located, Locator, Split, dataset_card, task_volume
 from vemrecon.data.catalogue import LOCAL
+from vemrecon.data.damage import damage_of
 from vemrecon.data.inspect import check_card, inspection_of
 from vemrecon.data.overlap import require_no_copy
 from vemrecon.data.volume_at import VolumeAt
@@ -171,6 +172,8 @@ def _resolved(request: Request, chosen: ChosenSplit, locator: Locator) -> Resolv
             _check_range(task_volume(source, train), card)
             if kind != "native":
                 require_no_copy(train, source, split, located, locator.scratch)
+        if learning:
+            _say_damage(*((train, source) if train and source else (split, located)), locator)
     segmentation: tuple[SegmentationAt, ...] = ()
     if any(Need.LABELS in spec.needs for spec in expanded(metrics_of(kind, request.metrics))):
         segmentation = located_segmentations(card, split, request.preset, locator)
@@ -185,6 +188,15 @@ def _resolved(request: Request, chosen: ChosenSplit, locator: Locator) -> Resolv
         defects,
         segmentation,
     )
+
+
+def _say_damage(learned: Split, source: Located, locator: Locator) -> None:
+    """Name the damaged sections that methods learn from, by their numbers in the file."""
+    volume, region = task_volume(source, learned), learned.region
+    identity = digest_of([source.digest, source.dataset, source.reading.said(), learned.digest])
+    damage = damage_of(identity, volume, locator.scratch)
+    for line in damage.behind(region.start[0] if region else 0).learned():
+        locator.say(f"{volume.name}: {line}")
 
 
 def _checked(request: Request, chosen: ChosenSplit, located: Located, locator: Locator) -> tuple[int, ...]:

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.data.displaced import displaced_sections
-from vemrecon.data.inspect import LEAST_SIGMA, MAD_TO_SIGMA, SIGMAS, Inspection, inspect_volume, sections_text
+from vemrecon.data.inspect import (
+    LEAST_SIGMA,
+    MAD_TO_SIGMA,
+    SIGMAS,
+    Inspection,
+    inspect_volume,
+    inspection_of,
+    sections_text,
+)
+from vemrecon.errors import DataError
+from vemrecon.files import read_json, write_json
 from vemrecon.progress import Progress
 from vemrecon.volume import Volume
 
@@ -45,13 +56,32 @@ class Damage:
 
     def warnings(self, filled: Collection[int] = ()) -> Iterator[str]:
         """A line for each kind, with what to do; constant sections that are filled anyway are passed over."""
-        constant = {z: reason for z, reason in self.constant.items() if z not in filled}
-        if constant:
-            kinds = ", ".join(sorted(set(constant.values())))
+        if constant := {z: reason for z, reason in self.constant.items() if z not in filled}:
             yield (
-                f"{sections_text(tuple(constant))}: {kinds}, and so is what is made of them; --method isovem-plus with "
-                f"--missing-sections auto fills them"
+                f"{sections_text(tuple(constant))}: {_kinds(constant)}, and so is what is made of them; --method "
+                f"isovem-plus with --missing-sections auto fills them"
             )
+        yield from self._departing()
+
+    def learned(self) -> Iterator[str]:
+        """A line for each kind where methods learn from the sections as they are, with what to do."""
+        if self.constant:
+            yield (
+                f"{sections_text(tuple(self.constant))}: {_kinds(self.constant)}, and learned from; leave them out of "
+                f"the region of the split"
+            )
+        yield from self._departing()
+
+    def behind(self, first: int) -> Damage:
+        """The same sections, counted from one that lies `first` sections before."""
+
+        def moved(sections: Mapping[int, Any]) -> dict[int, Any]:
+            return {z + first: fact for z, fact in sections.items()}
+
+        lost = tuple(z + first for z in self.not_finite)
+        return Damage(lost, *map(moved, (self.constant, self.outlying, self.steps, self.displaced)))
+
+    def _departing(self) -> Iterator[str]:
         if self.outlying:
             yield f"{sections_text(tuple(self.outlying))}: {_reason(self.outlying)}; {MATCH}"
         if self.steps:
@@ -72,10 +102,35 @@ def examined(volume: Volume, progress: Progress) -> tuple[Inspection, Damage]:
     return found, Damage.of(volume, found, displaced)
 
 
+def damage_of(digest: str, volume: Volume, memory: Path) -> Damage:
+    """What is wrong with a volume, remembered so that it is read once.
+
+    Args:
+        digest: Identity of the content.
+        volume: Read only if nothing is remembered.
+        memory: See `inspection_of`.
+    """
+    path = memory / "inspections" / f"{digest[:12]}-displaced.json"
+    found = inspection_of(digest, volume, memory)
+    try:
+        known = read_json(path)
+        if known["digest"] == digest:
+            return Damage.of(volume, found, {int(z): (int(y), int(x)) for z, y, x in known["displaced"]})
+    except (DataError, KeyError, TypeError, ValueError):
+        pass  # not looked for yet, or a file of another version
+    displaced = displaced_sections(volume)
+    write_json(path, {"digest": digest, "displaced": [[z, *shift] for z, shift in displaced.items()]})
+    return Damage.of(volume, found, displaced)
+
+
 def moves_text(displaced: Mapping[Any, Sequence[int]]) -> str:
     """Sections and their shifts for a message."""
     moves = [f"{z} by {y} {x}" for z, (y, x) in displaced.items()]
     return f"{', '.join(moves[:SHOWN])}{' ...' if len(moves) > SHOWN else ''}"
+
+
+def _kinds(sections: Mapping[int, str]) -> str:
+    return ", ".join(sorted(set(sections.values())))
 
 
 def _reason(sections: Mapping[int, str]) -> str:
