@@ -1,6 +1,7 @@
 """What is shown while one job is at work: a bar where one can be drawn, else a line now and then."""
 
 import io
+import json
 import re
 
 import pytest
@@ -41,6 +42,17 @@ def test_without_a_terminal_a_line_says_share_speed_and_time_left(clock, capsys)
         "reconstruct: 30.0%, 10 k voxels/s, 2.3 min left",
         "reconstruct: 40.0%, 10 k voxels/s, 2.0 min left",
     ]
+
+
+def test_how_a_training_goes_stands_behind_the_time_left(clock, capsys, tmp_path):
+    with JsonLog.to(str(tmp_path / "log.jsonl")) as log, PhaseBar(log) as bar:
+        bar.pace.clock = lambda: clock[0]
+        for n in range(4):
+            bar.progress("training", n / 4, f"loss 0.{9 - n}")
+            clock[0] += 10
+    assert capsys.readouterr().err == "training: 50.0%, 20 s left; loss 0.7\n"
+    last = json.loads((tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    assert (last["phase"], last["note"]) == ("training", "loss 0.6")
 
 
 def test_a_log_on_standard_error_takes_the_place_of_lines(clock, capsys):

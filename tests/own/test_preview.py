@@ -30,7 +30,7 @@ SMALL = [
 ]
 
 
-def silent(phase, share):
+def silent(phase, share, note=""):
     pass
 
 

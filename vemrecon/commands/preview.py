@@ -99,6 +99,7 @@ def _note(shown: Preview, window: Span) -> str:
     facts = [
         f"{observed.name}: {wish.method}",
         f"preset {wish.preset}" if wish.preset else "",
+        f"{wish.train_minutes:g} minutes" if wish.train_minutes else "",
         f"weights {wish.weights.name}" if wish.weights else "",
         *(name for name in ("rotations", "blend", "bfloat16") if getattr(wish, name)),
         *(f"{name}={value}" for name, value in wish.settings.items()),

@@ -94,7 +94,7 @@ def make_block(ready: Ready, box: Region, progress: Progress) -> Volume:
     observed, like, region = ready.observed, ready.volume, observed_region(ready.observed, box)
     plan = TilePlan.of(observed.shape, observed.require_grid(), ready.method.tile, region=region)
     name = f"preview of {' x '.join(map(str, box.shape))} voxels"
-    voxels = replace(ready, region=region).array(lambda _, share: progress(name, share))
+    voxels = replace(ready, region=region).array(lambda _, share, note="": progress(name, share, note))
     return Volume(
         voxels,
         isotropic_size(observed),
