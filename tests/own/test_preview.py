@@ -118,7 +118,9 @@ def test_the_picture_is_all_that_is_written(stack, tmp_path, capsys):
     with Image.open(tmp_path / "made-preview.png") as picture:
         assert picture.width > 1500 and np.ptp(np.asarray(picture.convert("L"))) == 255
     assert run("reconstruct", "--preview", "9", "0", "51", stack, out, "--method", "linear") == 0, "files may follow"
-    assert "z = 36 (between sections 8 and 9 of the input), y = 0, x = 51" in capsys.readouterr().out
+    assert "z = 36 (between sections 8 and 9 of the input), y = 0, x = 51\n" in capsys.readouterr().out
+    assert run("reconstruct", stack, out, "--preview", "--region", "6:10", ":", "12:") == 0
+    assert "sections 8 and 9 of the input), y = 24, x = 32, as counted in the whole volume\n" in capsys.readouterr().out
 
 
 def test_rows_are_what_was_recorded_bicubic_and_the_method_in_one_window(stack, tmp_path, plates):

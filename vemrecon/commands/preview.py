@@ -114,7 +114,8 @@ def _place(shown: Preview) -> str:
     """Where the planes lie, in isotropic voxels, and between which sections of the input."""
     z, y, x = shown.at
     below, above = sections_beside(shown.ready.observed, z)
-    return f"z = {z} (between sections {below} and {above} of the input), y = {y}, x = {x}"
+    said = f"z = {z} (between sections {below} and {above} of the input), y = {y}, x = {x}"
+    return said if shown.ready.region is None else f"{said}, as counted in the whole volume"
 
 
 def _window(shown: Preview) -> Span:
