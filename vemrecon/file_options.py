@@ -20,7 +20,7 @@ INTENSITY_RANGE, RECONSTRUCTION_RANGE, OBSERVED_RANGE = (
 )
 RANGES = (INTENSITY_RANGE, RECONSTRUCTION_RANGE, OBSERVED_RANGE)
 """Options that state grey ranges."""
-OUTPUT = ".zarr (OME-Zarr), .tif (OME-TIFF that ImageJ reads too), .h5 or .mrc"
+OUTPUT = ".zarr (OME-Zarr), .tif (OME-TIFF that ImageJ reads too), .h5, .mrc, .n5 or .precomputed (neuroglancer)"
 
 
 def range_word(word: Any) -> float | str:

@@ -16,11 +16,13 @@ from vemrecon.volume.hdf5_writer import write_hdf5
 from vemrecon.volume.made import Made
 from vemrecon.volume.mrc import open_mrc, write_mrc
 from vemrecon.volume.n5 import open_n5
+from vemrecon.volume.n5_writer import write_n5
 from vemrecon.volume.nifti import open_nifti
 from vemrecon.volume.nrrd import open_nrrd
 from vemrecon.volume.numpy_arrays import open_npy, open_npz
 from vemrecon.volume.ome_zarr import copy_to_zarr, open_zarr
 from vemrecon.volume.precomputed import open_precomputed
+from vemrecon.volume.precomputed_writer import write_precomputed
 from vemrecon.volume.reading import Reading
 from vemrecon.volume.sections import SECTION_SUFFIXES, open_sections
 from vemrecon.volume.source import Source
@@ -93,8 +95,9 @@ FORMATS = (
            extra="mrc", package="mrcfile"),
     Format("NIfTI", (".nii", ".nii.gz"), open_nifti, FACTS, extra="nifti", package="nibabel"),
     Format("NRRD", (".nrrd", ".nhdr"), open_nrrd, FACTS, extra="nrrd", package="nrrd"),
-    Format("N5", (".n5",), open_n5, FACTS, "blocks", inside=("attributes.json",), extra="n5", package="tensorstore"),
-    Format("precomputed", (), open_precomputed, FACTS, "chunks", inside=("info",),
+    Format("N5", (".n5",), open_n5, FACTS, "blocks", write_n5, inside=("attributes.json",),
+           extra="n5", package="tensorstore"),
+    Format("precomputed", (".precomputed",), open_precomputed, FACTS, "chunks", write_precomputed, inside=("info",),
            extra="precomputed", package="tensorstore"),
     Format("WKW", (), open_wkw, FACTS, "cubes", inside=WKW_INSIDE, extra="wkw", package="wkw"),
     Format("npy", (".npy",), open_npy),

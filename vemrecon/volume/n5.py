@@ -15,6 +15,7 @@ from vemrecon.errors import DataError, unknown
 from vemrecon.volume.edges import UNKNOWN, Edges
 from vemrecon.volume.layout import Layout, dtype_notes, in_order, layout_of, viewed
 from vemrecon.volume.lengths import edges_said
+from vemrecon.volume.made import KEY, recall
 from vemrecon.volume.reading import Reading
 from vemrecon.volume.source import Source, Stored
 from vemrecon.volume.stored import chunks_stored
@@ -39,6 +40,7 @@ def open_n5(path: Path, dataset: str | None, reading: Reading) -> Source:
     layout = layout_of(path.name, array.shape, _axes(own, array.ndim), reading)
     said = _said(path, folder, own)
     edges, origin = _place(said, layout) if said else (UNKNOWN, (0.0, 0.0, 0.0))
+    ours = recall(own.get(KEY), array.dtype)
     return Source(
         viewed(array, layout),
         "N5",
@@ -50,6 +52,8 @@ def open_n5(path: Path, dataset: str | None, reading: Reading) -> Source:
         edges=edges,
         origin=origin,
         origin_from=said.where if said and any(origin) else "",
+        intensity_range=ours.intensity_range,
+        grid=ours.grid,
         notes=dtype_notes(array.dtype),
     )
 

@@ -5,8 +5,6 @@ Source: OME-NGFF specification 0.5, section "multiscales" metadata.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +12,6 @@ from typing import Any, Literal
 import numpy as np
 
 from vemrecon.errors import DataError, unknown
-from vemrecon.files import output_error
 from vemrecon.volume.attributes import Place, meant_for, place_of, position
 from vemrecon.volume.edges import UNKNOWN, Edges
 from vemrecon.volume.grid import SectionGrid
@@ -27,6 +24,7 @@ from vemrecon.volume.reading import Reading
 from vemrecon.volume.region import Triple, triple
 from vemrecon.volume.source import Source
 from vemrecon.volume.stored import zarr_stored
+from vemrecon.volume.unfinished import unfinished_folder
 from vemrecon.volume.volume import Origin, Span, Volume, quantise
 from vemrecon.volume.voxels import VoxelSize
 
@@ -317,24 +315,17 @@ def copy_to_zarr(
     Raises:
         OutputError: If it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        depth = min(CHUNK, volume.shape[0])
-        plane = volume.shape[1] * volume.shape[2] * 4
-        depth = max(1, min(depth, (128 << 20) // plane))
-        chunks = (depth, min(CHUNK, volume.shape[1]), min(CHUNK, volume.shape[2]))
-        sides = (min(SHARD, -(-n // edge) * edge) for n, edge in zip(volume.shape[1:], chunks[1:], strict=True))
+    dtype = np.dtype(dtype)
+    depth = min(CHUNK, volume.shape[0])
+    plane = volume.shape[1] * volume.shape[2] * 4
+    depth = max(1, min(depth, (128 << 20) // plane))
+    chunks = (depth, min(CHUNK, volume.shape[1]), min(CHUNK, volume.shape[2]))
+    sides = (min(SHARD, -(-n // edge) * edge) for n, edge in zip(volume.shape[1:], chunks[1:], strict=True))
+    with unfinished_folder(path) as temporary:
         array = create_zarr(
             temporary, volume.shape, dtype, volume.voxel_size, chunks=chunks,
             shards=triple((depth, *sides)) if version == "0.5" else None, grid=volume.grid, origin=volume.origin,
-            attributes=(made or Made()).facts(volume, np.dtype(dtype), span), version=version,
-            name=path.stem,
+            attributes=(made or Made()).facts(volume, dtype, span), version=version, name=path.stem,
         )  # fmt: skip
         for slab in volume.slabs(depth):
-            array[slab.slices] = quantise(volume.read(slab), np.dtype(dtype), span)
-        temporary.rename(path)
-    except OSError as error:
-        raise output_error(path, error) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            array[slab.slices] = quantise(volume.read(slab), dtype, span)

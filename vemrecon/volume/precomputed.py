@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,16 @@ import numpy as np
 
 from vemrecon.errors import DataError, unknown
 from vemrecon.files import read_json
+from vemrecon.volume.edges import Edges
 from vemrecon.volume.layout import Layout, dtype_notes, in_order, layout_of, viewed
 from vemrecon.volume.lengths import edges_said
+from vemrecon.volume.made import KEY, recall
 from vemrecon.volume.reading import Reading
+from vemrecon.volume.shards import ChunkCode, chunks_in_shards
 from vemrecon.volume.source import Source, Stored
 from vemrecon.volume.stored import chunks_stored
 from vemrecon.volume.tensorstores import StoredArray, local_store
+from vemrecon.volume.volume import Origin
 
 LOSSY = ("jpeg", "jxl")
 
@@ -40,8 +45,10 @@ def open_precomputed(path: Path, dataset: str | None, reading: Reading) -> Sourc
     edges = in_order(_three(path, scale, "resolution"), layout)
     places = in_order(_three(path, scale, "voxel_offset", (0, 0, 0)), layout)
     assert edges is not None and places is not None
-    said = edges_said(edges, 1.0, "precomputed resolution")
-    z, y, x = (place * edge if said.size else 0.0 for place, edge in zip(places, edges, strict=True))
+    facts = scale.get(KEY)
+    said = _edges(edges, facts)
+    z, y, x = _origin([place * edge for place, edge in zip(places, edges, strict=True)], said, facts, layout)
+    ours = recall(facts, array.dtype)
     lossy = (f"its chunks are {scale['encoding']}: lossy",) if scale.get("encoding") in LOSSY else ()
     return Source(
         viewed(array, layout),
@@ -54,8 +61,29 @@ def open_precomputed(path: Path, dataset: str | None, reading: Reading) -> Sourc
         edges=said,
         origin=(z, y, x),
         origin_from="precomputed voxel_offset" if any((z, y, x)) else "",
+        intensity_range=ours.intensity_range,
+        grid=ours.grid,
         notes=(*lossy, *dtype_notes(array.dtype)),
     )
+
+
+def _edges(edges: Sequence[float], facts: Any) -> Edges:
+    """Edges of a voxel; none where we have written the file, and nobody had said them."""
+    if isinstance(facts, Mapping) and facts.get("voxel_size", edges) is None:
+        return Edges(unused=("precomputed resolution says 1, as the format must have one and nobody has said it",))
+    return edges_said(edges, 1.0, "precomputed resolution")
+
+
+def _origin(places: Sequence[float], said: Edges, facts: Any, layout: Layout) -> Origin:
+    """The origin in nm: that of our own facts where the format's, in whole voxels, is the nearest to it."""
+    if said.size is None:
+        return 0.0, 0.0, 0.0
+    z, y, x = places
+    with suppress(KeyError, TypeError, ValueError):
+        exact = [float(place) for place in in_order(facts["origin"], layout) or ()]
+        if all(abs(a - b) <= 0.51 * edge for a, b, edge in zip(exact, places, said.size, strict=True)):
+            z, y, x = exact
+    return z, y, x
 
 
 def _scale(path: Path, key: str | None) -> tuple[int, Mapping[str, Any]]:
@@ -83,15 +111,21 @@ def _three(path: Path, scale: Mapping[str, Any], name: str, usual: Sequence[floa
         raise DataError(f"{path}: damaged `info`: {name} {scale.get(name)} of scale {scale['key']}") from error
 
 
-def _stored(folder: Path, scale: Mapping[str, Any], array: StoredArray, layout: Layout) -> Stored | None:
-    """Chunks whose files are there; None for shards, of which reading tells what they lack."""
+def _stored(folder: Path, scale: Mapping[str, Any], array: StoredArray, layout: Layout) -> Stored:
+    """Chunks whose files are there, or that are in the files of their shards.
+
+    tensorstore gives zeros for chunks of most shards that are not there, whatever it is told.
+    """
+    chunks = (array.shape[0], *array.chunks[1:])
     if scale.get("sharding"):
-        return None
+        code = ChunkCode.of(array.shape[1:], array.chunks[1:])
+        there = chunks_in_shards(folder, scale["sharding"], code)
+        return chunks_stored(((0, *place) for place in there.tolist()), array.shape, chunks, layout)
     shape, edges = array.shape[:0:-1], array.chunks[:0:-1]  # x, y, z
     begin = [int(n) for n in scale.get("voxel_offset", (0, 0, 0))]
     places, packed = [], 0
     for file in folder.iterdir() if folder.is_dir() else ():
-        if found := re.fullmatch(r"(\d+)-(\d+)_(\d+)-(\d+)_(\d+)-(\d+)(\.gz)?", file.name):
+        if found := re.fullmatch(r"(-?\d+)-(-?\d+)_(-?\d+)-(-?\d+)_(-?\d+)-(-?\d+)(\.gz)?", file.name):
             ends = [int(n) for n in found.groups()[:6]]
             starts = [n - at for n, at in zip(ends[::2], begin, strict=True)]
             stops = [n - at for n, at in zip(ends[1::2], begin, strict=True)]
@@ -104,5 +138,4 @@ def _stored(folder: Path, scale: Mapping[str, Any], array: StoredArray, layout: 
                 x, y, z = (start // edge for start, edge in zip(starts, edges, strict=True))
                 places.append((0, z, y, x))
     where = f"{packed} are kept as .gz: unpack them first (gunzip)" if packed else ""
-    chunks = (array.shape[0], *array.chunks[1:])
     return chunks_stored(places, array.shape, chunks, layout, where)

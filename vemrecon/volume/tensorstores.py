@@ -43,10 +43,16 @@ def local_store(path: Path, folder: Path, driver: str, more: Mapping[str, Any], 
         **more,
     }
     try:
-        store = tensorstore.open(spec, open=True, read=True).result(timeout=SECONDS)
-        return store[tensorstore.d[:].translate_to[0]].T
+        return upright(tensorstore.open(spec, open=True, read=True).result(timeout=SECONDS))
     except Exception as error:  # tensorstore has errors of many types
         raise DataError(f"{path}: cannot be read ({reason_of(error)})") from error
+
+
+def upright(store: Any) -> Any:
+    """A tensorstore with its first voxel at 0, in C order."""
+    import tensorstore
+
+    return store[tensorstore.d[:].translate_to[0]].T
 
 
 class StoredArray:

@@ -1,8 +1,9 @@
-"""Files that are written by libraries under a temporary name, and appear when they are complete."""
+"""Files and folders that are written by libraries under a temporary name, and appear when they are complete."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,3 +37,21 @@ def unfinished_file(path: Path, ending: str = "") -> Iterator[Path]:
         raise output_error(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def unfinished_folder(path: Path) -> Iterator[Path]:
+    """The name for a temporary folder beside `path`, which takes its place when the block ends without an error.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        yield temporary
+        temporary.rename(path)
+    except OSError as error:
+        raise output_error(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
