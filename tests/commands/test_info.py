@@ -10,8 +10,10 @@ from small_volumes import textured
 
 from vemrecon.cli import main
 from vemrecon.data.displaced import displaced_sections, shift_between
-from vemrecon.volume import Volume, VoxelSize
+from vemrecon.version import __version__
+from vemrecon.volume import Made, Volume, VoxelSize, write_volume
 from vemrecon.volume.tiff import write_tiff
+from vemrecon.volume.write import written_endings
 
 GREY = textured((16, 64, 72))
 
@@ -42,6 +44,16 @@ def test_every_fact_has_its_source(tmp_path, capsys):
     facts = told(tmp_path / "v.h5", capsys, "--intensity-range", "auto", "--voxel-size", "8", "8", "8")
     assert facts["grey"]["range"] == [0, 4095] and facts["grey"]["range_stated"]
     assert facts["voxel_size"]["from"] == "--voxel-size" and facts["verdict"].startswith("isotropic")
+
+
+@pytest.mark.parametrize("ending", written_endings())
+def test_who_made_a_volume_and_of_what_is_said(tmp_path, capsys, ending):
+    path = tmp_path / f"v{ending}"
+    how = {"command": "reconstruct", "method": "linear", "scale": 4.0, "source": {"name": "stack.tif"}}
+    write_volume(path, Volume(GREY, VoxelSize(8, 8, 8), "v"), GREY.dtype, made=Made(how))
+    assert told(path, capsys)["made"] == {"version": __version__, **how}
+    assert main(["info", str(path)]) == 0
+    assert f"vemrecon {__version__} reconstruct linear scale 4 of stack.tif" in capsys.readouterr().out
 
 
 def test_damage_is_listed_and_not_refused(tmp_path, capsys):

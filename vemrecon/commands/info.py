@@ -60,6 +60,7 @@ def facts_of(options: InfoOptions) -> dict[str, Any]:
     return {
         "schema": 1,
         "path": str(options.input),
+        "made": dict(source.made) or None,
         **_stored_facts(source),
         "shape": list(volume.shape),
         **_place_facts(options, source, volume),
@@ -162,6 +163,7 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     """The facts for people."""
     from vemrecon.data.damage import moves_text
     from vemrecon.data.inspect import sections_text
+    from vemrecon.volume.made import made_text
 
     def row(name: str, text: str) -> str:
         return f"{name:<12}{text}"
@@ -170,6 +172,8 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     sides = " x ".join(map(str, facts["shape"]))
     yield row("file", facts["path"])
     yield row("format", f"{facts['format']}{', dataset ' + facts['dataset'] if facts['dataset'] else ''}")
+    if facts["made"]:
+        yield row("made by", made_text(facts["made"]))
     yield row("axes", f"{facts['axes']} of {' x '.join(map(str, facts['stored_shape']))}, read as zyx of {sides}")
     yield row("dtype", " ".join(filter(None, (facts["dtype"], facts["byte_order"]))) + f"; {facts['photometric']}")
     unused = "; ".join(facts["edges_unused"])

@@ -50,6 +50,7 @@ def open_hdf5(path: Path, dataset: str | None, reading: Reading) -> Source:
         origin_from=place.origin_from,
         intensity_range=ours.intensity_range,
         grid=ours.grid,
+        made=ours.made,
         notes=dtype_notes(array.dtype),
     )
 

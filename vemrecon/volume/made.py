@@ -47,11 +47,20 @@ class Made:
 
     def label(self) -> str:
         """In one line, for people."""
-        source = self.how.get("source") or {}
-        words = [self.how.get("command"), self.how.get("method") or self.how.get("degradation")]
-        words += [f"scale {self.how['scale']:g}"] if self.how.get("scale") else []
-        words += [f"of {source['name']}"] if source.get("name") else []
-        return " ".join([f"vemrecon {__version__}", *(str(word) for word in words if word)])
+        return made_text({"version": __version__, **self.how})
+
+
+def made_text(made: Mapping[str, Any]) -> str:
+    """How a volume was made in one line, for people.
+
+    >>> made_text({"version": "0.1", "command": "degrade", "scale": 4, "source": {"name": "v.tif"}})
+    'vemrecon 0.1 degrade scale 4 of v.tif'
+    """
+    source, scale = made.get("source"), made.get("scale")
+    words = ["vemrecon", made.get("version"), made.get("command"), made.get("method") or made.get("degradation")]
+    words += [f"scale {scale:g}"] if isinstance(scale, int | float) else []
+    words += [f"of {source['name']}"] if isinstance(source, Mapping) and "name" in source else []
+    return " ".join(str(word) for word in words if word)
 
 
 @dataclass(frozen=True)
@@ -60,10 +69,12 @@ class Recalled:
 
     grid: SectionGrid | None = None
     intensity_range: Span | None = None
+    made: Mapping[str, Any] = field(default_factory=dict)
+    """How, and by which version."""
 
 
 def recall(facts: Any, dtype: np.dtype[Any]) -> Recalled:
-    """Grid and grey range among facts of `Made.facts`, or in a text of `Made.text`.
+    """Grid, grey range and making among facts of `Made.facts`, or in a text of `Made.text`.
 
     The range of a type of 16 bits is one that somebody has chosen; that of others says no more than the type. One of
     another type than the voxels have is that of a file that was converted since.
@@ -79,7 +90,9 @@ def recall(facts: Any, dtype: np.dtype[Any]) -> Recalled:
     whole = span == intensity_range_of(dtype) and dtype.itemsize != 2
     if whole or facts.get("dtype") != np.dtype(dtype).name:
         span = None
-    return Recalled(SectionGrid.from_dict(grid) if isinstance(grid, Mapping) else None, span)
+    how = facts.get("made")
+    made = {"version": str(facts.get("version", "")), **how} if isinstance(how, Mapping) else {}
+    return Recalled(SectionGrid.from_dict(grid) if isinstance(grid, Mapping) else None, span, made)
 
 
 def _span(value: Any) -> Span | None:

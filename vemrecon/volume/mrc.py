@@ -73,6 +73,7 @@ def open_mrc(path: Path, dataset: str | None, reading: Reading) -> Source:
         origin_from="MRC origin" if moved else "",
         intensity_range=ours.intensity_range or span,
         grid=ours.grid,
+        made=ours.made,
         notes=(*notes, *dtype_notes(stored)),
     )
 

@@ -54,6 +54,7 @@ def open_n5(path: Path, dataset: str | None, reading: Reading) -> Source:
         origin_from=said.where if said and any(origin) else "",
         intensity_range=ours.intensity_range,
         grid=ours.grid,
+        made=ours.made,
         notes=dtype_notes(array.dtype),
     )
 

@@ -63,6 +63,7 @@ def open_zarr(path: Path, dataset: str | None, reading: Reading) -> Source:
         origin_from=place.origin_from,
         intensity_range=ours.intensity_range,
         grid=ours.grid,
+        made=ours.made,
         notes=dtype_notes(array.dtype),
     )
 

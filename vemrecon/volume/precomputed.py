@@ -63,6 +63,7 @@ def open_precomputed(path: Path, dataset: str | None, reading: Reading) -> Sourc
         origin_from="precomputed voxel_offset" if any((z, y, x)) else "",
         intensity_range=ours.intensity_range,
         grid=ours.grid,
+        made=ours.made,
         notes=(*lossy, *dtype_notes(array.dtype)),
     )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,7 @@ class Source:
         photometric: What grey levels mean in the file, where that is not that black is the lowest.
         intensity_range: Grey values that mean black and white, if the file says it.
         grid: Where sections lie, if the file says it.
+        made: How a file of ours was made, and by which version (see `Made`); empty for others.
         notes: What was done to read it that a user should know.
     """
 
@@ -101,6 +103,7 @@ class Source:
     photometric: str = ""
     intensity_range: tuple[float, float] | None = None
     grid: SectionGrid | None = None
+    made: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def origin_with(self, size: VoxelSize | None) -> Origin:

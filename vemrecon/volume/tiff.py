@@ -80,6 +80,7 @@ def open_tiff(path: Path, dataset: str | None, reading: Reading) -> Source:
         photometric=photometric,
         intensity_range=_bits_range(keyframe) or ours.intensity_range,
         grid=ours.grid,
+        made=ours.made,
         notes=(*notes, *dtype_notes(series.dtype)),
     )
 
