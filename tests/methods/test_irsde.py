@@ -350,7 +350,7 @@ def test_presets_are_accepted(preset):
         ({"schedule": "cosin"}, "did you mean 'cosine'"),
         ({"direction": "xy"}, "direction"),
         ({"steps": 21}, "at most"),
-        ({"halo": [8, 8]}, "nothing between"),
+        ({"halo": [2, 64]}, "nothing between"),
         ({"max_sigma": 0.0}, "no schedule"),
         ({"decoder": [1]}, "as many decoder"),
     ],

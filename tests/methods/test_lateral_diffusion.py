@@ -350,7 +350,7 @@ def test_presets_are_accepted(preset):
         ({"sampler": "consistent"}, "did you mean 'consistency'"),
         ({"steps": 1001}, "of 1000"),
         ({"start": 0.0}, "between 0 and 1"),
-        ({"halo": [8, 8]}, "nothing between"),
+        ({"halo": [2, 64]}, "nothing between"),
         ({"visits": 0}, "at least 1"),
     ],
 )

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from vemrecon.data.source import Source
-from vemrecon.data.stack import Float32, choose_stack, common_depth, crop_at_random, section_crop
+from vemrecon.data.stack import Float32, choose_stack, common_depth, common_side, crop_at_random, section_crop
 from vemrecon.degradations import Degradation
 from vemrecon.errors import DataError
 from vemrecon.seeding import derive, derive_seed
@@ -48,10 +48,11 @@ class LateralSections(Patches):
 
     def draw(self, source: Source, rng: np.random.Generator, *, validation: bool = False) -> Mapping[str, Tensor]:
         """A random pair."""
-        stack = choose_stack(source.validation_sections if validation else source.sections, rng)
+        stacks = source.validation_sections if validation else source.sections
+        stack, side = choose_stack(stacks, rng), common_side(stacks)
         section, turn = int(rng.integers(stack.shape[0])), int(rng.integers(8))
-        size = fitting(self.size, stack.shape[2 if turn & 4 else 1], source.scale)
-        target = section_crop(stack, section, turn, (size, self.width), rng)
+        size = fitting(self.size, side, source.scale), min(self.width, side)
+        target = section_crop(stack, section, turn, size, rng)
         degradation = source.degradation.drawn(rng)
         observed = degrade_axis(target[:, None], degradation, derive_seed(int(rng.integers(2**31))))[:, 0]
         return {"observed": torch.from_numpy(observed)[None], "target": torch.from_numpy(target)[None]}
@@ -73,7 +74,7 @@ class LateralPairs(Patches):
         stacks = source.validation_sections if validation else source.sections
         stack = choose_stack(stacks, rng, self.size[0])
         turn = int(rng.integers(8))
-        lateral = fitting(self.size[1], min(stack.shape[1:]), source.scale)
+        lateral = fitting(self.size[1], common_side(stacks), source.scale)
         block = crop_at_random(stack, (common_depth(stacks, self.size[0]), lateral, lateral), rng)
         target = np.ascontiguousarray(rotate8(block, turn))
         along_y = np.ascontiguousarray(target.transpose(1, 0, 2))

@@ -73,6 +73,11 @@ def common_depth(stacks: Sequence[Long], wanted: int) -> int:
     return min(wanted, next(depth for depth, n in zip(depths, held, strict=True) if 2 * n >= sum(depths)))
 
 
+def common_side(stacks: Sequence[Stack]) -> int:
+    """The shortest lateral side of any stack: patches of a batch have room in all of them, however they are turned."""
+    return min(n for stack in stacks for n in stack.shape[1:])
+
+
 def long_enough(stacks: Sequence[Long], wanted: int) -> list[Long]:
     """Stacks or volumes that patches of the `common_depth` can be cut from."""
     depth = common_depth(stacks, wanted)

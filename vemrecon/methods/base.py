@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -38,6 +38,24 @@ class TileShape:
     x: int
     halo: Triple = (0, 0, 0)
     blended: bool = False
+
+    @classmethod
+    def of_planes(cls, plane: Sequence[int], halo: Sequence[int], scale: float) -> TileShape:
+        """For methods that restore planes across sections.
+
+        Args:
+            plane: Rows of the result and columns of what is restored at once, margins included; more rows where margins
+                at a large scale would leave no section between them.
+            halo: Margins, in observed voxels along z and along y and x.
+            scale: Axial voxels to make of each observed section.
+
+        Raises:
+            ConfigError: If margins leave no columns.
+        """
+        z, lateral = max(1, round(plane[0] / scale) - 2 * halo[0]), plane[1] - 2 * halo[1]
+        if lateral < 1:
+            raise ConfigError(f"sections of {tuple(plane)} voxels leave nothing between margins {tuple(halo)}")
+        return cls(z, lateral, lateral, halo=(halo[0], halo[1], halo[1]))
 
     @property
     def core(self) -> Triple:

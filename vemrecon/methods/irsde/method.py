@@ -69,7 +69,7 @@ class IRSDE(SampledMethod):
         steps: Evaluations of the network for one sample of a section; None for all levels.
         samples: Reconstructions that are averaged; more than one give an uncertainty.
         average_every: Batches between updates of the running average; 0 uses the last weights.
-        section: Rows and columns of what the network restores at once, margins included; rows are those of the result.
+        section: Rows and columns of what the network restores at once, margins included, see `TileShape.of_planes`.
         halo: Margins that are thrown away, in observed voxels along z and along y and x.
     """
 
@@ -124,11 +124,7 @@ class IRSDE(SampledMethod):
         if average_every:
             self.average = copy.deepcopy(self.net).requires_grad_(False)
         self.least = max(1, round(section[0] / (2 * scale))), section[1] // 2
-        z = round(section[0] / scale) - 2 * halo[0]
-        lateral = section[1] - 2 * halo[1]
-        if min(z, lateral) < 1:
-            raise ConfigError(f"IRSDE: sections of {tuple(section)} voxels leave nothing between margins {tuple(halo)}")
-        self.tile = TileShape(z, lateral, lateral, halo=(halo[0], halo[1], halo[1]))
+        self.tile = TileShape.of_planes(section, halo, scale)
 
     @property
     def evaluations_per_section(self) -> int:

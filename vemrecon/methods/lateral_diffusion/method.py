@@ -70,7 +70,7 @@ class LateralDiffusion(NoiseMethod):
         cosine: See `NoiseMethod`.
         average: See `NoiseMethod`.
         bf16: See `NoiseMethod`.
-        section: Rows (of the result) and columns of a tile, margins included.
+        section: Rows (of the result) and columns of a tile, margins included, see `TileShape.of_planes`.
         halo: Margins that are thrown away, in observed voxels along z and along y and x.
         at_once: Planes in a batch.
     """
@@ -128,12 +128,7 @@ class LateralDiffusion(NoiseMethod):
         self.uncertainty, self.alternate, self.smooth = uncertainty, alternate, smooth
         self.jump, self.visits = jump, visits
         self.crop, self.batch, self.budget, self.at_once = crop, batch, budget, at_once
-        z, lateral = round(section[0] / scale) - 2 * halo[0], section[1] - 2 * halo[1]
-        if min(z, lateral) < 1:
-            raise ConfigError(
-                f"lateral diffusion: sections of {tuple(section)} voxels leave nothing between margins {tuple(halo)}"
-            )
-        self.tile = TileShape(z, lateral, lateral, halo=(halo[0], halo[1], halo[1]))
+        self.tile = TileShape.of_planes(section, halo, scale)
 
     def supports(self, scale: float, grid: SectionGrid) -> str | None:
         """Anything; rows are replaced only where they were kept."""
