@@ -138,6 +138,7 @@ def reconstruct(
     settings: Mapping[str, Any] | None = None,
     grid: str | None = None,
     missing_sections: Sequence[int] = (),
+    resample: bool = False,
     intensity_range: Range | None = None,
     region: Part | None = None,
     uncertainty: bool | Path | str = False,
@@ -165,6 +166,7 @@ def reconstruct(
         settings: Arguments of the method.
         grid: `centred` (thick sections) or `aligned` (kept thin ones), where the file does not say it.
         missing_sections: Numbers of sections to fill first, by a method that does.
+        resample: Where the method does not take the scale: make sections at the next whole one, and resample them.
         intensity_range: See `open`.
         region: The part to reconstruct, in voxels of the input: three slices, or words such as "10:40". The method sees
             what lies around it.
@@ -216,6 +218,7 @@ def reconstruct(
         region=_part(region),
         uncertainty=uncertainty is not False,
         memory=_bytes(memory, target),
+        resample=resample,
     )
     wish.check(scale)
     if dask is not None and target is None:

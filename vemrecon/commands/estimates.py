@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from vemrecon.infer.estimate import Estimate
 
 
-def estimate_lines(found: Estimate, output: Path) -> Iterator[str]:
-    """A line for each thing that a user decides by."""
+def estimate_lines(found: Estimate, output: Path, resampled: bool = False) -> Iterator[str]:
+    """A line for each thing that a user decides by; `resampled` tells whether another scale is made first."""
 
     def row(name: str, text: str) -> str:
         return f"{name:<10}{text}"
@@ -29,7 +29,7 @@ def estimate_lines(found: Estimate, output: Path) -> Iterator[str]:
     yield row(
         "output", f"{sides(found.made)} voxels of {found.dtype}, {bytes_text(found.made_bytes)} before compression"
     )
-    if output.suffix == ".zarr":
+    if output.suffix == ".zarr" and not resampled:
         yield row("", f"written once, in {files}")
     else:
         yield row("", "written twice, as OME-Zarr beside it first: twice the space is needed")

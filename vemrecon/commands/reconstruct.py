@@ -53,6 +53,9 @@ class ReconstructOptions(FileOptions):
         "(isovem-plus)",
         "",
     )
+    resample: bool = option(
+        "where the method does not take the scale: make sections at the next whole one, and resample them", False
+    )
     uncertainty: Path | None = option("also write the spread over rotations or samples, as OUTPUT", None)
     seed: int = option("seed of the training", 0, least=0)
     set: Mapping[str, Any] = option(
@@ -103,6 +106,8 @@ class ReconstructOptions(FileOptions):
             raise ConfigError(f"--preview {said}: must be the three numbers Z Y X of a voxel, or none for the middle")
         if self.preview is not None and self.dry_run:
             raise ConfigError("give --preview or --dry-run, not both")
+        if self.preview is not None and self.resample:
+            raise ConfigError("give --preview or --resample, not both; --region makes a part that is resampled")
         if self.json_log is not None and Path(self.json_log) in (self.output, self.uncertainty):
             raise ConfigError(f"--json-log {self.json_log}: is an output; choose another name")
 
@@ -219,6 +224,7 @@ def _wish(options: ReconstructOptions) -> Wish:
         blend=options.blend,
         bfloat16=options.bfloat16,
         devices=options.device,
+        resample=options.resample,
         memory=byte_count("--memory", options.memory) if options.memory else None,
     )
 
@@ -248,7 +254,7 @@ def _estimated(ready: Ready, output: Path, progress: Progress) -> _Done:
 
     progress("one tile", 0.0)
     taken = ready.estimated()
-    return _Done([], taken.made, list(estimate_lines(taken, output)))
+    return _Done([], taken.made, list(estimate_lines(taken, output, ready.wish.resample)))
 
 
 def _previewed(ready: Ready, at: Triple, output: Path, work: Path, progress: Progress) -> _Done:

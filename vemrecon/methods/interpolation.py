@@ -71,7 +71,11 @@ def _bands(weights: Tensor) -> Iterator[tuple[slice, slice]]:
 @lru_cache(maxsize=64)
 def interpolation_matrix(kernel: Kernel, sections: int, grid: SectionGrid) -> NDArray[np.float64]:
     """Weights W, shape (grid.extent(sections), sections); rows sum to 1, taps outside fall on the edge sections."""
-    u = grid.sections_at(np.arange(grid.extent(sections)))
+    return kernel_matrix(kernel, grid.sections_at(np.arange(grid.extent(sections))), sections)
+
+
+def kernel_matrix(kernel: Kernel, u: NDArray[np.float64], sections: int) -> NDArray[np.float64]:
+    """Weights of sections at any places u among them, counted in sections: shape (len(u), sections)."""
     if kernel == "bspline3":
         return _bspline_matrix(u, sections)
     if kernel == "nearest":

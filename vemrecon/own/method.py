@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from vemrecon.data.regime import Regime
 from vemrecon.errors import ConfigError
 from vemrecon.files import digest_of
 from vemrecon.fit.stages import weights_facts
@@ -15,17 +18,125 @@ from vemrecon.infer.inpainting import require_filler
 from vemrecon.methods.base import Method
 from vemrecon.methods.batches import length_settings
 from vemrecon.methods.build import build_method, check_inner_names
-from vemrecon.methods.registry import check_preset, choose_preset, method_entry, with_settings
+from vemrecon.methods.card import MethodCard
+from vemrecon.methods.registry import built_in_methods, check_preset, choose_preset, method_entry, with_settings
 from vemrecon.own.learning import SOUND, Faults, learning_source
 from vemrecon.own.minutes import Length, length_of
+from vemrecon.own.scales import Resampling
 from vemrecon.progress import Progress, Say
 from vemrecon.volume import SectionGrid, Volume
 
 USUAL_SCALE = 8.0  # decides nothing that is asked of a method before its volume is known
 
 
-def prepare_method(
+@dataclass(frozen=True)
+class Choice:
+    """A method as it is built for a volume, before it has learned anything.
+
+    Attributes:
+        name: Of the method, or its class path.
+        card: What it says about itself.
+        preset: Of its arguments.
+        arguments: That it was made with.
+        method: Built for `grid`.
+        grid: Where sections lie in what it makes.
+        resampling: From there to where the volume says; None where that is the same.
+    """
+
+    name: str
+    card: MethodCard
+    preset: str
+    arguments: dict[str, Any]
+    method: Method
+    grid: SectionGrid
+    resampling: Resampling | None = None
+
+
+def choose_method(
     name: str,
+    volume: Volume,
+    *,
+    train: str | None,
+    weights: Path | None,
+    seed: int,
+    overrides: Mapping[str, Any],
+    resample: bool = False,
+) -> Choice:
+    """The method that is wanted, if it can do the volume.
+
+    With `resample` it is built for the next whole scale that it takes.
+
+    Raises:
+        ConfigError: If it declines the scale, with what to do; or takes it as it is, and is to be resampled.
+    """
+    grid = volume.require_grid()
+    kind, card, presets = method_entry(name).resolved()
+    preset, arguments = choose_preset(name, check_preset(train or "cpu"), presets)
+    if weights is not None:
+        arguments = _fitting_arguments(name, weights, volume)
+    arguments = with_settings(arguments, overrides)
+
+    learns = weights is None and card.regime == "self"
+
+    def built(at: SectionGrid) -> Method:
+        return build_method(kind, name, arguments, grid=at, seed=seed)
+
+    def refuses(at: SectionGrid) -> str | None:
+        return refusal(built(at), at, learns=learns)
+
+    method = built(grid)
+    reason = refusal(method, grid, learns=learns)
+    if not resample and reason is None:
+        return Choice(name, card, preset, arguments, method, grid)
+    way = Resampling.next(grid, refuses)
+    if not resample or (reason and way is None):
+        raise ConfigError(f"method '{name}' cannot do this volume: {reason}{_ways(grid, way, card.regime)}")
+    if reason is None or way is None:
+        raise ConfigError(f"--resample: method '{name}' takes a scale of {grid.scale:g} as it is; leave it out")
+    return Choice(name, card, preset, arguments, built(way.made), way.made, way)
+
+
+def refusal(method: Method, grid: SectionGrid, *, learns: bool) -> str | None:
+    """Why a method cannot do sections of a grid; None if it can.
+
+    Args:
+        method: Built for this grid.
+        grid: Where sections lie.
+        learns: Whether it has to learn from them first.
+    """
+    if reason := method.supports(grid.scale, grid):
+        return reason
+    if learns and grid.thin and not grid.scale.is_integer() and method.stages():
+        return "it learns from sections that are kept as these were, which needs a whole scale"
+    return None
+
+
+def _ways(grid: SectionGrid, way: Resampling | None, regime: Regime) -> str:
+    """What to do about a scale that a method does not take."""
+    if way is None:
+        return ""
+    others = ", ".join([*takers(grid, regime), "bicubic"])
+    return (
+        f"; --resample makes {way.made.scale:g} sections of one and resamples them to {grid.scale:g}, and a scale of "
+        f"{grid.scale:g} is taken by {others}"
+    )
+
+
+def takers(grid: SectionGrid, regime: Regime) -> list[str]:
+    """Built-in methods that can do sections of a grid and learn from what another one learns from."""
+    found = []
+    for name, entry in built_in_methods().items():
+        kind, card, presets = entry.resolved()
+        if card.regime == regime:
+            with suppress(ConfigError):  # at other settings than these it may take it
+                arguments = choose_preset(name, "smoke", presets)[1]
+                method = build_method(kind, name, arguments, grid=grid, seed=0)
+                found += [name] if refusal(method, grid, learns=regime == "self") is None else []
+    return found
+
+
+def prepare_method(
+    choice: Choice,
     volume: Volume,
     *,
     train: str | None,
@@ -33,7 +144,6 @@ def prepare_method(
     weights: Path | None,
     scratch: Path,
     seed: int,
-    overrides: Mapping[str, Any],
     device: str,
     progress: Progress,
     say: Say,
@@ -44,14 +154,13 @@ def prepare_method(
     """A method that is ready to reconstruct: training-free, with given weights, or trained on the volume itself.
 
     Args:
-        name: Of the method.
+        choice: The method.
         volume: Knows where its sections lie.
         train: Preset of a training.
         minutes: What the training takes, where not as long as the preset says.
         weights: File of weights.
         scratch: Where the training is kept.
         seed: Of the training.
-        overrides: Arguments that are changed.
         device: Where the method will run.
         progress: Told phase, finished share, and how the training goes.
         say: Told what the training leaves out, and how long it is.
@@ -60,22 +169,14 @@ def prepare_method(
         learn: Without it the method is not trained, and takes as long for a tile as if it were.
 
     Raises:
-        ConfigError: If a method that learns gets neither weights nor a training preset, or declines the scale.
+        ConfigError: If a method that learns gets neither weights nor a training preset.
         DataError: If weights do not fit, or too little is left to learn from.
     """
     from vemrecon.fit.stages import load_weights, trained_parts
     from vemrecon.fit.stages import train as fit
 
-    grid = volume.require_grid()
-    kind, card, presets = method_entry(name).resolved()
-    preset, arguments = choose_preset(name, check_preset(train or "cpu"), presets)
-    if weights is not None:
-        arguments = _fitting_arguments(name, weights, volume)
-    arguments = with_settings(arguments, overrides)
-    build = partial(build_method, kind, name, grid=grid, seed=seed)
-    method = build(arguments)
-    if reason := method.supports(grid.scale, grid):
-        raise ConfigError(f"method '{name}' cannot do this volume: {reason}")
+    name, card, method, arguments = choice.name, choice.card, choice.method, choice.arguments
+    build = partial(build_method, type(method), name, grid=choice.grid, seed=seed)
     if weights is not None:
         load_weights(method, weights, trained_parts(method))
     elif method.stages() and learn:
@@ -86,12 +187,12 @@ def prepare_method(
         if line := faults.text(volume.shape[0]):
             say(line)
         source = learning_source(volume, faults, card.regime, memory)
-        facts = [name, card.version, preset, arguments, seed, list(volume.shape), volume.name]
+        facts = [name, card.version, choice.preset, arguments, seed, list(volume.shape), volume.name]
         facts += [sorted(faults.unfit), sorted(faults.displaced)]
         length = Length(arguments)
         if minutes is not None:
             length = length_of(
-                minutes, kind, arguments, build, source, scratch,
+                minutes, type(method), arguments, build, source, scratch,
                 identity=digest_of(facts), seed=seed, device=device, progress=progress, say=say,
             )  # fmt: skip
             method, facts = build(length.arguments), [*facts, length.arguments]

@@ -50,7 +50,7 @@ def reconstruct_file(
     make_folder(work)
     volume = ready.volume
     parts = [work / "reconstruction.zarr", work / "uncertainty.zarr"][: len(outputs)]
-    in_place = outputs[0].suffix == ".zarr" and ome_zarr != "0.4"
+    in_place = outputs[0].suffix == ".zarr" and ome_zarr != "0.4" and ready.resampling is None
     with ready.workers(dask, work) as workers:
         reconstruct_volume(
             ready.method,
@@ -61,7 +61,7 @@ def reconstruct_file(
             devices=ready.wish.devices,
             pyramid=in_place,
             most=ready.most,
-            region=ready.region,
+            region=ready.part,
             name=outputs[0].stem,
             facts=made.facts(replace(volume, grid=None), volume.dtype, volume.span),
             workers=workers,
@@ -71,7 +71,8 @@ def reconstruct_file(
     hows = (made, Made({**made.how, "holds": "uncertainty"}))
     for path, part, span, how in list(zip(outputs, parts, spans, hows, strict=False))[in_place:]:
         progress(f"write {path.name}", 0.0)
-        write_volume(path, open_volume(part, intensity_range=span), volume.dtype, volume.span, how, ome_zarr=ome_zarr)
+        found = ready.resampled(open_volume(part, intensity_range=span))
+        write_volume(path, found, volume.dtype, volume.span, how, ome_zarr=ome_zarr)
     if in_place:
         parts[0].rename(outputs[0])
     result = open_volume(outputs[0], intensity_range=volume.intensity_range)

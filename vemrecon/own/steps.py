@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,12 @@ from vemrecon.methods.applied import Applied
 from vemrecon.methods.base import Method
 from vemrecon.methods.batches import batches_of
 from vemrecon.own.learning import SOUND, Faults
-from vemrecon.own.method import prepare_method
+from vemrecon.own.method import choose_method, prepare_method
+from vemrecon.own.scales import Resampling
 from vemrecon.own.sections import reopened
 from vemrecon.own.wish import AUTO, Wish
 from vemrecon.progress import Progress, Say
-from vemrecon.volume import Region, Volume, open_volume
+from vemrecon.volume import Region, SectionGrid, Volume, open_volume, quantise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,6 +47,8 @@ class Ready:
         region: What is reconstructed, in observed voxels.
         most: Voxels of a block, which bounds the memory.
         opened: Opens the volume once more, elsewhere; None if it was not read from a file.
+        resampling: From the grid of `observed`, for which the method is ready, to that of `volume`; None if they are
+            the same.
     """
 
     wish: Wish
@@ -56,29 +60,55 @@ class Ready:
     region: Region | None
     most: int
     opened: Opener | None = None
+    resampling: Resampling | None = None
+
+    @property
+    def part(self) -> Region | None:
+        """What the method makes, in observed voxels; None for all."""
+        if self.resampling is None or self.region is None:
+            return self.region
+        return self.resampling.observed(self.region, self.observed.shape[0])
 
     def estimated(self) -> Estimate:
         """What it will take, from one tile that is made."""
         from vemrecon.infer.estimate import estimate
 
-        return estimate(self.method, self.observed, self.wish.devices[0], self.most, self.wish.uncertainty, self.region)
+        found = estimate(self.method, self.observed, self.wish.devices[0], self.most, self.wish.uncertainty, self.part)
+        shape = self.wish.made_shape(self.volume)
+        return replace(found, made=shape, made_bytes=found.made_bytes * prod(shape) // prod(found.made))
 
     def how(self) -> dict[str, Any]:
         """What the outputs say about how they were made, beside their source; also how many batches were learned."""
-        return self.wish.how(self.observed) | ({"batches": dict(self.batches)} if self.batches else {})
+        way = {"resampled_from_scale": self.resampling.made.scale} if self.resampling else {}
+        return self.wish.how(self.volume) | way | ({"batches": dict(self.batches)} if self.batches else {})
 
     def array(self, progress: Progress) -> NDArray[Any]:
         """The isotropic voxels, in memory, as they would be written."""
         from vemrecon.infer.reconstruct import reconstruct_array
 
-        return reconstruct_array(
+        made = reconstruct_array(
             self.method,
             self.observed,
             like=self.volume,
             device=self.wish.devices[0],
-            region=self.region,
+            region=self.part,
             progress=lambda share: progress("reconstruct", share),
         )
+        if self.resampling is None:
+            return made
+        return self._grey(Volume(made, None, self.volume.name, intensity_range=self.volume.span))
+
+    def resampled(self, made: Volume) -> Volume:
+        """What the method has made, at the scale that is wanted."""
+        if self.resampling is None:
+            return made
+        first = self.part.start[0] if self.part else 0
+        return self.resampling.resampled(made, first, self.region or self.observed.whole, self.observed)
+
+    def _grey(self, made: Volume) -> NDArray[Any]:
+        """Grey levels of what the method has made, at the scale that is wanted."""
+        found = self.resampled(made)
+        return quantise(found.read(found.whole), self.volume.dtype, self.volume.span)
 
     def array_with_spread(self, scratch: Path, progress: Progress) -> tuple[NDArray[Any], NDArray[Any]]:
         """The isotropic voxels, and their uncertainty as float32 where black is 0 and white is 1; both in memory.
@@ -101,10 +131,13 @@ class Ready:
             uncertainty=paths[1],
             devices=self.wish.devices,
             most=self.most,
-            region=self.region,
+            region=self.part,
             progress=lambda share: progress("reconstruct", share),
         )
         made, spread = (open_volume(path) for path in paths)
+        if self.resampling is not None:
+            spread = self.resampled(spread)
+            return self._grey(open_volume(paths[0], intensity_range=self.volume.span)), spread.read(spread.whole)
         return made.read_raw(made.whole), spread.read_raw(spread.whole)
 
     @contextmanager
@@ -121,7 +154,7 @@ class Ready:
         from vemrecon.infer.cluster import Cluster, connected
 
         with connected(where) if isinstance(where, str) else nullcontext(where) as client:
-            opened = self.opened if self.observed is self.volume and self.opened else self._kept(work)
+            opened = self.opened if self.opened and not self.filled else self._kept(work)
             yield Cluster(client, self.method, opened, self.wish.devices[0])
 
     def _kept(self, work: Path) -> Opener:
@@ -136,6 +169,11 @@ class Ready:
 
 
 Opener = Callable[[], Volume]
+
+
+def _on_grid(opened: Opener, grid: SectionGrid) -> Volume:
+    """A volume, with its sections taken to lie elsewhere."""
+    return replace(opened(), grid=grid)
 
 
 def make_ready(
@@ -169,6 +207,18 @@ def make_ready(
     """
     region = wish.part(volume)
     gaps = [] if wish.missing == AUTO else checked_sections(wish.missing, volume.shape[0])
+    choice = choose_method(
+        wish.method,
+        volume,
+        train=wish.preset,
+        weights=wish.weights,
+        seed=wish.seed,
+        overrides=wish.settings,
+        resample=wish.resample,
+    )
+    given = volume
+    if choice.resampling:
+        volume, opened = replace(volume, grid=choice.grid), opened and partial(_on_grid, opened, choice.grid)
     faults = SOUND
     if learn and (examine or wish.preset or wish.missing == AUTO):
         from vemrecon.data.damage import examined
@@ -181,14 +231,13 @@ def make_ready(
             warn(line)
         faults = Faults(damage.unfit.union(gaps), frozenset(damage.displaced))
     method = prepare_method(
-        wish.method,
+        choice,
         volume,
         train=wish.preset,
         minutes=wish.train_minutes,
         weights=wish.weights,
         scratch=scratch,
         seed=wish.seed,
-        overrides=wish.settings,
         device=wish.devices[0],
         progress=progress,
         say=warn,
@@ -205,7 +254,7 @@ def make_ready(
         from vemrecon.infer.estimate import most_voxels
 
         most = most_voxels(wish.memory, method, volume, wish.uncertainty)
-    return Ready(wish, volume, observed, method, filled, batches, region, most, opened)
+    return Ready(wish, given, observed, method, filled, batches, region, most, opened, choice.resampling)
 
 
 def checked_sections(sections: Sequence[int], count: int) -> list[int]:

@@ -34,6 +34,7 @@ class Wish:
         blend: Whether to fuse tiles linearly.
         bfloat16: Whether to compute in bfloat16.
         devices: Where the method runs; it learns on the first.
+        resample: Whether to make sections at the next whole scale that the method takes, and resample them.
         memory: Most bytes that the process may take.
     """
 
@@ -50,6 +51,7 @@ class Wish:
     blend: bool = False
     bfloat16: bool = False
     devices: Sequence[str] = ("cpu",)
+    resample: bool = False
     memory: int | None = None
 
     @property
@@ -111,5 +113,6 @@ class Wish:
         """All that decides the voxels, beside the file they are made from."""
         facts = {"region": self.region, "uncertainty": self.uncertainty, "version": __version__}
         facts |= {"devices": sorted({device.partition(":")[0] for device in self.devices})}
+        facts["resample"] = self.resample
         said = {"shape": volume.shape, "grid": volume.require_grid().as_dict(), "range": volume.span}
         return self.how(volume) | facts | said | {"size": list(volume.voxel_size or ())}
