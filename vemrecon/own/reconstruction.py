@@ -99,11 +99,17 @@ def work_folder(out: Path, wish: Wish, volume: Volume, source: Mapping[str, Any]
 def work_place(work: Path, write: bool = True) -> Iterator[None]:
     """Keep all others out of a working folder while it is used; without `write` it is not even made.
 
+    It does not stay where nothing was computed.
+
     Raises:
         ConfigError: If another process uses it.
     """
     with exclusive(work / "lock", f"{work}, the working folder of this reconstruction,") if write else nullcontext():
-        yield
+        try:
+            yield
+        finally:
+            if write and not any(map(Path.is_dir, work.glob("*"))):
+                shutil.rmtree(work, ignore_errors=True)
 
 
 def emptied(work: Path) -> None:

@@ -74,12 +74,12 @@ class Resampling:
             made.name,
             intensity_range=(0.0, 1.0),
             origin=moved(observed.origin, (start - self.wanted.first, *region.start[1:]), size),
-            stated=True,
+            stated=True,  # what overshoots is clipped
         )
 
 
 class _Resampled:
-    """Sections between those of a volume, in [0, 1]; some of them are in memory at once."""
+    """Sections between those of a volume, not clipped; some of them are in memory at once."""
 
     dtype = np.dtype(np.float32)
 
@@ -94,13 +94,13 @@ class _Resampled:
             places, last = self.places[slab.slices[0]], self.made.shape[0]
             start = min(max(0, math.floor(places[0]) - REACH[KERNEL]), last - 1)
             stop = max(start + 1, min(last, math.ceil(places[-1]) + REACH[KERNEL] + 1))
-            weights = kernel_matrix(KERNEL, places - start, stop - start)
-            columns = max(PIECE, PIECE_BYTES // (8 * PIECE * (stop - start)))
+            weights = kernel_matrix(KERNEL, places - start, stop - start).astype(np.float32)
+            columns = max(PIECE, PIECE_BYTES // (4 * PIECE * (stop - start)))
             for piece in slab.blocks((PIECE, PIECE, columns)):
                 seen = Region((start, *piece.start[1:]), (stop, *piece.stop[1:]))
-                voxels = np.tensordot(weights, self.made.read(seen).astype(np.float64), axes=1)
+                voxels = np.tensordot(weights, self.made.read(seen), axes=1)
                 result[piece.relative_to(wanted.start).slices] = voxels
-        return np.clip(result, 0, 1, out=result)
+        return result
 
 
 def whole_grid(scale: int, wanted: SectionGrid) -> SectionGrid:

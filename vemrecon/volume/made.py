@@ -59,6 +59,7 @@ def made_text(made: Mapping[str, Any]) -> str:
     source, scale = made.get("source"), made.get("scale")
     words = ["vemrecon", made.get("version"), made.get("command"), made.get("method") or made.get("degradation")]
     words += [f"scale {scale:g}"] if isinstance(scale, int | float) else []
+    words += [f"by way of {way:g}"] if isinstance(way := made.get("resampled_from_scale"), int | float) else []
     words += [f"of {source['name']}"] if isinstance(source, Mapping) and "name" in source else []
     return " ".join(str(word) for word in words if word)
 

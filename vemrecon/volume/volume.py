@@ -240,6 +240,8 @@ class Volume:
                     f"{self.name}: values {voxels.min():g} to {voxels.max():g} lie outside ({low:g}, {high:g}); "
                     f"give the values that mean black and white as --intensity-range LOW HIGH (others are clipped)"
                 )
+            if (low, high) == (0.0, 1.0):
+                return np.clip(voxels, 0, 1)
         scaled = (voxels.astype(np.float64) - low) / (high - low)
         return np.clip(scaled, 0, 1).astype(np.float32)
 
