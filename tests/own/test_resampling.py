@@ -12,6 +12,8 @@ from vemrecon.cli import main
 from vemrecon.errors import ConfigError
 from vemrecon.methods.interpolation import interpolation_matrix
 from vemrecon.own.scales import Resampling, whole_grid
+from vemrecon.own.steps import make_ready
+from vemrecon.own.wish import Wish
 from vemrecon.volume import Made, Region, SectionGrid, Volume, VoxelSize, open_source, open_volume, write_volume
 
 METHOD = ("--method", "whole_only.WholeOnly")
@@ -156,6 +158,16 @@ def test_it_is_refused_where_it_is_not_needed_and_offered_where_it_is(stack, tmp
         assert [path.name for path in tmp_path.iterdir()] == ["stack.zarr"]
     with pytest.raises(ConfigError, match="leave it out"):
         vemrecon.reconstruct(textured((5, 20, 20)), scale=2.5, resample=True, progress=False)
+
+
+def test_workers_elsewhere_open_the_volume_on_the_grid_that_is_made(tmp_path):
+    volume = Volume(textured((5, 20, 20)), VoxelSize(10, 4, 4), "v", grid=SectionGrid.slabs(2.5))
+    wish = Wish(method="whole_only.WholeOnly", resample=True)
+    nothing = lambda *words: None  # noqa: E731  # told progress and warnings
+    ready = make_ready(wish, volume, tmp_path, nothing, nothing, opened=lambda: volume, learn=False)
+    assert ready.volume.grid == volume.grid == ready.resampling.wanted
+    assert ready.opened().grid == ready.observed.grid == SectionGrid.slabs(3)
+    assert ready.how()["scale"] == 2.5 and ready.how()["resampled_from_scale"] == 3
 
 
 def test_an_estimate_is_of_the_wanted_scale(stack, tmp_path, capsys):
