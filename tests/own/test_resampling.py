@@ -128,6 +128,10 @@ def test_a_part_and_the_uncertainty_are_resampled_too(stack, tmp_path):
     np.testing.assert_array_equal(part.read_raw(part.whole), whole.read_raw(whole.whole)[8:20, 5:20])
     quarter = spread.read(spread.whole) - whole.read(whole.whole) / 4
     assert spread.shape == whole.shape and np.abs(quarter).max() < 0.01
+    kept, made = {"method": "whole_only.WholeOnly", "resample": True, "progress": False}, whole.read_raw(whole.whole)
+    voxels, uncertain = vemrecon.reconstruct(stack, uncertainty=True, **kept)
+    np.testing.assert_array_equal(voxels, made)
+    assert uncertain.shape == made.shape and np.abs(uncertain - spread.read(spread.whole)).max() < 0.01
 
 
 def test_what_was_made_is_not_made_again_after_an_interruption(stack, tmp_path, monkeypatch):
@@ -146,6 +150,7 @@ def test_it_is_refused_where_it_is_not_needed_and_offered_where_it_is(stack, tmp
     out = tmp_path / "out.zarr"
     for words, said in (
         (("--resample",), "takes a scale of 2.5 as it is; leave it out"),
+        ((*METHOD, "--resample", "--preview"), "not both"),
         ((*METHOD, "--scale", 3, "--grid", "centred", "--resample"), "takes a scale of 3 as it is"),
         (METHOD, "needs a whole scale; --resample makes 3 sections of one and resamples them to 2.5"),
         ((*METHOD, "--set", "even=true"), "--resample makes 4 sections of one"),
