@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -193,6 +194,7 @@ def fit_stage(
         pin_memory=cuda,
         persistent_workers=workers > 0,
     )
+    warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)`", module="lightning")  # no concern of users
     trainer.fit(method, loader, ckpt_path=checkpoint if checkpoint.exists() else None)
     return callback.seconds
 

@@ -178,7 +178,7 @@ def connected(where: str) -> Iterator[Any]:
                 n_workers=workers,
                 threads_per_worker=1,
                 memory_limit=0,  # --memory bounds it; dask would kill workers
-                dashboard_address=None,
+                dashboard_address=":0",
                 silence_logs="CRITICAL",
             ) as cluster,
             Client(cluster, set_as_default=False) as client,
