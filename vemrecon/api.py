@@ -194,6 +194,7 @@ def reconstruct(
         UserWarning: Of what was done to read the volume, and of sections that are black, of another contrast than those
             beside them, or displaced.
     """
+    from vemrecon.infer.cluster import require_place
     from vemrecon.own.reconstruction import emptied, reconstruct_file, stamped, work_folder, work_place
     from vemrecon.own.sections import anisotropic, reopened
     from vemrecon.own.steps import make_ready
@@ -223,6 +224,8 @@ def reconstruct(
     wish.check(scale)
     if dask is not None and target is None:
         raise ConfigError("dask: workers write the blocks themselves; say where, out=FILE")
+    if isinstance(dask, str):
+        require_place(dask)
     outputs = [path for path in (target, second) if path is not None]
     for path in outputs:
         require_output(path)

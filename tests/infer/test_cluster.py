@@ -5,6 +5,7 @@ import random
 import signal
 import threading
 
+import dask
 import numpy as np
 import pytest
 from patient import GREY, Blended, Failing, Patient, observed, smaller
@@ -12,7 +13,7 @@ from patient import GREY, Blended, Failing, Patient, observed, smaller
 import vemrecon
 from vemrecon.cli import main
 from vemrecon.errors import ConfigError, DataError
-from vemrecon.infer.cluster import Cluster, connected
+from vemrecon.infer.cluster import Cluster, connected, require_place
 from vemrecon.infer.reconstruct import reconstruct_volume
 from vemrecon.volume import open_volume
 
@@ -117,19 +118,23 @@ def test_the_command_and_python_leave_the_blocks_to_workers(tmp_path, two):
 @pytest.mark.parametrize(
     ("where", "message"),
     [
-        ("somewhere", "place for --dask 'somewhere'"),
+        ("somewhere", "--dask somewhere: must be local:N"),
         ("local:none", "local:N"),
         ("slurm", "slurm:N"),
-        ("slurm:2", "jobqueue.yaml"),
         ("tcp://127.0.0.1:1", "no scheduler answers there"),
     ],
 )
 def test_a_place_that_is_none_is_one_line(where, message):
-    import dask
-
     short = dask.config.set({"distributed.comm.timeouts.connect": "1s"})
-    with short, pytest.raises(ConfigError, match=message), connected(where):
-        pass
+    with short, pytest.raises(ConfigError, match=message):
+        require_place(where)
+
+
+def test_a_batch_system_is_configured_before_anything_is_computed():
+    with pytest.raises(ConfigError, match=r"say cores and memory of a job in .*jobqueue\.yaml"):
+        require_place("slurm:2")
+    with dask.config.set({"jobqueue.slurm.cores": 4, "jobqueue.slurm.memory": "8GB"}):
+        require_place("slurm:2")
 
 
 def test_the_scheduler_sees_no_voxels(tmp_path, two):

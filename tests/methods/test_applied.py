@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vemrecon.errors import ConfigError
-from vemrecon.methods import applied
+from vemrecon.methods import short_floats
 from vemrecon.methods.applied import Applied
 from vemrecon.methods.base import Method, Tile, TileShape, reconstruct_tile
 from vemrecon.methods.build import build_method
@@ -53,14 +53,13 @@ def test_rotations_cancel_what_depends_on_the_orientation(grid):
 
 
 def test_without_bfloat16_it_is_refused(monkeypatch):
-    monkeypatch.setattr(applied, "computes_in_bfloat16", lambda device: False)
+    monkeypatch.setattr(short_floats, "computes_in_bfloat16", lambda device: False)
     with pytest.raises(ConfigError, match="this cpu does not compute in bfloat16"):
         Applied(Slanted(), short=True)
 
 
 def test_bfloat16_is_nearly_the_same(monkeypatch):
-    monkeypatch.setattr(applied, "computes_in_bfloat16", lambda device: True)
-    monkeypatch.setattr("vemrecon.methods.short_floats.computes_in_bfloat16", lambda device: True)
+    monkeypatch.setattr(short_floats, "computes_in_bfloat16", lambda device: True)
     kind, _, presets = built_in_methods()["isovem"].resolved()
     method = build_method(kind, "isovem", choose_preset("isovem", "smoke", presets)[1], grid=GRID, seed=0).eval()
     (wanted,) = reconstruct_tile(method, Tile(OBSERVED, GRID))

@@ -125,6 +125,7 @@ def _reconstruct(options: ReconstructOptions, log: JsonLog) -> int:
 
     from vemrecon.commands.bars import PhaseBar
     from vemrecon.figure.drawing import require_matplotlib
+    from vemrecon.infer.cluster import require_place
     from vemrecon.own.missing import reading_to_fill, sections_to_fill
     from vemrecon.own.preview import place_of
     from vemrecon.own.reconstruction import reconstruct_file, stamped, work_folder, work_place
@@ -142,6 +143,8 @@ def _reconstruct(options: ReconstructOptions, log: JsonLog) -> int:
     for path in outputs:
         require_output(path, options.ome_zarr)
     require_devices(options.device)
+    if options.dask is not None:
+        require_place(options.dask)
     volume = open_anisotropic(
         options.input,
         options.dataset,

@@ -14,10 +14,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from vemrecon.errors import ConfigError, DataError, unknown
+from vemrecon.errors import ConfigError, DataError
 from vemrecon.files import atomic_write, digest_of
 from vemrecon.infer.maker import Done, Job, Maker
 from vemrecon.infer.marks import Sums
@@ -155,6 +156,32 @@ def make_unit(path: str, digest: str, unit: Unit) -> Sums:
     return found[0]
 
 
+def require_place(where: str) -> None:
+    """Refuse a place where no workers can be, before anything long is computed. Arguments as of `connected`.
+
+    Raises:
+        ConfigError: If a package is missing, there is no scheduler, or it is no place.
+    """
+    kind, _, count = where.partition(":")
+    needed = ["distributed", "dask_jobqueue"] if kind in QUEUES else ["distributed"]
+    for package in needed:
+        if find_spec(package) is None:
+            raise ConfigError(f"--dask {where}: the package {package} is not installed; pip install vemrecon[dask]")
+    if kind == "local":
+        _count(where, count, os.cpu_count() or 1)
+    elif kind in QUEUES:
+        _count(where, count, None)
+        _require_jobs(kind)
+    elif "://" in where or Path(where).is_file():
+        with connected(where):
+            pass
+    else:
+        raise ConfigError(
+            f"--dask {where}: must be local:N, slurm:N (or {', '.join([*QUEUES][1:])}), an address such as "
+            f"tcp://host:8786, or a scheduler file"
+        )
+
+
 @contextmanager
 def connected(where: str) -> Iterator[Any]:
     """A client of the scheduler that a user names, which is ended afterwards where it was begun here.
@@ -164,18 +191,15 @@ def connected(where: str) -> Iterator[Any]:
             of a batch system, as dask-jobqueue is configured for it.
 
     Raises:
-        ConfigError: If a package is missing, or there is nothing.
+        ConfigError: If no scheduler answers, or none can be begun.
     """
-    try:
-        from distributed import Client, LocalCluster
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"--dask: the package is not installed ({error.name}); pip install vemrecon[dask]") from error
+    from distributed import Client, LocalCluster
+
     kind, _, count = where.partition(":")
     if kind == "local":
-        workers = _count(where, count, os.cpu_count() or 1)
         with (
             LocalCluster(
-                n_workers=workers,
+                n_workers=_count(where, count, os.cpu_count() or 1),
                 threads_per_worker=1,
                 memory_limit=0,  # --memory bounds it; dask would kill workers
                 dashboard_address=":0",
@@ -184,22 +208,18 @@ def connected(where: str) -> Iterator[Any]:
             Client(cluster, set_as_default=False) as client,
         ):
             yield client
-    elif kind in QUEUES:
+        return
+    if kind in QUEUES:
         with _queue(kind, _count(where, count, None)) as cluster, Client(cluster, set_as_default=False) as client:
             yield client
-    elif "://" in where or Path(where).is_file():
-        named = {"scheduler_file": where} if Path(where).is_file() else {"address": where}
-        try:
-            client = Client(**named, set_as_default=False)
-        except (OSError, ValueError, TimeoutError) as error:
-            raise ConfigError(f"--dask {where}: no scheduler answers there ({error})") from error
-        with client:
-            yield client
-    else:
-        raise ConfigError(
-            f"{unknown('place for --dask', where, ['local', *QUEUES])}: or an address such as tcp://host:8786, or a "
-            f"scheduler file"
-        )
+        return
+    named = {"scheduler_file": where} if Path(where).is_file() else {"address": where}
+    try:
+        client = Client(**named, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise ConfigError(f"--dask {where}: no scheduler answers there ({error})") from error
+    with client:
+        yield client
 
 
 def _count(where: str, text: str, usual: int | None) -> int:
@@ -210,21 +230,32 @@ def _count(where: str, text: str, usual: int | None) -> int:
     return int(text)
 
 
+def _require_jobs(kind: str) -> None:
+    """Refuse a batch system that nobody has said the size of jobs for.
+
+    Raises:
+        ConfigError: With where to say it.
+    """
+    import dask
+    import dask_jobqueue  # noqa: F401  # brings its configuration
+
+    said = dask.config.get(f"jobqueue.{kind}", {})
+    if lacking := [name for name in ("cores", "memory") if not said.get(name)]:
+        raise ConfigError(
+            f"--dask {kind}: say {' and '.join(lacking)} of a job in ~/.config/dask/jobqueue.yaml, under jobqueue: "
+            f"{kind}: (see dask-jobqueue)"
+        )
+
+
 @contextmanager
 def _queue(kind: str, jobs: int) -> Iterator[Any]:
-    try:
-        import dask_jobqueue
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"--dask {kind}: the package is not installed ({error.name}); pip install vemrecon[dask]"
-        ) from error
+    import dask_jobqueue
+
     try:
         cluster = getattr(dask_jobqueue, QUEUES[kind])()
     except (ValueError, TypeError, OSError) as error:
         reason = " ".join(str(error).split())
-        raise ConfigError(
-            f"--dask {kind}: {reason}; say cores, memory and queue in ~/.config/dask/jobqueue.yaml, see dask-jobqueue"
-        ) from error
+        raise ConfigError(f"--dask {kind}: {reason}; see ~/.config/dask/jobqueue.yaml and dask-jobqueue") from error
     with cluster:
         cluster.scale(jobs=jobs)
         yield cluster

@@ -6,10 +6,9 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from vemrecon.errors import ConfigError
 from vemrecon.methods.base import Method, Tile
 from vemrecon.methods.eightfold import ALL, eightfold
-from vemrecon.methods.short_floats import computes_in_bfloat16, short_floats
+from vemrecon.methods.short_floats import require_bfloat16, short_floats
 
 
 class Applied(Method):
@@ -28,8 +27,8 @@ class Applied(Method):
 
     def __init__(self, method: Method, *, rotations: bool = False, short: bool = False, blended: bool = False) -> None:
         super().__init__()
-        if short and not computes_in_bfloat16(method.device):
-            raise ConfigError(f"--bfloat16: this {method.device.type} does not compute in bfloat16; leave it out")
+        if short:
+            require_bfloat16(method.device)
         self.method, self.rotations, self.short = method, rotations, short
         self.seed = method.seed
         self.any_grid = method.any_grid  # type: ignore[misc]  # a wrapper is what it wraps

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from vemrecon.errors import ConfigError
+
 
 def short_floats(device: torch.device, wanted: bool) -> torch.autocast:
     """Where convolutions and matrix products compute in bfloat16; weights, losses and the rest stay float32.
@@ -14,6 +16,16 @@ def short_floats(device: torch.device, wanted: bool) -> torch.autocast:
     """
     kind = "cpu" if device.type == "meta" else device.type  # torch refuses meta, where only shapes are followed
     return torch.autocast(kind, torch.bfloat16, enabled=wanted and computes_in_bfloat16(device))
+
+
+def require_bfloat16(device: torch.device) -> None:
+    """Refuse a device that would only imitate bfloat16.
+
+    Raises:
+        ConfigError: If it has no such arithmetic.
+    """
+    if not computes_in_bfloat16(device):
+        raise ConfigError(f"--bfloat16: this {device.type} does not compute in bfloat16; leave it out")
 
 
 def computes_in_bfloat16(device: torch.device) -> bool:

@@ -253,7 +253,7 @@ def make_ready(
     if wish.memory is not None:
         from vemrecon.infer.estimate import most_voxels
 
-        most = most_voxels(wish.memory, method, volume, wish.uncertainty)
+        most = most_voxels(wish.memory // len(wish.devices), method, volume, wish.uncertainty)
     return Ready(wish, given, observed, method, filled, batches, region, most, opened, choice.resampling)
 
 

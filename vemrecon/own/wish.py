@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from vemrecon.methods.short_floats import require_bfloat16
 from vemrecon.own.method import check_wishes
 from vemrecon.version import __version__
 from vemrecon.volume import Region, Volume
@@ -79,6 +80,10 @@ class Wish:
             uncertainty=self.uncertainty and not self.rotations,
             missing=bool(self.missing),
         )
+        if self.bfloat16:
+            import torch
+
+            require_bfloat16(torch.device(self.devices[0]))
 
     def part(self, volume: Volume) -> Region | None:
         """What of an observed volume is reconstructed; None for all.
