@@ -9,7 +9,8 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -122,6 +123,38 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: no such file") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not a JSON file ({error})") from error
+
+
+def recalled(path: Path) -> dict[str, Any]:
+    """What an earlier attempt has left in a JSON file; nothing if it is missing or damaged."""
+    try:
+        known = read_json(path)
+    except DataError:
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def checksum(path: Path) -> int | None:
+    """CRC-32 of a file; None if it cannot be read."""
+    found = 0
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(16 << 20):
+                found = zlib.crc32(piece, found)
+    except OSError:
+        return None
+    return found
+
+
+def reach_disk(files: Sequence[Path], above: Path) -> None:
+    """Wait until files are on the disk, with their names in all folders up to `above`."""
+    folders = {folder for file in files for folder in file.parents if folder.is_relative_to(above)}
+    for path in (*files, *sorted(folders, reverse=True)):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 FORMULA = (

@@ -127,6 +127,39 @@ def test_a_stopped_training_goes_on_with_the_right_patches_however_many_prepare_
     assert torch.equal(weights(calm), weights(resumed))
 
 
+DAMAGES = {
+    "flipped": lambda data: data[:90] + bytes([data[90] ^ 1]) + data[91:],
+    "truncated": lambda data: data[: len(data) // 2],
+    "zeros": lambda data: bytes(len(data)),
+    "empty": lambda data: b"",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("which", ["last.ckpt", "stage.json", "stage.safetensors", "prepared.json", "loss.csv"])
+def test_what_a_power_cut_has_damaged_is_made_again(which, damage, tmp_path):
+    def stop(stage, share, note):
+        if share > 0.6:
+            raise _StopError
+
+    calm, resumed, again = small(), small(), small()
+    train(calm, source(), tmp_path / "calm", identity="x", seed=0)
+    with pytest.raises(_StopError):
+        train(small(), source(), tmp_path / "a", identity="x", seed=0, progress=stop)
+    harm(tmp_path / "a" / "fit" / which, damage)
+    train(resumed, source(), tmp_path / "a", identity="x", seed=0)
+    harm(tmp_path / "a" / "fit" / which, damage)
+    train(again, source(), tmp_path / "a", identity="x", seed=0)
+    assert torch.equal(weights(calm), weights(resumed)) and torch.equal(weights(calm), weights(again))
+
+
+def harm(path, damage):
+    if path.exists() and path.stat().st_size > 100:
+        path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    elif path.exists():
+        path.write_bytes(b"{")
+
+
 def test_weights_of_another_network_are_refused(tmp_path):
     train(small(), source(), tmp_path, identity="x", seed=0)
     with pytest.raises(DataError, match="another network"):

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from small_volumes import textured
 
 from vemrecon.errors import DataError
+from vemrecon.files import checksum
 from vemrecon.infer import maker
 from vemrecon.infer import reconstruct as engine
-from vemrecon.infer.marks import Marks, checksum
+from vemrecon.infer.marks import Marks
 from vemrecon.infer.overlap import WriteBehind, read_ahead
 from vemrecon.infer.reconstruct import reconstruct_volume
 from vemrecon.infer.tiles import TilePlan

@@ -14,13 +14,14 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from vemrecon.data.patches import PatchStream
 from vemrecon.errors import VemreconError
-from vemrecon.files import atomic_write, csv_cell
+from vemrecon.files import atomic_write, csv_cell, reach_disk
 from vemrecon.fit.note import Note
 from vemrecon.methods.base import Method
 from vemrecon.methods.stage import Stage
 from vemrecon.progress import Progress
 from vemrecon.seeding import derive, derive_seed
 
+CHECKPOINT = "last.ckpt"
 FIELDS = ("batch", "name", "value")
 
 
@@ -70,7 +71,7 @@ class StageCallback(Callback):
                 what = name if name == "loss" else f"loss '{name}'"
                 raise DivergedError(
                     f"stage '{self.stage.name}': the {what} became {value} at batch {done + index}; the weights after "
-                    f"batch {done} are kept in {self.folder / 'last.ckpt'}; try a smaller learning rate"
+                    f"batch {done} are kept in {self.folder / CHECKPOINT}; try a smaller learning rate"
                 )
             self.totals[name] = self.totals.get(name, 0.0) + value
         self.count += 1
@@ -91,11 +92,12 @@ class StageCallback(Callback):
         self.note.psnr = self._latest_psnr()
         for logger in trainer.loggers:
             logger.log_metrics({name: value for at, name, value in self.rows if at == batch}, step=batch)
-        part = self.folder / "last.ckpt.part"
+        part = self.folder / f"{CHECKPOINT}.part"
         trainer.save_checkpoint(part, weights_only=False)  # every rank takes part; rank 0 writes
         if trainer.is_global_zero:
             write_log(self.folder / "loss.csv", self.rows)
-            part.replace(self.folder / "last.ckpt")
+            reach_disk([part], self.folder)
+            part.replace(self.folder / CHECKPOINT)
         trainer.strategy.barrier()
 
     def state_dict(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import logging
 import math
 import time
 import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +22,17 @@ from torch.utils.data import DataLoader
 from vemrecon.data.patches import PatchStream
 from vemrecon.data.source import Source
 from vemrecon.errors import DataError
-from vemrecon.files import canonical_json, digest_of, make_folder, output_error, read_json, write_json
-from vemrecon.fit.callbacks import StageCallback, rest_others
+from vemrecon.files import (
+    canonical_json,
+    checksum,
+    digest_of,
+    make_folder,
+    output_error,
+    reach_disk,
+    recalled,
+    write_json,
+)
+from vemrecon.fit.callbacks import CHECKPOINT, StageCallback, rest_others
 from vemrecon.fit.loggers import make_loggers
 from vemrecon.fit.sampler import StridedSampler
 from vemrecon.fit.shared_stages import SharedStages
@@ -33,6 +43,9 @@ from vemrecon.progress import Progress, silent
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
+
+
+WEIGHTS = "stage.safetensors"
 
 
 def train(
@@ -75,7 +88,7 @@ def train(
         place = folder / stage.name
         key, mark = stage_key(identity, number, stage), place / "stage.json"
         if finished(mark, key):
-            load_weights(method, place / "stage.safetensors", stage.trains)
+            load_weights(method, place / WEIGHTS, stage.trains)
             continue
         make_folder(place)
         stage = replace(stage, validation=math.ceil(watch * stage.validation))
@@ -84,10 +97,9 @@ def train(
         made = make_loggers(loggers, place, f"{identity}-{stage.name}")
         seconds = fit_stage(method, stage, place, fixed, seed, device, devices, workers, made, progress)
         if method.global_rank == 0:
-            save_weights(method, place / "stage.safetensors", stage.trains)
-            write_json(
-                mark, {"key": key, "seconds": seconds + waited, "batches": stage.epochs * stage.batches_per_epoch}
-            )
+            save_weights(method, place / WEIGHTS, stage.trains)
+            facts = {"key": key, "seconds": seconds + waited, "batches": stage.epochs * stage.batches_per_epoch}
+            write_json(mark, {**facts, "crc32": checksum(place / WEIGHTS)})
             if shared:
                 shared.put(stage, seed, place)
 
@@ -114,8 +126,11 @@ def stage_key(identity: str, number: int, stage: Stage) -> str:
 
 
 def finished(mark: Path, key: str) -> bool:
-    """Whether a stage has left its mark."""
-    return mark.exists() and read_json(mark).get("key") == key
+    """Whether a stage has left its mark, and its weights are still what they were."""
+    known = recalled(mark)
+    if known.get("key") != key:
+        return False
+    return "crc32" not in known or known["crc32"] == checksum(mark.with_name(WEIGHTS))  # earlier versions kept none
 
 
 def prepared(
@@ -129,7 +144,7 @@ def prepared(
 ) -> float:
     """Let the method prepare what a stage learns from; gives the seconds that it has taken over all attempts."""
     mark, clock = place / "prepared.json", time.perf_counter()
-    known = read_json(mark) if mark.exists() else {}
+    known = recalled(mark)
     before = float(known["seconds"]) if known.get("key") == key else 0.0
 
     def told(share: float) -> None:
@@ -160,7 +175,7 @@ def fit_stage(
     from lightning.pytorch import Trainer
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its advertisements are no log of ours
-    checkpoint = place / "last.ckpt"
+    checkpoint = whole_checkpoint(place / CHECKPOINT)
     held_out = None
     if stage.validation and method.source.validation:
         held_out = PatchStream(method.source, stage.patches, seed, stage.name, stage.validation)
@@ -195,13 +210,25 @@ def fit_stage(
         persistent_workers=workers > 0,
     )
     warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)`", module="lightning")  # no concern of users
-    trainer.fit(method, loader, ckpt_path=checkpoint if checkpoint.exists() else None)
+    trainer.fit(method, loader, ckpt_path=checkpoint)
     return callback.seconds
 
 
-def finished_epochs(checkpoint: Path) -> int:
+def whole_checkpoint(path: Path) -> Path | None:
+    """A checkpoint that can be gone on with; None if there is none, or it is damaged.
+
+    It is a zip file, whose members have checksums.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            return path if file.testzip() is None else None
+    except (OSError, zipfile.BadZipFile):
+        return None
+
+
+def finished_epochs(checkpoint: Path | None) -> int:
     """Epochs that a checkpoint has behind it; 0 if there is none."""
-    if not checkpoint.exists():
+    if checkpoint is None:
         return 0
     return int(torch.load(checkpoint, map_location="cpu", weights_only=False, mmap=True)["epoch"]) + 1
 
@@ -234,6 +261,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
     part = path.with_suffix(".part")
     try:
         save_file(state, part, metadata={"vemrecon": canonical_json(facts or {})})
+        reach_disk([part], part.parent)
         part.replace(path)
     except OSError as error:
         raise output_error(path, error) from error

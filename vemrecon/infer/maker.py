@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from vemrecon.errors import DataError
-from vemrecon.files import atomic_write, digest_of
-from vemrecon.infer.marks import Sums, checksum, reach_disk
+from vemrecon.files import atomic_write, checksum, digest_of, reach_disk
+from vemrecon.infer.marks import Sums
 from vemrecon.infer.overlap import WriteBehind, read_ahead
 from vemrecon.infer.schedule import Unit
 from vemrecon.infer.spool import Spool

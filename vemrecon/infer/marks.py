@@ -5,36 +5,12 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-PIECE = 16 << 20
 Sums = Mapping[str, int | None]
 """Checksums by the name of a file; None for one that is not there."""
-
-
-def checksum(path: Path) -> int | None:
-    """CRC-32 of a file; None if it cannot be read."""
-    found = 0
-    try:
-        with path.open("rb") as file:
-            while piece := file.read(PIECE):
-                found = zlib.crc32(piece, found)
-    except OSError:
-        return None
-    return found
-
-
-def reach_disk(files: Sequence[Path], above: Path) -> None:
-    """Wait until files are on the disk, with their names in all folders up to `above`."""
-    folders = {folder for file in files for folder in file.parents if folder.is_relative_to(above)}
-    for path in (*files, *sorted(folders, reverse=True)):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 class Marks:

@@ -15,9 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vemrecon.files import output_error
+from vemrecon.files import checksum, output_error, reach_disk
 from vemrecon.infer.maker import Done, Job, Maker, Target, tile_output
-from vemrecon.infer.marks import Marks, Sums, checksum, reach_disk
+from vemrecon.infer.marks import Marks, Sums
 from vemrecon.infer.overlap import read_ahead
 from vemrecon.infer.schedule import Schedule, Unit
 from vemrecon.infer.spool import Spool

@@ -9,7 +9,7 @@ from typing import Any
 
 from vemrecon.data.source import Source
 from vemrecon.errors import ConfigError
-from vemrecon.files import digest_of, read_json, write_json
+from vemrecon.files import digest_of, recalled, write_json
 from vemrecon.fit.pace import Pace, paces
 from vemrecon.methods.base import Method
 from vemrecon.methods.batches import batches_of, lengthened
@@ -70,7 +70,7 @@ def length_of(
         ConfigError: If hardly a batch fits, or the method does not say what counts batches.
     """
     mark, key = scratch / "minutes.json", digest_of([identity, minutes])
-    known = read_json(mark) if mark.exists() else {}
+    known = recalled(mark)
     if known.get("key") != key:
         progress("time some batches", 0.0)
         found = paces(build(arguments), source, scratch / "rehearsal", seed=seed, device=device)
