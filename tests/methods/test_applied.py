@@ -11,6 +11,7 @@ from vemrecon.methods.applied import Applied
 from vemrecon.methods.base import Method, Tile, TileShape, reconstruct_tile
 from vemrecon.methods.build import build_method
 from vemrecon.methods.registry import built_in_methods, choose_preset
+from vemrecon.own.wish import Wish
 from vemrecon.volume import SectionGrid
 
 GRID = SectionGrid.kept_every(4)
@@ -55,7 +56,7 @@ def test_rotations_cancel_what_depends_on_the_orientation(grid):
 def test_without_bfloat16_it_is_refused(monkeypatch):
     monkeypatch.setattr(short_floats, "computes_in_bfloat16", lambda device: False)
     with pytest.raises(ConfigError, match="this cpu does not compute in bfloat16"):
-        Applied(Slanted(), short=True)
+        Wish(bfloat16=True).check(8)
 
 
 def test_bfloat16_is_nearly_the_same(monkeypatch):

@@ -142,9 +142,10 @@ def _reconstruct(options: ReconstructOptions, log: JsonLog) -> int:
     outputs = [path for path in (options.output, options.uncertainty) if path]
     for path in outputs:
         require_output(path, options.ome_zarr)
-    require_devices(options.device)
     if options.dask is not None:
         require_place(options.dask)
+    else:
+        require_devices(options.device)
     volume = open_anisotropic(
         options.input,
         options.dataset,

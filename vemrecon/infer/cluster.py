@@ -20,7 +20,7 @@ from typing import Any
 
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.files import atomic_write, digest_of
-from vemrecon.infer.maker import Done, Job, Maker
+from vemrecon.infer.maker import Done, Job, Maker, twin
 from vemrecon.infer.marks import Sums
 from vemrecon.infer.schedule import Schedule, Unit
 from vemrecon.methods.base import Method
@@ -71,7 +71,7 @@ class Cluster:
     def make(self, job: Job, schedule: Schedule, done: Done, tell: Callable[[int], None]) -> None:
         """See `Workers`."""
         targets = tuple(replace(one, path=one.path.resolve()) for one in job.targets)
-        order = Order(replace(job, targets=targets), self.method, self.opened, self.device)
+        order = Order(replace(job, targets=targets), twin(self.method).cpu(), self.opened, self.device)
         path, data = targets[0].path.parent / ORDER, pickle.dumps(order)
         with atomic_write(path, "wb") as file:
             file.write(data)

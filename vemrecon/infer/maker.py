@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -238,3 +239,9 @@ def tile_output(
     observed = torch.from_numpy(voxels)[None, None].to(device)
     results = reconstruct_tile(method, Tile(observed, grid, place.tile.start, turns=axis == 0), spread=spread)
     return [result[0, 0][place.inside.slices].cpu().numpy() for result in results]
+
+
+def twin(method: Method) -> Method:
+    """The same method once more, with weights of its own."""
+    copy: Method = pickle.loads(pickle.dumps(method))
+    return copy.eval()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.files import checksum, output_error, reach_disk
-from vemrecon.infer.maker import Done, Job, Maker, Target, tile_output
+from vemrecon.infer.maker import Done, Job, Maker, Target, tile_output, twin
 from vemrecon.infer.marks import Marks, Sums
 from vemrecon.infer.overlap import read_ahead
 from vemrecon.infer.schedule import Schedule, Unit
@@ -169,12 +168,6 @@ class Local:
         maker = Maker(job, method, self.observed, device)
         while (unit := schedule.wait()) is not None:
             maker.make(chain([unit], iter(schedule.take, None)), done, tell)
-
-
-def twin(method: Method) -> Method:
-    """The same method once more, with weights of its own."""
-    copy: Method = pickle.loads(pickle.dumps(method))
-    return copy.eval()
 
 
 class _Run:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vemrecon.methods.base import Method, Tile
 from vemrecon.methods.eightfold import ALL, eightfold
-from vemrecon.methods.short_floats import require_bfloat16, short_floats
+from vemrecon.methods.short_floats import short_floats
 
 
 class Applied(Method):
@@ -18,17 +18,12 @@ class Applied(Method):
         method: In evaluation mode, on its device.
         rotations: Whether to average over the eight rotations that keep the axial axis; over the four upright ones
             where the scale is not whole, as sections that are upside down then lie between voxels.
-        short: Whether convolutions and matrix products compute in bfloat16.
+        short: Whether convolutions and matrix products compute in bfloat16, where the device does.
         blended: Whether tiles are fused linearly.
-
-    Raises:
-        ConfigError: If the device does not compute in bfloat16.
     """
 
     def __init__(self, method: Method, *, rotations: bool = False, short: bool = False, blended: bool = False) -> None:
         super().__init__()
-        if short:
-            require_bfloat16(method.device)
         self.method, self.rotations, self.short = method, rotations, short
         self.seed = method.seed
         self.any_grid = method.any_grid  # type: ignore[misc]  # a wrapper is what it wraps

@@ -58,7 +58,7 @@ def reconstruct_file(
             parts[0],
             like=volume,
             uncertainty=parts[1] if len(parts) > 1 else None,
-            devices=ready.wish.devices,
+            devices=ready.wish.here,
             pyramid=in_place,
             most=ready.most,
             region=ready.part,

@@ -73,7 +73,7 @@ class Ready:
         """What it will take, from one tile that is made."""
         from vemrecon.infer.estimate import estimate
 
-        found = estimate(self.method, self.observed, self.wish.devices[0], self.most, self.wish.uncertainty, self.part)
+        found = estimate(self.method, self.observed, self.wish.here[0], self.most, self.wish.uncertainty, self.part)
         shape = self.wish.made_shape(self.volume)
         return replace(found, made=shape, made_bytes=found.made_bytes * prod(shape) // prod(found.made))
 
@@ -90,7 +90,7 @@ class Ready:
             self.method,
             self.observed,
             like=self.volume,
-            device=self.wish.devices[0],
+            device=self.wish.here[0],
             region=self.part,
             progress=lambda share: progress("reconstruct", share),
         )
@@ -129,7 +129,7 @@ class Ready:
             paths[0],
             like=self.volume,
             uncertainty=paths[1],
-            devices=self.wish.devices,
+            devices=self.wish.here,
             most=self.most,
             region=self.part,
             progress=lambda share: progress("reconstruct", share),
@@ -238,7 +238,7 @@ def make_ready(
         weights=wish.weights,
         scratch=scratch,
         seed=wish.seed,
-        device=wish.devices[0],
+        device=wish.here[0],
         progress=progress,
         say=warn,
         faults=faults,

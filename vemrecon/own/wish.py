@@ -60,6 +60,13 @@ class Wish:
         """Preset of the training, if there is one."""
         return self.train or ("cpu" if self.train_minutes is not None else None)
 
+    @property
+    def here(self) -> Sequence[str]:
+        """Devices of this machine: that from which workers are told what to do may have no GPU."""
+        import torch
+
+        return self.devices if torch.cuda.is_available() else ["cpu" for _ in self.devices]
+
     def check(self, scale: float | None) -> None:
         """Refuse what the method cannot do, before anything is read or computed.
 
@@ -80,7 +87,7 @@ class Wish:
             uncertainty=self.uncertainty and not self.rotations,
             missing=bool(self.missing),
         )
-        if self.bfloat16:
+        if self.bfloat16 and list(self.here) == list(self.devices):
             import torch
 
             require_bfloat16(torch.device(self.devices[0]))
