@@ -34,10 +34,10 @@ def made(folder, method, workers=None, most=6000):
     return bytes_of(folder / "r.zarr")
 
 
-def kill_now_and_then(cluster, killed, enough, ended):
+def kill_now_and_then(cluster, killed, enough, ended, pause=(0.2, 0.6)):
     """Kill a random worker process again and again; its nanny begins another."""
     dice = random.Random(0)
-    while not ended.wait(dice.uniform(0.2, 0.6)):
+    while not ended.wait(dice.uniform(*pause)):
         if len(killed) >= enough:
             return
         alive = [nanny.pid for nanny in cluster.workers.values() if getattr(nanny, "pid", None)]
@@ -74,21 +74,20 @@ def test_workers_that_are_killed_lose_nothing(tmp_path, kind):
 
 @pytest.mark.slow
 def test_twenty_kills(tmp_path):
-    wanted, total = made(tmp_path / "alone", Blended(0), most=1), 0
-    for attempt in range(4):
-        killed, ended = [], threading.Event()
-        with connected("local:4") as client:
-            killer = threading.Thread(target=kill_now_and_then, args=(client.cluster, killed, 100, ended))
-            killer.start()
-            try:
-                found = made(tmp_path / str(attempt), Blended(0.2), Cluster(client, Blended(0.2), observed), most=1)
-            finally:
-                ended.set()
-                killer.join()
-        assert found == wanted
-        total += len(killed)
-    print(f"{total} workers killed")
-    assert total >= 20
+    wanted = made(tmp_path / "alone", Blended(0), most=1)
+    killed, ended = [], threading.Event()
+    with connected("local:4") as client:
+        words = (client.cluster, killed, 20, ended, (2, 4))  # a new worker takes seconds to begin
+        killer = threading.Thread(target=kill_now_and_then, args=words)
+        killer.start()
+        try:
+            found = made(tmp_path / "killed", Blended(0.9), Cluster(client, Blended(0.9), observed), most=1)
+        finally:
+            ended.set()
+            killer.join()
+    print(f"{len(killed)} workers killed")
+    assert found == wanted and len(killed) >= 20
+    assert sorted(path.name for path in (tmp_path / "killed").iterdir()) == ["blocks.log", "r.zarr"]
 
 
 def test_errors_of_workers_end_the_run_and_the_rest_goes_on_later(tmp_path, two):
