@@ -106,8 +106,8 @@ def test_two_processes_give_the_same_weights_as_one(undisturbed, tmp_path):
     done = learn_elsewhere(tmp_path, devices=2)
     assert done.returncode == 0, done.stdout + done.stderr
     one, two = (load_file(folder / "stage.safetensors") for folder in (undisturbed, tmp_path / "fit"))
-    for key, value in one.items():
-        torch.testing.assert_close(two[key], value, atol=1e-5, rtol=0, msg=key)
+    for key, value in one.items():  # a last bit grows to 3e-5 on some processors, while weights move by 0.01
+        torch.testing.assert_close(two[key], value, atol=1e-4, rtol=0, msg=key)
 
 
 def test_all_losses_are_logged_by_name_and_the_cycles_fall(undisturbed):
