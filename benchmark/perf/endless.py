@@ -40,11 +40,10 @@ def run(name: str, shape: list[int], scale: int, seconds: float, memory: str | N
     from vemrecon.commands.prepare import byte_count
     from vemrecon.infer.estimate import most_voxels
     from vemrecon.infer.reconstruct import reconstruct_volume
-    from vemrecon.infer.tiles import FILE_VOXELS
     from vemrecon.processes import peak_memory
 
     method, observed = method_and_volume(name, shape, scale)
-    most = FILE_VOXELS if memory is None else most_voxels(byte_count("--memory", memory), method, observed)
+    most = None if memory is None else most_voxels(byte_count("--memory", memory), method, observed)
     total = observed.whole.voxels * scale
     clock, said, before = time.perf_counter(), 0, 0.0
 

@@ -3,8 +3,9 @@
     python benchmark/perf/engine.py [--shape 64 1024 1024] [--scale 8] [--methods bicubic lateral-cnn] [--threads 2]
 
 Each in a fresh process on a volume of noise that is made when it is read: `engine` writes the whole reconstruction,
-`alone` calls the method on the same tiles and throws the result away, `copy` writes an array of the same bytes with the
-same chunks and shards. Prints seconds, peak resident set, files, and the seconds of the others in those of the engine.
+`alone` calls the method on the same tiles and throws the result away, `copy` writes the same bytes from memory into
+arrays with the same chunks and shards, coarser levels included. Prints seconds, peak resident set, files, and the
+seconds of the others in those of the engine.
 """
 
 from __future__ import annotations
@@ -60,16 +61,26 @@ def method_and_volume(name: str, shape: Sequence[int], scale: int) -> tuple[Meth
 
 def measured(kind: str, name: str, shape: Sequence[int], scale: int, folder: Path) -> dict[str, Any]:
     """Seconds, peak memory and files of one kind of work."""
+    import zarr
+
     from vemrecon.infer.maker import tile_output
     from vemrecon.infer.overlap import read_ahead
-    from vemrecon.infer.reconstruct import reconstruct_volume
+    from vemrecon.infer.reconstruct import reconstruct_array, reconstruct_volume
     from vemrecon.infer.tiles import TilePlan
     from vemrecon.processes import peak_memory
+    from vemrecon.volume import Region
     from vemrecon.volume.ome_zarr import create_zarr
+    from vemrecon.volume.pyramid import halved
 
     method, observed = method_and_volume(name, shape, scale)
     grid = observed.require_grid()
     plan = TilePlan.of(observed.shape, grid, method.tile)
+    plan = replace(plan, pyramid=True)
+    made = []
+    if kind == "copy":  # what the engine makes, in memory before the clock starts
+        made = [reconstruct_array(method, observed, like=observed)]
+        for _ in plan.levels[1:]:
+            made.append(halved(made[-1]))
     clock = time.perf_counter()
     if kind == "engine":
         reconstruct_volume(method, observed, folder / "made.zarr", like=observed, pyramid=True)
@@ -77,12 +88,13 @@ def measured(kind: str, name: str, shape: Sequence[int], scale: int, folder: Pat
         for place, voxels in read_ahead(lambda place: observed.read(place.tile), plan.tiles()):
             tile_output(method, grid, place, voxels, "cpu")
     else:
-        level = plan.levels[0]
-        array = create_zarr(folder / "copy.zarr", plan.made, np.uint8, None, chunks=level.chunk, shards=level.shard)
-        source = Noise(plan.made)
-        for block in plan.blocks():
-            output = plan.output(block)
-            array[output.slices] = source[output.slices]
+        finest, *coarser = plan.levels
+        path = folder / "copy.zarr"
+        create_zarr(path, plan.made, np.uint8, None, chunks=finest.chunk, shards=finest.shard, coarser=coarser)
+        for number, (level, voxels) in enumerate(zip(plan.levels, made, strict=True)):
+            array: Any = zarr.open_array(path / str(number), mode="r+")
+            for file in Region.whole(level.shape).blocks(level.shard):
+                array[file.slices] = voxels[file.slices]
     seconds = time.perf_counter() - clock
     files = sum(1 for file in folder.rglob("*") if file.is_file())
     return {"seconds": seconds, "peak_mib": peak_memory() >> 20, "files": files}

@@ -59,7 +59,7 @@ def estimate(
         spread: Whether the uncertainty is written, too.
         region: What is reconstructed, in observed voxels; by default all.
     """
-    plan = TilePlan.of(observed.shape, observed.require_grid(), method.tile, most or FILE_VOXELS, region, pyramid=True)
+    plan = TilePlan.of(observed.shape, observed.require_grid(), method.tile, most, region, pyramid=True)
     places = list(plan.tiles(plan.blocks()[len(plan.blocks()) // 2]))
     place = places[len(places) // 2]
     seconds = _timed(method, observed, plan, place, device, spread)

@@ -20,7 +20,7 @@ from vemrecon.infer.marks import Marks, Sums
 from vemrecon.infer.overlap import read_ahead
 from vemrecon.infer.schedule import Schedule, Unit
 from vemrecon.infer.spool import Spool
-from vemrecon.infer.tiles import FILE_VOXELS, TilePlan
+from vemrecon.infer.tiles import TilePlan
 from vemrecon.methods.base import Method
 from vemrecon.progress import Share
 from vemrecon.volume import Region, Volume, VoxelSize, quantise
@@ -42,7 +42,7 @@ def reconstruct_volume(
     axis: int = 0,
     uncertainty: Path | None = None,
     devices: Sequence[str] = ("cpu",),
-    most: int = FILE_VOXELS,
+    most: int | None = None,
     region: Region | None = None,
     pyramid: bool = False,
     name: str = "",

@@ -88,16 +88,21 @@ class TilePlan:
         shape: Triple,
         grid: SectionGrid,
         tile: TileShape,
-        most: int = FILE_VOXELS,
+        most: int | None = None,
         region: Region | None = None,
         pyramid: bool = False,
     ) -> TilePlan:
         """The plan with the largest blocks of at most `most` voxels of output, but at least of one tile.
 
+        By default a block is a file of some hundred MB, or half of that where sums are kept in floats
+        (`TileShape.blended`).
+
         Raises:
             DataError: If the region is not inside, or does not begin at a whole voxel of the output.
         """
         step, region = axial_step(grid.scale), region or Region.whole(shape)
+        if most is None:
+            most = FILE_VOXELS // 2 if tile.blended else FILE_VOXELS
         if not Region.whole(shape).contains(region):
             raise DataError(f"region {region} lies outside the volume {Region.whole(shape)}")
         if region.start[0] % step:

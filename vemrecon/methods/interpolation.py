@@ -42,7 +42,7 @@ class Interpolation(Method):
         if kernel not in get_args(Kernel):
             raise unknown("interpolation kernel", kernel, get_args(Kernel))
         self.kernel: Kernel = kernel
-        self.tile = TileShape(32, 256, 256, halo=(REACH[kernel], 0, 0))
+        self.tile = TileShape(32, 128, 128, halo=(REACH[kernel], 0, 0))
 
     def reconstruct(self, tile: Tile) -> Tensor:
         """Interpolate; float64 weights, so that the result does not depend on the tiling."""

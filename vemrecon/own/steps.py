@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from vemrecon.errors import ConfigError
 from vemrecon.files import make_folder
 from vemrecon.infer.inpainting import Filled, fill_sections, require_fillable
-from vemrecon.infer.tiles import FILE_VOXELS
 from vemrecon.methods.applied import Applied
 from vemrecon.methods.base import Method
 from vemrecon.methods.batches import batches_of
@@ -45,7 +44,7 @@ class Ready:
         filled: What was filled.
         batches: Of every stage of the training, if there was one.
         region: What is reconstructed, in observed voxels.
-        most: Voxels of a block, which bounds the memory.
+        most: Voxels of a block, where the memory is bounded.
         opened: Opens the volume once more, elsewhere; None if it was not read from a file.
         resampling: From the grid of `observed`, for which the method is ready, to that of `volume`; None if they are
             the same.
@@ -58,7 +57,7 @@ class Ready:
     filled: Sequence[Filled]
     batches: Mapping[str, int]
     region: Region | None
-    most: int
+    most: int | None
     opened: Opener | None = None
     resampling: Resampling | None = None
 
@@ -249,7 +248,7 @@ def make_ready(
     observed, filled = fill_sections(method, wish.method, volume, gaps) if learn else (volume, [])
     if wish.rotations or wish.blend or wish.bfloat16:
         method = Applied(method, rotations=wish.rotations, short=wish.bfloat16, blended=wish.blend).eval()
-    most = FILE_VOXELS // 2 if method.tile.blended else FILE_VOXELS  # blended ones are summed up in floats
+    most = None
     if wish.memory is not None:
         from vemrecon.infer.estimate import most_voxels
 
