@@ -84,9 +84,11 @@ def estimate(
 def most_voxels(memory: int, method: Method, observed: Volume, spread: bool = False) -> int:
     """Voxels of the largest blocks that fit into a memory, beside what the process takes already.
 
+    What a network takes for itself while it makes a tile is known when it has made one.
+
     Args:
         memory: Of the whole process, in bytes.
-        method: Ready to reconstruct.
+        method: Ready to reconstruct, on its device.
         observed: Its grid says how many sections to make.
         spread: Whether the uncertainty is written, too.
 
@@ -94,6 +96,10 @@ def most_voxels(memory: int, method: Method, observed: Volume, spread: bool = Fa
         ConfigError: If not even a tile fits.
     """
     plan = TilePlan.of(observed.shape, observed.require_grid(), method.tile)
+    if method.stages():
+        blocks = plan.blocks()
+        place = next(iter(plan.tiles(blocks[len(blocks) // 2])))
+        _timed(method, observed, plan, place, str(method.device), spread)
     held = _held(method, observed, spread)
     sides = [min(n, shape + 2 * halo) for n, shape, halo in zip(observed.shape, plan.core, plan.halo, strict=True)]
     made = math.prod(min(n, edge) for n, edge in zip(observed.shape, plan.core, strict=True)) * plan.grid.scale
