@@ -408,3 +408,28 @@ class Interpolated(Slow):
     def reconstruct(self, tile):
         rows = tile.grid.extent(tile.observed.shape[2])
         return torch.nn.functional.interpolate(tile.observed, (rows, *tile.observed.shape[3:]))
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_coarser_level_is_made_again(tmp_path, damage):
+    grey = textured((13, 600, 36))
+    volume = replace(Volume(grey, None, "v"), grid=SectionGrid.slabs(3))
+
+    def run():
+        reconstruct_volume(Slow(), volume, tmp_path / "r.zarr", like=volume, most=6000, pyramid=True)
+        return bytes_of(tmp_path / "r.zarr")
+
+    whole = run()
+    files = sorted((tmp_path / "r.zarr" / "2" / "c").rglob("*"))
+    file = next(one for one in files if one.is_file())
+    file.write_bytes(DAMAGES[damage](file.read_bytes()))
+    assert run() == whole
+
+
+def test_an_estimate_counts_what_blended_tiles_share_once(monkeypatch):
+    from vemrecon.infer import estimate as estimates
+
+    monkeypatch.setattr(estimates, "_timed", lambda *given: 2.0)
+    volume = replace(Volume(textured((16, 64, 64)), None, "v"), grid=SectionGrid.slabs(3))
+    plain, blended = (estimates.estimate(method, volume) for method in (Slow(), Windowed()))
+    assert plain.seconds == blended.seconds == 2.0 * 4 * 4 * 4

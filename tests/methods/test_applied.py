@@ -57,6 +57,8 @@ def test_without_bfloat16_it_is_refused(monkeypatch):
     monkeypatch.setattr(short_floats, "computes_in_bfloat16", lambda device: False)
     with pytest.raises(ConfigError, match="this cpu does not compute in bfloat16"):
         Wish(bfloat16=True).check(8)
+    with pytest.raises(ConfigError, match="this cpu does not compute in bfloat16"):
+        reconstruct_tile(Applied(Slanted(), short=True), Tile(OBSERVED, GRID))
 
 
 def test_bfloat16_is_nearly_the_same(monkeypatch):

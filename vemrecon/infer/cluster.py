@@ -17,9 +17,10 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from vemrecon.errors import ConfigError, DataError
-from vemrecon.files import atomic_write, digest_of
+from vemrecon.files import atomic_write
 from vemrecon.infer.maker import Done, Job, Maker, twin
 from vemrecon.infer.marks import Sums
 from vemrecon.infer.schedule import Schedule, Unit
@@ -76,12 +77,12 @@ class Cluster:
         with atomic_write(path, "wb") as file:
             file.write(data)
         try:
-            self._make(str(path), digest_of(data.hex()), job, schedule, done, tell)
+            self._make(str(path), uuid4().hex, job, schedule, done, tell)
         finally:
             path.unlink(missing_ok=True)  # workers that everybody believes dead write nothing any more
 
     def _make(
-        self, path: str, digest: str, job: Job, schedule: Schedule, done: Done, tell: Callable[[int], None]
+        self, path: str, attempt: str, job: Job, schedule: Schedule, done: Done, tell: Callable[[int], None]
     ) -> None:
         from distributed import wait
 
@@ -91,7 +92,7 @@ class Cluster:
         try:
             while True:
                 while len(out) < AHEAD * max(1, self._threads()) and (unit := schedule.take()) is not None:
-                    out[self.client.submit(make_unit, path, digest, unit, pure=False)] = unit
+                    out[self.client.submit(make_unit, path, attempt, unit, pure=False)] = unit
                 if not out:
                     return
                 try:
@@ -136,21 +137,22 @@ class Cluster:
 _held = threading.local()
 
 
-def make_unit(path: str, digest: str, unit: Unit) -> Sums:
+def make_unit(path: str, attempt: str, unit: Unit) -> Sums:
     """Make one unit; runs on a worker.
 
     Args:
         path: Of the order.
-        digest: Of the order; a thread keeps what it has made ready for it.
+        attempt: Names the attempt that the order is of. A thread keeps what it has made ready for that alone: files of
+            the same name may hold other voxels in the next one.
         unit: What is made.
     """
-    if getattr(_held, "digest", None) != digest:
+    if getattr(_held, "attempt", None) != attempt:
         order: Order = pickle.loads(Path(path).read_bytes())
         method, volume = order.method.eval().to(order.device), order.opened()
         if volume.shape != order.job.plan.shape:
             raise DataError(f"{volume.name}: has {volume.shape} voxels here, not {order.job.plan.shape}")
         _held.maker = Maker(order.job, method, volume, order.device, wanted=Path(path).exists)
-        _held.digest = digest
+        _held.attempt = attempt
     found: list[Sums] = []
     _held.maker.make(iter([unit]), lambda unit, sums: found.append(sums), lambda voxels: None)
     return found[0]

@@ -76,7 +76,7 @@ def estimate(
         sum(1 for _ in plan.tiles()),
         plan.files,
         seconds,
-        seconds * voxels / place.output.voxels,
+        seconds * voxels / place.alone.voxels,
         peak_memory() + waiting + math.prod(plan.levels[0].shard) * _held(method, observed, spread),
     )
 
@@ -102,7 +102,9 @@ def most_voxels(memory: int, method: Method, observed: Volume, spread: bool = Fa
         _timed(method, observed, plan, place, str(method.device), spread)
     held = _held(method, observed, spread)
     sides = [min(n, shape + 2 * halo) for n, shape, halo in zip(observed.shape, plan.core, plan.halo, strict=True)]
-    made = math.prod(min(n, edge) for n, edge in zip(observed.shape, plan.core, strict=True)) * plan.grid.scale
+    scales = (plan.grid.scale, 1, 1)
+    cores = [min(n, edge) * scale for n, edge, scale in zip(observed.shape, plan.core, scales, strict=True)]
+    made = math.prod(edge + 2 * reach for edge, reach in zip(cores, plan.reach, strict=True))
     waiting = FLOAT_BYTES * ((AHEAD + 1) * math.prod(sides) + COPIES * made)
     least = peak_memory() + waiting + made * held
     if least > memory:

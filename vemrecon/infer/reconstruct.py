@@ -290,12 +290,15 @@ def coarser_levels(job: Job) -> None:
         for number in range(job.plan.levels_in_pass, job.plan.level_count):
             finer: Any = zarr.open_array(target.level(number - 1), mode="r")
             coarser: Any = zarr.open_array(target.level(number), mode="r+")
+            voxels = target.level(number) / "c"
+            shutil.rmtree(voxels, ignore_errors=True)  # zarr would read what is there, and it may be damaged
             whole = Region.whole(triple(finer.shape))
             for file in Region.whole(triple(coarser.shape)).blocks(coarser.shards):
                 source = Region(triple([2 * a for a in file.start]), triple([2 * b for b in file.stop]))
                 there = source.intersection(whole)
                 assert there is not None
                 coarser[file.slices] = halved(finer[there.slices])
+            reach_disk([one for one in voxels.rglob("*") if one.is_file()], job.folder)
 
 
 def _sums(files: Mapping[str, Path]) -> dict[str, int | None]:

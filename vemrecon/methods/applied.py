@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from vemrecon.methods.base import Method, Tile
 from vemrecon.methods.eightfold import ALL, eightfold
-from vemrecon.methods.short_floats import short_floats
+from vemrecon.methods.short_floats import require_bfloat16, short_floats
+from vemrecon.methods.stage import Stage
 
 
 class Applied(Method):
@@ -18,7 +20,7 @@ class Applied(Method):
         method: In evaluation mode, on its device.
         rotations: Whether to average over the eight rotations that keep the axial axis; over the four upright ones
             where the scale is not whole, as sections that are upside down then lie between voxels.
-        short: Whether convolutions and matrix products compute in bfloat16, where the device does.
+        short: Whether convolutions and matrix products compute in bfloat16; devices that do not are refused.
         blended: Whether tiles are fused linearly.
     """
 
@@ -31,6 +33,10 @@ class Applied(Method):
         halo = (z + 1, max(y, x), max(y, x)) if rotations else (z, y, x)
         self.tile = replace(method.tile, halo=halo, blended=blended or method.tile.blended)
 
+    def stages(self) -> tuple[Stage, ...]:
+        """Those of the method."""
+        return self.method.stages()
+
     @property
     def has_spread(self) -> bool:
         """Eight orientations have one."""
@@ -38,16 +44,21 @@ class Applied(Method):
 
     def reconstruct(self, tile: Tile) -> Tensor:
         """As asked for."""
-        with short_floats(tile.observed.device, self.short):
+        with self._precision(tile.observed.device):
             return self._turned(tile)[0] if self.rotations else self.method.reconstruct(tile).float()
 
     def reconstruct_with_spread(self, tile: Tile) -> tuple[Tensor, Tensor] | None:
         """That of the orientations, or else of the method."""
-        with short_floats(tile.observed.device, self.short):
+        with self._precision(tile.observed.device):
             if self.rotations:
                 return self._turned(tile)
             found = self.method.reconstruct_with_spread(tile)
             return found and (found[0].float(), found[1].float())
+
+    def _precision(self, device: torch.device) -> torch.autocast:
+        if self.short:
+            require_bfloat16(device)  # that of a worker may be another one than was asked before
+        return short_floats(device, self.short)
 
     def _turned(self, tile: Tile) -> tuple[Tensor, Tensor]:
         def upright(sections: Tensor) -> Tensor:
