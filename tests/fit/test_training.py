@@ -14,6 +14,7 @@ import threading
 import numpy as np
 import pytest
 import torch
+from damages import DAMAGES
 from safetensors.torch import load_file
 from small_volumes import textured
 
@@ -125,14 +126,6 @@ def test_a_stopped_training_goes_on_with_the_right_patches_however_many_prepare_
         train(stopped, source(), tmp_path / "a", identity="x", seed=0, workers=workers, progress=stop)
     train(resumed, source(), tmp_path / "a", identity="x", seed=0, workers=workers)
     assert torch.equal(weights(calm), weights(resumed))
-
-
-DAMAGES = {
-    "flipped": lambda data: data[:90] + bytes([data[90] ^ 1]) + data[91:],
-    "truncated": lambda data: data[: len(data) // 2],
-    "zeros": lambda data: bytes(len(data)),
-    "empty": lambda data: b"",
-}
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import zarr
+from damages import DAMAGES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_volumes import textured
@@ -96,14 +97,6 @@ def test_a_killed_reconstruction_goes_on_and_ends_with_the_same_bytes(tmp_path, 
     again = Slow(0)
     made(tmp_path / "killed", again)
     assert again.calls == 0
-
-
-DAMAGES = {
-    "flipped": lambda data: data[:20] + bytes([data[20] ^ 1]) + data[21:],
-    "truncated": lambda data: data[: len(data) // 2],
-    "zeros": lambda data: bytes(len(data)),
-    "empty": lambda data: b"",
-}
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from vemrecon.file_options import RECONSTRUCTION_RANGE, read_range_words
 
 if TYPE_CHECKING:
-    from vemrecon.commands.volumes import EvaluateOptions
+    from vemrecon.commands.volume_options import EvaluateOptions
     from vemrecon.volume import Volume
 
 

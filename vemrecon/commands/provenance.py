@@ -8,7 +8,7 @@ from vemrecon.volume import Made
 from vemrecon.volume.made import source_of
 
 if TYPE_CHECKING:
-    from vemrecon.commands.volumes import DegradeOptions
+    from vemrecon.commands.volume_options import DegradeOptions
 
 
 def degradation_made(options: DegradeOptions, scale: float) -> Made:
