@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vemrecon import perceptual
+from vemrecon.bench.due import to_do
 from vemrecon.bench.plan import plan
 from vemrecon.bench.request import Request, Setup
 from vemrecon.bench.resolve import resolve
 from vemrecon.bench.result import RunResult, Status
-from vemrecon.bench.runner import to_do
 from vemrecon.bench.spec import DegradationVariant, MethodVariant, RunSpec, Task
 from vemrecon.bench.store import RunFolder
 from vemrecon.cli import main
@@ -128,10 +128,10 @@ def test_states_decide_what_is_done(tmp_path):
         run.folder.create()
         run.folder.write_result(status, reason="" if status == "done" else "why")
     assert [run.folder.state() for run in runs] == ["done", "failed", "interrupted", "declined"]
-    assert to_do(runs, retry_failed=False) == [runs[2]]
-    assert to_do(runs, retry_failed=True) == [runs[1], runs[2]]
+    assert to_do(runs) == [runs[2]]
+    assert to_do(runs, ["failed"]) == [runs[1], runs[2]]
     more = runs_of(request(seeds=(0,), metrics=("psnr", "fsc_none")), tmp_path)
-    assert more[0] in to_do(more, retry_failed=False), "a metric that is not there yet is scored anew"
+    assert more[0] in to_do(more), "a metric that is not there yet is scored anew"
 
 
 def test_a_finished_run_is_scored_again_when_what_lpips_needs_has_arrived(tmp_path, monkeypatch):
@@ -140,12 +140,12 @@ def test_a_finished_run_is_scored_again_when_what_lpips_needs_has_arrived(tmp_pa
     runs[0].folder.create()
     runs[0].folder.write_result(Status.DONE, scores=(row,))
     monkeypatch.setattr(perceptual, "obstacle", lambda network: "no weights")
-    assert to_do(runs, retry_failed=False) == []
+    assert to_do(runs) == []
     monkeypatch.setattr(perceptual, "obstacle", lambda network: "")
-    assert to_do(runs, retry_failed=False) == runs
+    assert to_do(runs) == runs
     for known in (replace(row, note="a side is shorter than 16", missing=None), replace(row, value=0.3, missing=None)):
         runs[0].folder.write_result(Status.DONE, scores=(known,))
-        assert to_do(runs, retry_failed=False) == []
+        assert to_do(runs) == []
 
 
 def test_weights_of_one_network_do_not_fill_the_scores_of_another(tmp_path, monkeypatch):
@@ -154,9 +154,9 @@ def test_weights_of_one_network_do_not_fill_the_scores_of_another(tmp_path, monk
     runs[0].folder.create()
     runs[0].folder.write_result(Status.DONE, scores=(blank, replace(blank, variant="alex", value=0.3, missing=None)))
     monkeypatch.setattr(perceptual, "obstacle", lambda network: "no weights" if network == "vgg" else "")
-    assert to_do(runs, retry_failed=False) == []  # or it would be scored at every call, and stay blank
+    assert to_do(runs) == []  # or it would be scored at every call, and stay blank
     monkeypatch.setattr(perceptual, "obstacle", lambda network: "no weights" if network == "alex" else "")
-    assert to_do(runs, retry_failed=False) == runs
+    assert to_do(runs) == runs
 
 
 def test_neurons_wait_for_everything_that_a_segmentation_needs(tmp_path, monkeypatch):
@@ -167,15 +167,17 @@ def test_neurons_wait_for_everything_that_a_segmentation_needs(tmp_path, monkeyp
     for missing in ("no scikit-image", ""):
         monkeypatch.setattr(network, "obstacle", lambda: "")
         monkeypatch.setattr(instances, "obstacle", lambda missing=missing: missing)
-        assert to_do(runs, retry_failed=False) == ([] if missing else runs)
+        assert to_do(runs) == ([] if missing else runs)
 
 
 def test_a_result_that_cannot_be_read_counts_as_not_done(tmp_path):
     folder = RunFolder.of(SPEC, tmp_path)
     folder.create()
-    for text in ("{", "[]", json.dumps({"schema": 99})):
+    for text in ("{", "[]", json.dumps({"schema": None})):
         (folder.path / "result.json").write_text(text)
         assert folder.state() == "interrupted"
+    (folder.path / "result.json").write_text(json.dumps({"schema": 99}))
+    assert folder.state() == "newer"
     with pytest.raises(DataError, match="newer"):
         RunResult.read(folder.path / "result.json")
 

@@ -1,4 +1,4 @@
-"""Results as files: nothing is lost on the way, and those of schema 1 are still read.
+"""Results as files: nothing is lost on the way, and those of older schemas are still read.
 
 The files of `schema1/` were written by vemrecon 0.1.0 at commit a79e683 and are never edited: `bench` with the metrics
 that each of them names, on small volumes and on the phantom.
@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from damages import DAMAGES
 
+from vemrecon.bench.due import needs_work
+from vemrecon.bench.migration import SCHEMA, STEPS, NewerError
 from vemrecon.bench.result import Costs, RunResult, Status
 from vemrecon.bench.spec import RunSpec
+from vemrecon.bench.store import NEWER, PLANNED, RunFolder
 from vemrecon.errors import DataError
-from vemrecon.metrics import Limit, Need, Reference, Score
+from vemrecon.kept import CRC, write_mark
+from vemrecon.metrics import Limit, Need, Reference, Score, catalogue
+from vemrecon.metrics.catalogue import metrics
 from vemrecon.metrics.column import Column
 from vemrecon.report import read_board, write_report
 from vemrecon.volume import SectionGrid
@@ -89,7 +96,7 @@ def test_old_and_new_results_share_a_table(tmp_path: Path):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"schema": 3}, "written by a newer vemrecon"),
+        ({"schema": 99}, "written by a newer vemrecon"),
         ({"schema": None}, "not a vemrecon result"),
         ({"status": "perfect"}, "perfect"),
         ({"scores": [{"metric": "psnr"}]}, "variant"),
@@ -99,10 +106,105 @@ def test_old_and_new_results_share_a_table(tmp_path: Path):
 def test_what_is_no_result_is_refused_with_its_reason(tmp_path: Path, change: dict, reason: str):
     path = tmp_path / "result.json"
     RunResult.read(OLD["reference"]).write(path)
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    data = {**json.loads(path.read_text()), **change}
+    path.write_text(json.dumps({key: value for key, value in data.items() if key != CRC}))
 
     with pytest.raises(DataError, match=reason):
         RunResult.read(path)
+
+
+def folder_of(old: str, runs: Path) -> RunFolder:
+    """A run folder that holds a result."""
+    result = RunResult.read(OLD[old])
+    folder = RunFolder.of(result.spec, runs)
+    folder.create()
+    result.write(folder.result_file)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"schema": 99}',
+        json.dumps({"schema": 99, "scores": "of another form", CRC: 1}),
+        json.dumps({"schema": 99, "status": "better than done"}),
+    ],
+)
+def test_a_result_of_a_newer_schema_is_never_touched(tmp_path: Path, text: str):
+    folder = folder_of("reference", tmp_path)
+    folder.result_file.write_text(text)
+
+    assert folder.state() == NEWER
+    with pytest.raises(NewerError, match="upgrade to read it"):
+        folder.create()
+    with pytest.raises(NewerError):
+        folder.write_result(Status.DONE)
+    assert folder.result_file.read_text() == text
+    assert not needs_work(folder, {"failed", "stale"})
+
+
+def test_a_way_to_end_that_a_later_version_knows_is_not_taken_for_an_interruption(tmp_path: Path):
+    folder = folder_of("reference", tmp_path)
+    data = json.loads(folder.result_file.read_text())
+    write_mark(folder.result_file, {**{k: v for k, v in data.items() if k != CRC}, "status": "ended by the moon"})
+
+    assert folder.state() == NEWER
+
+
+def test_keys_that_nobody_knows_change_nothing(tmp_path: Path):
+    folder = folder_of("reference", tmp_path)
+    data = json.loads(folder.result_file.read_text())
+    write_mark(folder.result_file, {**{k: v for k, v in data.items() if k != CRC}, "colour": "green"})
+
+    assert folder.state() == Status.DONE
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_result_is_moved_aside(tmp_path: Path, damage: str):
+    folder = folder_of("reference", tmp_path)
+    content = DAMAGES[damage](folder.result_file.read_bytes())
+    folder.result_file.write_bytes(content)
+
+    assert folder.state() == Status.INTERRUPTED
+    folder.create()
+
+    assert not folder.result_file.exists()
+    assert folder.path.joinpath("result.json.damaged-1").read_bytes() == content
+
+
+def test_a_changed_digit_of_a_score_is_noticed(tmp_path: Path):
+    folder = folder_of("reference", tmp_path)
+    text = folder.result_file.read_text()
+    value = next(score.value for score in RunResult.read(folder.result_file).scores if score.value)
+    folder.result_file.write_text(text.replace(repr(value), repr(value + 1), 1))
+
+    with pytest.raises(DataError, match="damaged, or changed by hand"):
+        RunResult.read(folder.result_file)
+
+
+def test_every_older_schema_has_a_step_to_the_next():
+    assert sorted(STEPS) == list(range(1, SCHEMA))
+
+
+def test_a_result_of_schema_2_is_read(tmp_path: Path):
+    folder = folder_of("native", tmp_path)
+    data = json.loads(folder.result_file.read_text())
+    del data[CRC], data["metric_versions"]
+    folder.result_file.write_text(json.dumps({**data, "schema": 2}))
+
+    assert folder.result() == RunResult.read(OLD["native"])
+    assert folder.state() == Status.DONE
+
+
+def test_a_metric_that_computes_other_values_now_is_scored_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = folder_of("reference", tmp_path)
+    assert folder.state() == Status.DONE
+    now = dict(metrics())
+    monkeypatch.setattr(catalogue, "metrics", lambda: {**now, "psnr": replace(now["psnr"], version=2)})
+
+    assert folder.state() == PLANNED
+    folder.write_result(Status.DONE, metric_versions=catalogue.versions_of(folder.spec.metrics))
+    assert folder.state() == Status.DONE
 
 
 def test_numbers_that_are_none_are_no_values():

@@ -11,10 +11,10 @@ import pytest
 import sam2_stand_in as stand_in
 from small_volumes import textured
 
+from vemrecon.bench.due import to_do
 from vemrecon.bench.plan import plan
 from vemrecon.bench.request import Request, Setup
 from vemrecon.bench.resolve import resolve
-from vemrecon.bench.runner import to_do
 from vemrecon.bench.worker import recorded
 from vemrecon.cli import main
 from vemrecon.judges.tracking import NO_OBJECT
@@ -184,11 +184,11 @@ def test_blanks_are_filled_when_the_checkpoint_has_come(columns, monkeypatch, vi
     weights = tracker.CHECKPOINT.path.read_bytes()
     tracker.CHECKPOINT.path.unlink()
     blank(columns()["linear"])
-    assert not to_do(columns.plan(), retry_failed=False)
+    assert not to_do(columns.plan())
     tracker.CHECKPOINT.path.write_bytes(weights)
-    assert len(to_do(columns.plan(), retry_failed=False)) == 1
+    assert len(to_do(columns.plan())) == 1
     assert len(tracks(columns()["linear"])) == 2
-    assert not to_do(columns.plan(), retry_failed=False)
+    assert not to_do(columns.plan())
 
 
 def test_without_labels_or_objects_the_cell_is_blank_with_the_reason(columns, videos):

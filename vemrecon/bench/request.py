@@ -13,6 +13,8 @@ from vemrecon.file_options import FileOptions, RootOptions
 from vemrecon.options import Options, option
 
 Mode = Literal["inductive", "transductive"]
+Retry = Literal["failed", "timed-out", "out-of-memory", "stale"]
+"""States of runs that are repeated only when somebody asks for it."""
 
 
 def known_kinds() -> Iterable[str]:
@@ -141,7 +143,7 @@ class Setup(FileOptions, RootOptions):
     log: tuple[str, ...] = option(
         "logs of training beside loss.csv (WANDB_MODE=offline works)", (), choices=known_loggers, noun="logger"
     )
-    retry: Literal["failed"] | None = option("repeat runs that failed before", None)
+    retry: tuple[Retry, ...] = option("repeat runs that ended so before", ())
 
     @property
     def folder(self) -> Path:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from vemrecon.bench.migration import SCHEMA, NewerError, migrated
 from vemrecon.bench.spec import RunSpec
 from vemrecon.errors import DataError
-from vemrecon.files import finite, from_plain, read_json, write_json
+from vemrecon.files import finite, from_plain, read_json
+from vemrecon.kept import intact, write_mark
 from vemrecon.methods.card import MethodCard
+from vemrecon.metrics.catalogue import versions_of
 from vemrecon.metrics.score import Score
 from vemrecon.volume import SectionGrid
 from vemrecon.volume.grey_range import GreyRange
-
-SCHEMA = 2
-"""Older files are upgraded when they are read; `schema1.py` says how."""
 
 
 class Status(StrEnum):
@@ -27,7 +27,12 @@ class Status(StrEnum):
     DECLINED = "declined"
     """The task is out of the scope of the method."""
     FAILED = "failed"
+    TIMED_OUT = "timed out"
+    """It took longer than it was allowed to."""
+    OUT_OF_MEMORY = "out of memory"
+    """It took more memory than there was, or than it was allowed to."""
     INTERRUPTED = "interrupted"
+    """It was stopped from outside; it goes on when it is asked for again."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,15 @@ class RunResult:
     """Versions, commit and hardware; `phases` has those of earlier phases that were finished in another one."""
     artifacts: Mapping[str, str] = field(default_factory=dict)
     """Further files of the run folder, by what they hold."""
+    metric_versions: Mapping[str, int] = field(default_factory=dict)
+    """Of the metrics that it was scored by; those that are not named had version 1."""
+
+    def scored_by(self, names: Iterable[str]) -> bool:
+        """Whether the scores are those of some metrics, and of all others that were asked for, as these are now."""
+        if not set(names) <= set(self.spec.metrics):
+            return False
+        now = versions_of(self.spec.metrics)
+        return all(self.metric_versions.get(name, 1) == version for name, version in now.items())
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -87,35 +101,36 @@ class RunResult:
         """The result of plain values, of this schema or an older one.
 
         Raises:
-            DataError: If they are not those of a result, or were written by a newer version.
+            NewerError: If they were written by a newer version.
+            DataError: If they are not those of a result.
         """
-        if not isinstance(data, Mapping) or not isinstance(data.get("schema"), int):
-            raise DataError("not a vemrecon result")
-        if data["schema"] > SCHEMA:
-            raise DataError(f"written by a newer vemrecon (schema {data['schema']}); upgrade to read it")
-        try:
-            if data["schema"] < SCHEMA:
-                from vemrecon.bench.schema1 import upgraded
-
-                data = upgraded(data)
-        except (TypeError, KeyError, ValueError, AttributeError) as error:
-            raise DataError(f"not a result of schema 1 ({error!r})") from error
-        result = from_plain(cls, data)
+        result = from_plain(cls, migrated(data))
         result.spec.check()
         return result
 
     def write(self, path: Path) -> None:
-        """Write the result atomically."""
-        write_json(path, self.as_dict())
+        """Write the result atomically, with a checksum."""
+        write_mark(path, self.as_dict())
 
     @classmethod
     def read(cls, path: Path) -> RunResult:
         """Read a result file.
 
         Raises:
-            DataError: If the file is no result, or was written by a newer version.
+            NewerError: If a newer version has written it.
+            DataError: If the file is no result, or damaged.
         """
+        data = read_json(path)
         try:
-            return cls.from_dict(read_json(path))
+            found = cls.from_dict(data)
+            if intact(data) is False:
+                raise DataError("damaged, or changed by hand: its checksum is of other facts")
+            return found
+        except NewerError as error:
+            raise NewerError(f"{path}: {error}") from error
         except DataError as error:
-            raise DataError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+            if intact(data) and data.get("schema") == SCHEMA:  # nobody has damaged it: a later version knows more
+                raise NewerError(
+                    f"{path}: written by a vemrecon that knows more ({error}); upgrade to read it"
+                ) from error
+            raise DataError(f"{path}: {error}") from error

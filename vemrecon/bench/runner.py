@@ -15,15 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from vemrecon.bench.due import with_earlier_metrics
 from vemrecon.bench.plan import PlannedRun
-from vemrecon.bench.result import RunResult, Status
-from vemrecon.bench.store import PLANNED, RunFolder
+from vemrecon.bench.result import Status
+from vemrecon.bench.store import RunFolder
 from vemrecon.bench.worker import STOPPED
 from vemrecon.environment import cores, environment
 from vemrecon.errors import OutputError
 from vemrecon.locks import exclusive
-from vemrecon.metrics.catalogue import expanded, metrics
-from vemrecon.metrics.score import Need
 
 
 class Listener(Protocol):
@@ -37,36 +36,6 @@ class Listener(Protocol):
 
     def ended(self, run: RunFolder, status: str, reason: str) -> None:
         """A run has a result."""
-
-
-def to_do(plan: Sequence[PlannedRun], retry_failed: bool) -> list[PlannedRun]:
-    """Runs that need work. Failed ones are repeated only when asked for; finished ones are scored again for weights."""
-    open_states = {PLANNED, Status.INTERRUPTED} | ({Status.FAILED} if retry_failed else set())
-    return [run for run in plan if run.folder.state() in open_states or weights_arrived(run.folder)]
-
-
-def weights_arrived(folder: RunFolder) -> bool:
-    """Whether a finished run lacks a score because a package or weights were missing, and now they are here."""
-    result = folder.result()
-    scores = result.scores if result else ()
-    blank = {(s.metric, s.variant) for s in scores if s.value is None and s.missing == Need.WEIGHTS}
-    if not result or not blank or result.status != Status.DONE:
-        return False
-    task = result.spec.task
-    waiting = [
-        spec
-        for spec in expanded(name for name in result.spec.metrics if name in metrics())
-        if spec.obstacle and blank & {(column.metric, column.variant) for column in spec.columns(task.kind, task.axis)}
-    ]
-    return any(spec.obstacle and not spec.obstacle() for spec in waiting)
-
-
-def with_earlier_metrics(folder: RunFolder, old: RunResult | None) -> RunFolder:
-    """The folder of a run that is scored again, with what it was scored by before: nothing that is computed is lost."""
-    if old is None or old.status != Status.DONE:
-        return folder
-    names = dict.fromkeys(name for name in (*old.spec.metrics, *folder.spec.metrics) if name in metrics())
-    return replace(folder, spec=replace(folder.spec, metrics=tuple(names)))
 
 
 def execute(

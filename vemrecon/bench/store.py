@@ -7,14 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from vemrecon.bench.heartbeat import Beat, TakenError
+from vemrecon.bench.migration import NewerError
 from vemrecon.bench.result import RunResult, Status
 from vemrecon.bench.spec import RunSpec
 from vemrecon.errors import DataError, VemreconError
 from vemrecon.files import write_json
+from vemrecon.kept import set_aside
 
 PLANNED: Final = "planned"
-RunState = Status | Literal["planned"]
-"""How a run ended, or that it has no result yet."""
+RUNNING: Final = "running"
+"""Somebody is at work on it."""
+STALE: Final = "stale"
+"""It has a result, but what made it has changed since."""
+NEWER: Final = "newer"
+"""It has a result that a newer version has written; it is left alone."""
+RunState = Status | Literal["planned", "running", "stale", "newer"]
+"""How a run ended, or where it stands."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +50,29 @@ class RunFolder:
         return cls(path, RunSpec.read(path / "spec.json"))
 
     def create(self) -> None:
-        """Make the folder and write its specification."""
+        """Make the folder and write its specification; a result that is damaged is moved aside.
+
+        Raises:
+            NewerError: If a newer version has written the result.
+        """
+        if self._leave_newer():
+            set_aside(self.result_file, "the run is brought to its end again")
         write_json(self.path / "spec.json", self.spec.as_dict())
+
+    def _leave_newer(self) -> bool:
+        """Refuse to touch a result of a newer version; gives whether there is one that is damaged."""
+        try:
+            RunResult.read(self.result_file)
+        except NewerError:
+            raise
+        except DataError:
+            return self.result_file.exists()
+        return False
+
+    @property
+    def result_file(self) -> Path:
+        """What ends a run."""
+        return self.path / "result.json"
 
     @property
     def observed(self) -> Path:
@@ -56,32 +86,53 @@ class RunFolder:
 
     def result(self) -> RunResult | None:
         """The result, if there is one that can be read."""
-        path = self.path / "result.json"
         try:
-            return RunResult.read(path) if path.exists() else None
+            return RunResult.read(self.result_file)
         except DataError:
             return None
 
     def state(self) -> RunState:
-        """Where the run stands."""
-        result = self.result()
-        if result is None:
+        """Where the run stands; `changes.py` says whether it is stale."""
+        if Beat.at_work(self.path):
+            return RUNNING
+        try:
+            result = RunResult.read(self.result_file)
+        except NewerError:
+            return NEWER
+        except DataError:
             return Status.INTERRUPTED if (self.path / "spec.json").exists() else PLANNED
-        if result.status == Status.DONE and not set(self.spec.metrics) <= set(result.spec.metrics):
-            return PLANNED  # a metric was added: score again
+        if result.status == Status.DONE and not result.scored_by(self.spec.metrics):
+            return PLANNED  # a metric was added, or computes other values now: score again
         return result.status
 
     def write_result(self, status: Status, **facts: Any) -> RunResult:
-        """Write result.json, the file that ends a run."""
+        """Write result.json, the file that ends a run.
+
+        Raises:
+            TakenError: If somebody else is at work on the run, having taken it over.
+            NewerError: If there is a result that a newer version has written.
+        """
+        if (beat := Beat.at_work(self.path)) and not beat.mine:
+            raise TakenError(f"{self.path.name}: {beat} is at work on it; the result of this process is left out")
+        self._leave_newer()
         result = RunResult(self.spec.run_id, self.spec, status, **facts)
-        result.write(self.path / "result.json")
+        result.write(self.result_file)
         return result
 
 
 def run_folders(runs: Path) -> Iterator[RunFolder]:
-    """Every run below a folder, in name order."""
+    """Every run below a folder whose specification can be read, in name order; see `unreadable_folders`."""
     for spec in sorted(runs.glob("*/*/spec.json")):
         try:
             yield RunFolder.open(spec.parent)
         except VemreconError:
-            continue  # `status` and `report` name unreadable folders themselves
+            continue
+
+
+def unreadable_folders(runs: Path) -> Iterator[tuple[Path, str]]:
+    """Folders of runs whose specification cannot be read, with the reason."""
+    for spec in sorted(runs.glob("*/*/spec.json")):
+        try:
+            RunSpec.read(spec)
+        except (VemreconError, OSError) as error:
+            yield spec.parent, str(error).removeprefix(f"{spec}: ")

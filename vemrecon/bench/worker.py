@@ -16,12 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vemrecon.bench.heartbeat import Heartbeat, TakenError
 from vemrecon.bench.job import Job
 from vemrecon.bench.result import Status
 from vemrecon.bench.store import RunFolder
 from vemrecon.environment import environment, of_run
 from vemrecon.errors import ConfigError, OutputError, VemreconError
 from vemrecon.locks import exclusive
+from vemrecon.metrics.catalogue import versions_of
 from vemrecon.progress import Progress
 
 if TYPE_CHECKING:
@@ -61,7 +63,8 @@ def run(folder: RunFolder, tell: Progress) -> None:
     )
     artifacts = {"reconstruction": "reconstruction.zarr", "sections": "sections.npz", "curves": "curves.json"}
     facts["environment"] = of_run(here, phases.environments(folder))
-    folder.write_result(Status.DONE, scores=scores, costs=costs, artifacts=artifacts, **facts)
+    versions = versions_of(spec.metrics)
+    folder.write_result(Status.DONE, scores=scores, metric_versions=versions, costs=costs, artifacts=artifacts, **facts)
 
 
 def out_of_scope(regime: str, method: Method, kind: str) -> str | None:
@@ -85,10 +88,11 @@ def main(path: Path) -> int:
         with (
             exclusive(path / "lease", f"run {path.name}", patience=10),
             (path / "log.txt").open("a", buffering=1, encoding="utf-8") as log,
+            Heartbeat(path, tell) as beat,
         ):
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
-            return recorded(RunFolder.open(path), tell)
+            return recorded(RunFolder.open(path), beat.progress)
     except (OutputError, ConfigError, OSError) as error:
         # the disk or another runner, not the run, is at fault: nothing is recorded, and a new start goes on
         messages.write(json.dumps({"error": str(error)}) + "\n")
@@ -99,7 +103,7 @@ def recorded(folder: RunFolder, tell: Progress) -> int:
     """Run, and record a failure: it is a row with its reason and never stops the others."""
     try:
         run(folder, tell)
-    except OutputError:
+    except (OutputError, TakenError):
         raise
     except Exception as error:
         traceback.print_exc()

@@ -27,7 +27,8 @@ from vemrecon.commands.pace import Pace
 from vemrecon.commands.shown import Shown
 
 LINE_SECONDS = 20.0  # between lines where there is no terminal
-MARKS = {"done": ("done", "green"), "declined": ("declined", "yellow"), "failed": ("failed", "red")}
+MARKS = {"done": "green", "declined": "yellow", "interrupted": "yellow"}
+"""Colours of states; all others are red."""
 
 
 class Bars(Shown):
@@ -62,8 +63,8 @@ class Bars(Shown):
         """Replace the bar by one line."""
         self.bars.remove_task(self.tasks.pop(run.spec.run_id))
         self.bars.advance(self.total)
-        word, style = MARKS.get(status, (status, "red"))
-        self.console.print(Text(f"{word:12}", style=style) + Text(self._name(run) + (f": {reason}" if reason else "")))
+        word = Text(f"{status:14}", style=MARKS.get(status, "red"))
+        self.console.print(word + Text(self._name(run) + (f": {reason}" if reason else "")))
 
     @staticmethod
     def _name(run: RunFolder) -> str:

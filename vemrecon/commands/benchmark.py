@@ -87,7 +87,8 @@ def bench(options: BenchOptions) -> int:
     """Plan, execute, report."""
     from rich.console import Console
 
-    from vemrecon.bench.runner import execute, to_do
+    from vemrecon.bench.due import to_do
+    from vemrecon.bench.runner import execute
     from vemrecon.commands.bars import Bars
     from vemrecon.fit.loggers import check_loggers
     from vemrecon.report import print_table, write_report
@@ -98,7 +99,7 @@ def bench(options: BenchOptions) -> int:
     require_devices(setup.torch_devices)
     check_loggers(setup.log)
     runs = _planned(options, fetch=True, say=lambda text: console.print(text, style="dim"))
-    todo = to_do(runs, retry_failed=setup.retry == "failed")
+    todo = to_do(runs, setup.retry)
     console.print(f"{len(runs)} runs, {len(runs) - len(todo)} of them finished before; folder {setup.folder}")
     with Bars(console, total=len(todo)) as bars:
         execute(todo, setup.folder, bars, jobs=_jobs(setup, runs), devices=setup.torch_devices)
@@ -124,7 +125,7 @@ def plan(options: BenchOptions) -> int:
     from rich.markup import escape
     from rich.table import Table
 
-    from vemrecon.bench.runner import to_do
+    from vemrecon.bench.due import to_do
 
     runs = _planned(options, fetch=False)
     console = Console(highlight=False, soft_wrap=True)
@@ -136,7 +137,7 @@ def plan(options: BenchOptions) -> int:
             table.add_row(escape(spec.method.name), spec.preset, str(spec.seed), spec.run_id, folder.state())
         console.print(table)
     disk = sum(run.job.truth.voxels or 0 for run in runs) / 1e9
-    todo = to_do(runs, retry_failed=options.setup.retry == "failed")
+    todo = to_do(runs, options.setup.retry)
     console.print(
         f"{len(runs)} runs, {len(todo)} to do; at most {disk:.2g} GB of reconstructions at 8 bit before compression"
     )
@@ -173,7 +174,7 @@ def status(options: StatusOptions) -> int:
     for folder in folders:
         result = folder.result()
         reason = f"  {result.reason}" if result and result.reason else ""
-        print(f"{folder.state():12} {folder.path.parent.name}/{folder.path.name}{reason}")
+        print(f"{folder.state():14} {folder.path.parent.name}/{folder.path.name}{reason}")
     if not folders:
         print("no runs yet")
     return 0

@@ -37,6 +37,8 @@ class MetricSpec:
     columns: Callable[[str, str], Sequence[Column]]
     """All scores that it gives for a kind of task along an axis (`z`, `y`, `x`); others are not kept."""
     evaluate: Evaluator
+    version: int = 1
+    """To be raised when it computes other values: runs that were scored by another version are scored again."""
     kinds: frozenset[str] = frozenset({REFERENCE, LATERAL})
     """Kinds of tasks that can be scored by it."""
     needs: frozenset[Need] = frozenset({Need.TRUTH})

@@ -45,6 +45,11 @@ def expanded(names: Iterable[str]) -> tuple[MetricSpec, ...]:
     return tuple(spec for name, spec in metrics().items() if name in meant)
 
 
+def versions_of(names: Iterable[str]) -> dict[str, int]:
+    """Versions of the metrics that are meant by names; names that nobody knows any more are left out."""
+    return {spec.name: spec.version for spec in expanded(name for name in names if name in metrics())}
+
+
 def names_for(kind: str) -> tuple[str, ...]:
     """Names of the metrics that a kind of task can be scored by."""
     return tuple(name for name, spec in metrics().items() if kind in spec.kinds)

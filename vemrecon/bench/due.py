@@ -1,0 +1,58 @@
+"""Which runs of a plan are to be done now."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from vemrecon.bench.plan import PlannedRun
+from vemrecon.bench.request import Retry
+from vemrecon.bench.result import RunResult, Status
+from vemrecon.bench.store import PLANNED, RunFolder, RunState
+from vemrecon.metrics.catalogue import expanded, metrics
+from vemrecon.metrics.score import Need
+
+UNFINISHED: frozenset[RunState] = frozenset({PLANNED, Status.INTERRUPTED})
+"""States of runs that are done whenever they are asked for."""
+
+
+def to_do(plan: Sequence[PlannedRun], retry: Collection[Retry] = ()) -> list[PlannedRun]:
+    """Runs that need work.
+
+    Args:
+        plan: What is asked for.
+        retry: States that are repeated besides; what was planned or interrupted is always done, and a finished run is
+            scored again where weights or a package have come that it lacked.
+    """
+    again = {word.replace("-", " ") for word in retry}
+    return [run for run in plan if needs_work(run.folder, again)]
+
+
+def needs_work(folder: RunFolder, again: Collection[str]) -> bool:
+    """Whether a run is to be done; `again` are states in which that has to be asked for."""
+    state = folder.state()
+    return state in UNFINISHED or state in again or weights_arrived(folder)
+
+
+def weights_arrived(folder: RunFolder) -> bool:
+    """Whether a finished run lacks a score because a package or weights were missing, and now they are here."""
+    result = folder.result()
+    scores = result.scores if result else ()
+    blank = {(s.metric, s.variant) for s in scores if s.value is None and s.missing == Need.WEIGHTS}
+    if not result or not blank or result.status != Status.DONE:
+        return False
+    task = result.spec.task
+    waiting = [
+        spec
+        for spec in expanded(name for name in result.spec.metrics if name in metrics())
+        if spec.obstacle and blank & {(column.metric, column.variant) for column in spec.columns(task.kind, task.axis)}
+    ]
+    return any(spec.obstacle and not spec.obstacle() for spec in waiting)
+
+
+def with_earlier_metrics(folder: RunFolder, old: RunResult | None) -> RunFolder:
+    """The folder of a run that is scored again, with what it was scored by before: nothing that is computed is lost."""
+    if old is None or old.status != Status.DONE:
+        return folder
+    names = dict.fromkeys(name for name in (*old.spec.metrics, *folder.spec.metrics) if name in metrics())
+    return replace(folder, spec=replace(folder.spec, metrics=tuple(names)))
