@@ -18,6 +18,7 @@ from vemrecon.bench.store import RunFolder
 from vemrecon.cli import main
 from vemrecon.data import Locator, Split, require_apart
 from vemrecon.errors import ConfigError, DataError
+from vemrecon.methods.registry import built_in_methods
 from vemrecon.metrics import Need, Score
 from vemrecon.metrics.score import Reference
 from vemrecon.segment import instances, network
@@ -70,6 +71,36 @@ def test_seeds_matter_only_to_methods_that_learn_and_nothing_is_planned_twice(tm
     names = [(run.folder.spec.method.name, run.folder.spec.seed) for run in runs]
     assert names == [("linear", 0), ("lateral-cnn", 0), ("lateral-cnn", 1)] * 2
     assert [run.learns for run in runs] == [False, True, True] * 2
+
+
+SEEDLESS = """
+from vemrecon.methods import Method, MethodCard
+
+class Fitted(Method):
+    card = MethodCard("least squares, the same for every seed", regime="self", random=False)
+    presets = {"smoke": {}, "cpu": {}}
+
+    def reconstruct(self, tile):
+        return tile.observed
+
+class Sampled(Fitted):
+    card = MethodCard("draws noise, learns nothing", regime="none", random=True)
+    presets = {}
+"""
+
+
+def test_a_learner_that_is_not_random_runs_once_and_what_draws_runs_for_every_seed(tmp_path, monkeypatch):
+    (tmp_path / "seedless.py").write_text(SEEDLESS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    asked = request(methods=("seedless.Fitted", "seedless.Sampled"), scale=(4,), seeds=3)
+    found = [(run.folder.spec.method.name, run.folder.spec.seed) for run in runs_of(asked, tmp_path / "runs")]
+    assert found == [("Fitted", 0), ("Sampled", 0), ("Sampled", 1), ("Sampled", 2)]
+
+
+def test_every_built_in_method_that_learns_is_random():
+    """Their weights, patches or jitter come from the seed; see `methods/build.py` and `methods/emgauss/fit.py`."""
+    for entry in built_in_methods().values():
+        assert entry.card is not None and entry.card.random == (entry.card.regime != "none")
 
 
 SAME_IDS = [

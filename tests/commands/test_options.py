@@ -124,9 +124,37 @@ def test_options_take_the_place_of_a_file_and_a_file_of_the_suite(tmp_path):
     (tmp_path / "file.yaml").write_text("preset: smoke\nseeds: 3\nsuite: ignored\n")
     files = ["--suite", tmp_path / "suite.yaml", "--config", tmp_path / "file.yaml"]
     (request,) = asked(*files, "--seeds", 5).requests
-    assert (request.dataset, request.scale, request.preset, request.seeds) == (("fib25s",), (4.0,), "smoke", (5,))
+    assert (request.dataset, request.scale, request.preset, request.seeds) == (
+        ("fib25s",),
+        (4.0,),
+        "smoke",
+        (0, 1, 2, 3, 4),
+    )
     (other,) = asked(*files, "--dataset", "cremi").requests
+    assert other.seeds == (0, 1, 2)
     assert (other.split, other.scale, other.methods) == (None, (8.0,), ("linear",)), "a dataset brings its own task"
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "seeds"),
+    [
+        (["3"], "3", (0, 1, 2)),
+        (["1"], "1", (0,)),
+        (["0"], "0", (0,)),
+        (["4", "2"], "[4, 2]", (4, 2)),
+        (["0,5"], "[0, 5]", (0, 5)),
+        (["[7]"], "[7]", (7,)),
+    ],
+)
+def test_one_number_says_how_many_seeds_and_several_say_which(tmp_path, words, text, seeds):
+    (tmp_path / "file.yaml").write_text(f"methods: linear\nseeds: {text}\n")
+    assert asked("--methods", "linear", "--seeds", *words).requests[0].seeds == seeds
+    assert asked("--config", tmp_path / "file.yaml").requests[0].seeds == seeds
+
+
+def test_a_seed_that_somebody_likes_is_not_taken_for_a_number_of_runs(capsys):
+    assert main(["plan", "--methods", "linear", "--seeds", "20240101"]) == 2
+    assert "for this one alone write [20240101]" in capsys.readouterr().err
 
 
 BAD_FILES = {

@@ -43,6 +43,17 @@ def test_seeds_are_averaged_with_sample_standard_deviation_and_count(make_run, t
     assert row_of(board, "vemamba").seeds == "0, 1, 2 (n = 3)"
 
 
+def test_seeds_that_change_nothing_show_no_spread(make_run, tmp_path: Path):
+    for seed in (0, 1):
+        make_run("vemamba", seed=seed, rows=scores(24.0))
+
+    board = board_of(tmp_path)
+    (column,) = (c for c in board.tables[0].main if c.key == "psnr/volume")
+
+    assert cell(board, "vemamba", "psnr/volume").std == 0
+    assert cell(board, "vemamba", "psnr/volume").spread(column) == ""
+
+
 def test_a_failed_seed_is_a_row_of_its_own_and_does_not_enter_the_mean(make_run, tmp_path: Path):
     make_run("vemamba", seed=0, rows=scores(24.0))
     make_run("vemamba", seed=1, status="failed", reason="out of memory")

@@ -21,7 +21,7 @@ class ChosenMethod:
 
     @property
     def learns(self) -> bool:
-        """Whether seeds matter to it, and cores while it learns."""
+        """Whether it keeps cores busy while it learns."""
         return self.card.regime != "none"
 
     @property

@@ -44,7 +44,7 @@ def plan(resolved: Resolved) -> list[PlannedRun]:
                     learning = found.learning if method.needs_training else None
                     if method.card.at_test:
                         learning = {"mode": "transductive"}
-                    for seed in part.request.seeds if method.learns else part.request.seeds[:1]:
+                    for seed in part.request.seeds if method.card.random else part.request.seeds[:1]:
                         spec = RunSpec(
                             task,
                             method.variant,

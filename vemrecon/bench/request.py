@@ -15,6 +15,8 @@ from vemrecon.options import Options, option
 Mode = Literal["inductive", "transductive"]
 Retry = Literal["failed", "timed-out", "out-of-memory", "stale"]
 """States of runs that are repeated only when somebody asks for it."""
+MOST_SEEDS = 99
+"""A larger number is taken for a seed that somebody likes."""
 
 
 def known_kinds() -> Iterable[str]:
@@ -91,7 +93,12 @@ class Request(Options):
         "how resolution is removed", ("average",), choices=known_degradations, noun="degradation"
     )
     methods: tuple[str, ...] = option("names (see `vemrecon methods`) or class paths", (), unset="those of the suite")
-    seeds: tuple[int, ...] = option("seeds for methods that learn; training-free ones run once", (0,), least=0)
+    seeds: tuple[int, ...] = option(
+        "how many seeds methods that are random run with (3 is 0 1 2), or several by number, or [7] for one; "
+        "the others run once",
+        (0,),
+        least=0,
+    )
     preset: str = option(
         "size of methods that learn: seconds, minutes, 10 minutes of a GPU, as published",
         "cpu",
@@ -112,6 +119,7 @@ class Request(Options):
     def __post_init__(self) -> None:
         names, settings = methods_of(self.methods)
         object.__setattr__(self, "methods", names)
+        object.__setattr__(self, "seeds", seeds_of(self.seeds))
         super().__post_init__()
         if not self.dataset:
             raise ConfigError("no dataset is named; give --dataset, or a suite that names one")
@@ -160,6 +168,28 @@ class Setup(FileOptions, RootOptions):
         """Devices one by one."""
         found = ([f"cuda:{n}" for n in range(int(word))] if word.isdigit() else [word] for word in self.devices)
         return tuple(device for devices in found for device in devices)
+
+
+def seeds_of(value: Any) -> Any:
+    """Seeds where a single number says how many: a word of the command line or of make, or a value that is no list.
+
+    >>> seeds_of(["3"]), seeds_of(3), seeds_of(["0", "4"]), seeds_of([3]), seeds_of(["[3]"])
+    ((0, 1, 2), (0, 1, 2), ['0', '4'], [3], '3')
+
+    Raises:
+        ConfigError: If so many are asked for that a seed must have been meant.
+    """
+    alone = isinstance(value, list | tuple) and len(value) == 1 and isinstance(value[0], str)
+    word = (value[0] if alone else value) if alone or isinstance(value, str | int) else None
+    if isinstance(word, str):
+        word = word.strip()
+        if word[:1] + word[-1:] == "[]":
+            return word[1:-1]
+    if word is None or isinstance(word, bool) or not str(word).isdigit() or int(word) == 0:
+        return value
+    if int(word) > MOST_SEEDS:
+        raise ConfigError(f"--seeds {word}: is how many seeds there shall be; for this one alone write [{word}]")
+    return tuple(range(int(word)))
 
 
 def methods_of(value: Any) -> tuple[list[Any], dict[str, Any]]:

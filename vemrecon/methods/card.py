@@ -13,6 +13,8 @@ class MethodCard:
     """Title, source and regime of a method; `version` rises whenever its output changes.
 
     Where `at_test` is set, all learning happens while a volume is reconstructed, from its observed sections alone.
+    `random` says whether the output depends on the seed: where it is not set, what learns is random, and what does not
+    learn is not. A method that is not random runs once, whatever the seeds.
     """
 
     title: str
@@ -22,8 +24,11 @@ class MethodCard:
     licence: str = ""
     version: str = "1"
     at_test: bool = False
+    random: bool | None = None
 
     def __post_init__(self) -> None:
+        if self.random is None:
+            object.__setattr__(self, "random", self.regime != "none")
         if self.regime not in REGIMES:
             raise ConfigError(f"regime {self.regime!r} of '{self.title}' must be one of {', '.join(REGIMES)}")
         if self.at_test and self.regime != "self":

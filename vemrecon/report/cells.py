@@ -34,8 +34,8 @@ class Cell:
         return "" if self.value is None else f"{SIGNS[self.limit]}{column.text(self.value)}"
 
     def spread(self, column: AnyColumn) -> str:
-        """The spread over seeds as printed, or an empty text."""
-        if self.std is None or (isinstance(column, CostColumn) and self.std == 0):
+        """The spread over seeds as printed; empty where there is none, or seeds change nothing."""
+        if not self.std:
             return ""
         return f"± {column.text(self.std)}"
 
