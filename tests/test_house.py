@@ -21,7 +21,8 @@ DOORS = {
     "judges": BASE | {"metrics", "segment", "data"},
     "own": BASE | {"fit", "infer", "methods", "data", "degradations"},
     "bench": BASE | {"fit", "infer", "judges", "metrics", "methods", "data", "degradations"},
-    "report": BASE | {"bench", "metrics"},
+    "statistics": {"seeding"},
+    "report": BASE | {"bench", "metrics", "statistics"},
     "figure": BASE | {"report", "bench"},
     "commands": BASE
     | {"bench", "own", "fit", "infer", "segment", "metrics", "methods", "data", "degradations", "report", "figure"},

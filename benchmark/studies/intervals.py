@@ -1,0 +1,97 @@
+"""How often intervals hold a known truth, and how often paired tests see a difference where there is none.
+
+    python benchmark/studies/intervals.py [--tries 2000]
+
+Scores are simulated: a mean, an effect of the block, one of the seed, and a rest, with the standard deviations of each
+line. `skewed` draws the effects of blocks from a gamma distribution of skewness 1. Takes some minutes; tests do a part.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vemrecon.statistics import compare, compare_all, mean_interval
+
+Floats = NDArray[np.float64]
+BLOCKS, SEEDS = (4, 8, 27), (1, 2, 3, 5)
+PARTS = ((1.0, 0.1, 0.1), (1.0, 0.4, 0.3), (1.0, 1.0, 0.3))
+"""Standard deviations of blocks, seeds and the rest. The first line is about that of PSNR in dB, of a method alone."""
+
+
+def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    """Effects without skewness, with standard deviation 1."""
+    return rng.standard_normal(shape)
+
+
+def skewed(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    """Effects of skewness 1, with mean 0 and standard deviation 1."""
+    return (rng.gamma(4.0, 1.0, shape) - 4.0) / 2.0
+
+
+Draw = Callable[[np.random.Generator, tuple[int, ...]], Floats]
+
+
+def scores(rng: np.random.Generator, seeds: int, blocks: int, parts: Iterable[float], draw: Draw = normal) -> Floats:
+    """Scores of a method whose true mean is 0, shape (seeds, blocks); of one seed the mean is that of this seed."""
+    of_blocks, of_seeds, rest = parts
+    found: Floats = of_blocks * draw(rng, (1, blocks)) + rest * rng.standard_normal((seeds, blocks))
+    return found + of_seeds * rng.standard_normal((seeds, 1)) if seeds > 1 else found
+
+
+def coverage(tries: int, seeds: int, blocks: int, parts: Iterable[float], draw: Draw = normal, seed: int = 0) -> float:
+    """Percentage of intervals that hold the true mean, 0."""
+    rng, parts, held = np.random.default_rng(seed), tuple(parts), 0
+    for _ in range(tries):
+        found = mean_interval(scores(rng, seeds, blocks, parts, draw))
+        held += found is not None and found.low <= 0 <= found.high
+    return 100 * held / tries
+
+
+def rejections(tries: int, seeds: int, blocks: int, parts: Iterable[float], seed: int = 0) -> float:
+    """Percentage of pairs of equally good methods that are told apart at 5 %."""
+    rng, parts, told = np.random.default_rng(seed), tuple(parts), 0
+    for _ in range(tries):
+        one, other = (scores(rng, seeds, blocks, parts) for _ in range(2))
+        p = compare(one, other).p
+        told += p is not None and p <= 0.05
+    return 100 * told / tries
+
+
+def mistakes(tries: int, methods: int, blocks: int, seed: int = 0) -> float:
+    """Percentage of tables of equally good methods in which any pair is told apart."""
+    rng, told = np.random.default_rng(seed), 0
+    for _ in range(tries):
+        level = rng.standard_normal((1, blocks))
+        tests = compare_all([level + 0.3 * rng.standard_normal((1, blocks)) for _ in range(methods)])
+        told += any(test.adjusted <= 0.05 for test in tests.values())
+    return 100 * told / tries
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--tries", type=int, default=2000)
+    tries = parser.parse_args().tries
+    print("Intervals that hold the truth (%)\n")
+    print("blocks seeds   " + "".join(f"{name:>22}" for name in ("normal", "skewed")))
+    print("               " + "".join(f"{' '.join(f'{p[1]:g}/{p[2]:g}' for p in PARTS):>22}" for _ in range(2)))
+    for blocks in BLOCKS:
+        for seeds in SEEDS:
+            cells = [coverage(tries, seeds, blocks, p, draw) for draw in (normal, skewed) for p in PARTS]
+            print(f"{blocks:6d} {seeds:5d}  ", "".join(f"{cell:8.1f}" for cell in cells), flush=True)
+    print("\nTrue nulls that the paired test rejects at 5 % (%), by standard deviation of seeds/rest; blocks have 1\n")
+    for blocks in (6, 7, 8, 12, 27):
+        cells = [rejections(tries, seeds, blocks, p) for seeds in (1, 3) for p in PARTS]
+        print(f"{blocks:6d} blocks, 1 seed:", "".join(f"{c:6.1f}" for c in cells[:3]), end="  ")
+        print("3 seeds:", "".join(f"{c:6.1f}" for c in cells[3:]), flush=True)
+    print("\nTables of 12 equal methods (66 pairs) with any difference shown (%)\n")
+    for blocks in (8, 27):
+        print(f"{blocks:6d} blocks: {mistakes(tries // 8, 12, blocks):.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,19 @@
+"""How sure a number is: intervals, paired tests and ranks. Knows arrays of scores, and nothing of what was scored."""
+
+from vemrecon.statistics.interval import FEWEST_BLOCKS, Interval, mean_interval
+from vemrecon.statistics.paired import FEWEST_TESTED, Difference, Tested, compare, compare_all
+from vemrecon.statistics.ranks import SIGNIFICANT, Rank, ranks
+
+__all__ = [
+    "FEWEST_BLOCKS",
+    "FEWEST_TESTED",
+    "SIGNIFICANT",
+    "Difference",
+    "Interval",
+    "Rank",
+    "Tested",
+    "compare",
+    "compare_all",
+    "mean_interval",
+    "ranks",
+]
