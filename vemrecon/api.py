@@ -465,7 +465,7 @@ def _bytes(memory: int | str | None, target: Path | None) -> int | None:
     Raises:
         ConfigError: If it is none, or nothing is written.
     """
-    from vemrecon.commands.prepare import byte_count
+    from vemrecon.quantities import byte_count
 
     if memory is None:
         return None

@@ -1,14 +1,22 @@
-"""Which of the processes of one training this is; `torch.distributed.run` says it in the environment."""
+"""Which of the processes of one training this is, as their launcher says it in the environment; what ends a process
+with the one that began it.
+"""
 
 from __future__ import annotations
 
 import os
 import resource
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 PAUSE_SECONDS = 0.2
+ORPHANED = 3
+"""Exit code of a process that has outlived the one that began it."""
+STORE_PORT = "VEMRECON_STORE_PORT"
+"""Variable that names the port of the store where the processes of a training meet, where no launcher does that."""
 
 
 def rank() -> int:
@@ -26,6 +34,25 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def join_group(devices: Sequence[str]) -> None:
+    """Meet the other processes of this training, where whoever began them keeps the store for it.
+
+    Args:
+        devices: Torch devices, one for each process.
+    """
+    if STORE_PORT not in os.environ:
+        return
+    import torch
+    from torch import distributed
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    cuda = devices[0].startswith("cuda")
+    if cuda:
+        torch.cuda.set_device(devices[local_rank()])
+    store = TCPStore("127.0.0.1", int(os.environ[STORE_PORT]), world_size(), is_master=False)
+    distributed.init_process_group("nccl" if cuda else "gloo", store=store, rank=rank(), world_size=world_size())
+
+
 def wait_until(done: Callable[[], bool]) -> None:
     """Wait for work of other processes that is seen by its files; if one of them dies, all are ended from outside."""
     while not done():
@@ -36,3 +63,29 @@ def peak_memory() -> int:
     """Largest resident set of this process so far, in bytes."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def end_with_parent(parent: int) -> None:
+    """Let this process be killed when the one that began it ends, however it ends; only Linux knows how.
+
+    Args:
+        parent: Number of the process that began it. If that has ended meanwhile, this one ends now.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        os._exit(ORPHANED)
+
+
+def end_with_input() -> None:
+    """End this process when nobody holds the other end of its standard input any more."""
+
+    def wait() -> None:
+        while os.read(0, 4096):
+            pass
+        os._exit(ORPHANED)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -37,10 +37,10 @@ def resident() -> int:
 
 def run(name: str, shape: list[int], scale: int, seconds: float, memory: str | None) -> None:
     """Reconstruct until the time is over, and print a line for every tenth of it."""
-    from vemrecon.commands.prepare import byte_count
     from vemrecon.infer.estimate import most_voxels
     from vemrecon.infer.reconstruct import reconstruct_volume
     from vemrecon.processes import peak_memory
+    from vemrecon.quantities import byte_count
 
     method, observed = method_and_volume(name, shape, scale)
     most = None if memory is None else most_voxels(byte_count("--memory", memory), method, observed)

@@ -293,4 +293,4 @@ if __name__ == "__main__":
     place, number, when = sys.argv[1:]
     learner = small(kind=Killed if when else D2R)
     learner.moment = when
-    train(learner, source(), Path(place), identity="x", seed=0, devices=int(number))
+    train(learner, source(), Path(place), identity="x", seed=0, devices=["cpu"] * int(number))

@@ -8,12 +8,13 @@ from dataclasses import replace
 from vemrecon.bench.plan import PlannedRun
 from vemrecon.bench.request import Retry
 from vemrecon.bench.result import RunResult, Status
-from vemrecon.bench.store import PLANNED, RunFolder, RunState
+from vemrecon.bench.store import PLANNED, RUNNING, RunFolder, RunState
 from vemrecon.metrics.catalogue import expanded, metrics
 from vemrecon.metrics.score import Need
 
-UNFINISHED: frozenset[RunState] = frozenset({PLANNED, Status.INTERRUPTED})
-"""States of runs that are done whenever they are asked for."""
+UNFINISHED: frozenset[RunState] = frozenset({PLANNED, RUNNING, Status.INTERRUPTED})
+"""States of runs that are done whenever they are asked for. One that is at work may be dying with a runner that was
+killed just now: whoever does it waits for its lock, or says who has it."""
 
 
 def to_do(plan: Sequence[PlannedRun], retry: Collection[Retry] = ()) -> list[PlannedRun]:

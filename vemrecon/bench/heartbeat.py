@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -94,14 +95,17 @@ def age(folder: Path) -> float:
 
 
 def lives(pid: int) -> bool:
-    """Whether a process of this machine is there."""
+    """Whether a process of this machine is at work; not if it has ended and nobody has taken note of that yet."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except (PermissionError, OverflowError):
         return True
-    return True
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (OSError, IndexError):  # not Linux, or it has ended just now
+        return sys.platform != "linux"
 
 
 def _end() -> None:

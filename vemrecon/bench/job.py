@@ -25,11 +25,16 @@ class Job:
     """Damaged sections (z of the truth), left out of scores."""
     segmentation: tuple[SegmentationAt, ...] = ()
     """What is segmented in the reconstruction, where the metric is asked for."""
-    device: str = "cpu"
-    processes: int = 1
-    """Processes (GPUs, or CPU processes) that share the batches of one training."""
+    devices: tuple[str, ...] = ("cpu",)
+    """Torch devices of this run alone, one for each process that shares the batches of its training; all else is done
+    on the first."""
     loggers: tuple[str, ...] = ()
     """Logs of training beside loss.csv: wandb, tensorboard."""
+
+    @property
+    def device(self) -> str:
+        """The first of the devices."""
+        return self.devices[0]
 
     def write(self, path: Path) -> None:
         """Write job.json."""
@@ -47,8 +52,10 @@ class Job:
             parts = {k: VolumeAt(**data[k]) for k in ("truth", "training", "validation") if data[k] is not None}
             known = {
                 "defects": tuple(data.get("defects", ())),
+                "devices": tuple(data.get("devices", ("cpu",))),
+                "loggers": tuple(data.get("loggers", ())),
                 "segmentation": tuple(SegmentationAt.from_dict(part) for part in data.get("segmentation", ())),
             }
             return cls(**{**data, **parts, **known})
         except (TypeError, KeyError) as error:
-            raise DataError(f"{path}: not a job ({error})") from error
+            raise DataError(f"{path}: not a job ({error}); `vemrecon bench` writes it anew") from error

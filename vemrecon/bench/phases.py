@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from vemrecon.bench.job import Job
+from vemrecon.bench.ranks import learn_together
 from vemrecon.bench.result import Costs
 from vemrecon.bench.store import RunFolder
 from vemrecon.bench.task_volumes import TaskVolumes, learning_source, task_degradation
@@ -50,8 +49,8 @@ def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Pr
     shared = SharedStages(folder.shared_stages, folder.spec.learning_id)
     if world == 1:
         take_shared(method, place, shared, identity=identity, seed=seed)
-    if job.processes > 1 and world == 1 and not trained(folder, method):
-        _learn_together(folder, job)
+    if len(job.devices) > 1 and world == 1 and not trained(folder, method):
+        learn_together(folder.path, len(job.devices), progress)
     source = learning_source(folder, job, regime)
     train(
         method,
@@ -59,8 +58,7 @@ def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Pr
         place,
         identity=identity,
         seed=seed,
-        device=job.device,
-        devices=world,
+        devices=job.devices if world > 1 else job.devices[:1],
         workers=0 if job.device == "cpu" else 4,
         loggers=job.loggers,
         shared=shared,
@@ -81,14 +79,6 @@ def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Pr
 def trained(folder: RunFolder, method: Method) -> bool:
     """Whether every stage has left its finished mark."""
     return all((folder.path / "train" / stage.name / "stage.json").exists() for stage in method.stages())
-
-
-def _learn_together(folder: RunFolder, job: Job) -> None:
-    """Train in several processes that share every batch; they leave the finished stages in the run folder."""
-    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={job.processes}"]
-    done = subprocess.run([*words, "-m", "vemrecon.bench.training_process", str(folder.path)], check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"training in {job.processes} processes failed; the reason is in {folder.path / 'log.txt'}")
 
 
 def reconstruct(folder: RunFolder, job: Job, method: Method, volumes: TaskVolumes, progress: Progress) -> None:

@@ -36,7 +36,6 @@ def plan(resolved: Resolved) -> list[PlannedRun]:
                 found.validation,
                 found.defects,
                 found.segmentation,
-                processes=setup.processes,
                 loggers=setup.log,
             )
             for task in tasks_of(part.request, found):

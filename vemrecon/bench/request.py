@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vemrecon import protocol
 from vemrecon.errors import ConfigError, unknown
 from vemrecon.file_options import FileOptions, RootOptions
 from vemrecon.options import Options, option
+from vemrecon.quantities import byte_count
+
+if TYPE_CHECKING:
+    from vemrecon.bench.limits import Limits
 
 Mode = Literal["inductive", "transductive"]
 Retry = Literal["failed", "timed-out", "out-of-memory", "stale"]
@@ -147,11 +151,32 @@ class Setup(FileOptions, RootOptions):
     jobs: int | None = option(
         "runs at once", None, least=1, unset="one per GPU; on a CPU one per core, but trainings one by one"
     )
-    processes: int = option("processes (GPUs) that share the training of one run", 1, least=1)
+    devices_per_run: int = option(
+        "devices that share the training of one run, each with a process of its own", 1, least=1, also=("--processes",)
+    )
+    timeout: tuple[str, ...] = option(
+        "most time of a run (90s, 30min, 2h), or of a part of it (train=2h; observe, reconstruct, score)",
+        (),
+        metavar="TIME",
+        unset="none",
+    )
+    memory: str | None = option("most memory of a run, such as 8GiB", None, metavar="SIZE", unset="no limit")
     log: tuple[str, ...] = option(
         "logs of training beside loss.csv (WANDB_MODE=offline works)", (), choices=known_loggers, noun="logger"
     )
     retry: tuple[Retry, ...] = option("repeat runs that ended so before", ())
+
+    @property
+    def limits(self) -> Limits:
+        """What each run may take.
+
+        Raises:
+            ConfigError: If an option is no time or size, or cannot be watched here.
+        """
+        from vemrecon.bench.limits import Limits, read_timeout
+
+        memory = None if self.memory is None else byte_count("--memory", self.memory)
+        return Limits(*read_timeout(self.timeout), memory)
 
     @property
     def folder(self) -> Path:

@@ -1,27 +1,41 @@
-"""The training of one run in several processes: `torchrun -m vemrecon.bench.training_process RUN_FOLDER`.
+"""One of several processes that share the training of a run: `python -m vemrecon.bench.training_process FOLDER PARENT`.
 
 Every process builds the same method from the same seed; each takes its share of every batch.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 from pathlib import Path
 
-from vemrecon.bench import phases
-from vemrecon.bench.job import Job
-from vemrecon.bench.store import RunFolder
-from vemrecon.methods.registry import method_entry
-from vemrecon.progress import silent
+from vemrecon.bench.messages import Teller
+from vemrecon.processes import end_with_input, end_with_parent, join_group
 
 
-def main(path: Path) -> None:
+def main(path: Path, parent: int) -> int:
     """Train the stages that are not finished."""
-    folder = RunFolder.open(path)
-    job = Job.read(path / "job.json")
-    _, card, _ = method_entry(folder.spec.method.entry).resolved()
-    phases.learn(folder, job, phases.method_of(folder), card.regime, silent)
+    end_with_parent(parent)
+    end_with_input()
+    tell = Teller()
+    os.dup2(2, 1)  # what else is printed belongs to the log
+    from vemrecon.bench import phases
+    from vemrecon.bench.job import Job
+    from vemrecon.bench.store import RunFolder
+    from vemrecon.methods.registry import method_entry
+
+    try:
+        folder, job = RunFolder.open(path), Job.read(path / "job.json")
+        join_group(job.devices)
+        _, card, _ = method_entry(folder.spec.method.entry).resolved()
+        phases.learn(folder, job, phases.method_of(folder), card.regime, tell)
+    except Exception as error:
+        traceback.print_exc()
+        tell.error(error)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))

@@ -1,38 +1,39 @@
-"""One run in one process: `python -m vemrecon.bench.worker RUN_FOLDER`.
+"""One run in one process, from what it observes to its result.
 
-Talks to the runner by one JSON object per line on standard output; everything else goes to log.txt in the run folder.
-Ends at once when the runner is gone (its end of standard input closes), so that a new runner finds a free folder.
+Tells whoever waits for it how it goes; everything else that is printed goes to log.txt in the run folder.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import sys
-import threading
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vemrecon.bench.heartbeat import Heartbeat, TakenError
 from vemrecon.bench.job import Job
+from vemrecon.bench.messages import STOPPED, Part, Teller, kind_of, reason_of
 from vemrecon.bench.result import Status
 from vemrecon.bench.store import RunFolder
 from vemrecon.environment import environment, of_run
-from vemrecon.errors import ConfigError, OutputError, VemreconError
+from vemrecon.errors import ConfigError, OutputError
 from vemrecon.locks import exclusive
 from vemrecon.metrics.catalogue import versions_of
+from vemrecon.processes import end_with_input
 from vemrecon.progress import Progress
 
 if TYPE_CHECKING:
     from vemrecon.methods.base import Method
 
-OK, FAILED, STOPPED = 0, 1, 2
+OK, FAILED = 0, 1
+Enter = Callable[[Part], None]
+"""Told which part of the run begins."""
 
 
-def run(folder: RunFolder, tell: Progress) -> None:
+def run(folder: RunFolder, tell: Progress, part: Enter) -> None:
     """Bring a run to its end: observe, train, reconstruct, score, write result.json."""
     from vemrecon.bench import phases
     from vemrecon.bench.task_volumes import observe
@@ -40,6 +41,7 @@ def run(folder: RunFolder, tell: Progress) -> None:
 
     spec = folder.spec
     job = Job.read(folder.path / "job.json")
+    part("observe")
     tell("load", 0.0)
     _, card, _ = method_entry(spec.method.entry).resolved()
     here = environment() | {"device": job.device}
@@ -52,8 +54,11 @@ def run(folder: RunFolder, tell: Progress) -> None:
     if reason := reason or method.supports(spec.task.scale, volumes.observed.require_grid()):
         folder.write_result(Status.DECLINED, reason=reason, **facts)
         return
+    part("train")
     phases.learn(folder, job, method, card.regime, tell)
+    part("reconstruct")
     phases.reconstruct(folder, job, method.eval().to(job.device), volumes, tell)
+    part("score")
     clock = time.perf_counter()
     scores = phases.score(folder, job, method, volumes, tell)
     costs = replace(
@@ -77,13 +82,13 @@ def out_of_scope(regime: str, method: Method, kind: str) -> str | None:
 
 
 def main(path: Path) -> int:
-    """Run one folder and leave a result, whatever happens short of a kill."""
-    threading.Thread(target=_end_with_runner, daemon=True).start()
-    messages = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
+    """Run one folder and leave a result, whatever happens short of a kill.
 
-    def tell(phase: str, share: float, note: str = "") -> None:
-        messages.write(json.dumps({"phase": phase, "share": share, "note": note}) + "\n")
-
+    Standard input and output are those of `warm`: the first ends when nobody waits for the run any more, the second
+    takes messages.
+    """
+    end_with_input()
+    tell = Teller()
     try:
         with (
             exclusive(path / "lease", f"run {path.name}", patience=10),
@@ -92,32 +97,22 @@ def main(path: Path) -> int:
         ):
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
-            return recorded(RunFolder.open(path), beat.progress)
+            return recorded(RunFolder.open(path), beat.progress, tell.part)
     except (OutputError, ConfigError, OSError) as error:
         # the disk or another runner, not the run, is at fault: nothing is recorded, and a new start goes on
-        messages.write(json.dumps({"error": str(error)}) + "\n")
+        tell.error(error)
         return STOPPED
 
 
-def recorded(folder: RunFolder, tell: Progress) -> int:
+def recorded(folder: RunFolder, tell: Progress, part: Enter = lambda name: None) -> int:
     """Run, and record a failure: it is a row with its reason and never stops the others."""
     try:
-        run(folder, tell)
+        run(folder, tell, part)
     except (OutputError, TakenError):
         raise
     except Exception as error:
         traceback.print_exc()
-        reason = str(error) if isinstance(error, VemreconError) else f"{type(error).__name__}: {error}"
-        folder.write_result(Status.FAILED, reason=" ".join(reason.split()), environment=environment())
+        status = Status.OUT_OF_MEMORY if kind_of(error) == "memory" else Status.FAILED
+        folder.write_result(status, reason=reason_of(error), environment=environment())
         return FAILED
     return OK
-
-
-def _end_with_runner() -> None:
-    while os.read(0, 4096):
-        pass
-    os._exit(3)
-
-
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))

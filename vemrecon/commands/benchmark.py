@@ -87,7 +87,9 @@ def bench(options: BenchOptions) -> int:
     """Plan, execute, report."""
     from rich.console import Console
 
+    from vemrecon.bench.devices import device_groups
     from vemrecon.bench.due import to_do
+    from vemrecon.bench.executors import Here
     from vemrecon.bench.runner import execute
     from vemrecon.commands.bars import Bars
     from vemrecon.fit.loggers import check_loggers
@@ -101,8 +103,9 @@ def bench(options: BenchOptions) -> int:
     runs = _planned(options, fetch=True, say=lambda text: console.print(text, style="dim"))
     todo = to_do(runs, setup.retry)
     console.print(f"{len(runs)} runs, {len(runs) - len(todo)} of them finished before; folder {setup.folder}")
+    groups = device_groups(setup, runs)
     with Bars(console, total=len(todo)) as bars:
-        execute(todo, setup.folder, bars, jobs=_jobs(setup, runs), devices=setup.torch_devices)
+        execute(todo, setup.folder, bars, Here(groups), setup.limits)
     states = [run.folder.state() for run in runs]
     report = write_report(setup.folder, setup.folder / "report", results=_results(runs))
     print_table(report, console)
@@ -215,14 +218,3 @@ def _planned(options: BenchOptions, *, fetch: bool, say: Say = lambda text: None
 
 def _results(runs: Sequence[PlannedRun]) -> list[Any]:
     return [(run.folder.path, result) for run in runs if (result := run.folder.result()) is not None]
-
-
-def _jobs(setup: Setup, runs: Sequence[PlannedRun]) -> int:
-    """Runs at once: as told, or one per GPU, or one per core while nothing learns; trainings on a CPU go one by one."""
-    from vemrecon.environment import cores
-
-    if setup.jobs is not None:
-        return setup.jobs
-    if setup.torch_devices[0] != "cpu":
-        return len(setup.torch_devices)
-    return 1 if any(run.learns for run in runs) else cores()

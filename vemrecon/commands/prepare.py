@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vemrecon.errors import ConfigError, unknown
 from vemrecon.file_options import ReadingOptions, RootOptions
 from vemrecon.options import option
+from vemrecon.quantities import byte_count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from vemrecon.volume import Volume
 
 PROGRAM_BYTES = 128 << 20  # what Python and the libraries take, measured; the rest of --memory is for voxels
-UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,23 +133,6 @@ def _show(path: Path, outliers: bool) -> None:
     others = tuple(z for z in found.defects(outliers=True) if z not in defects)
     if others:
         print(f"unusual grey levels, as in damaged sections or where the tissue changes: {sections_text(others)}")
-
-
-def byte_count(option: str, text: str) -> int:
-    """Bytes of a size such as 512MB or 1GiB.
-
-    >>> byte_count("--memory", "1GiB"), byte_count("--memory", "512MB"), byte_count("--memory", "1.5 G")
-    (1073741824, 512000000, 1500000000)
-    """
-    word = text.strip().lower().removesuffix("b")
-    number = word.rstrip("kmgi")
-    try:
-        size = float(number) * UNITS[word[len(number) :].strip()]
-    except (KeyError, ValueError) as error:
-        raise ConfigError(f"{option} {text}: must be a size such as 512MB or 1GiB") from error
-    if not 1 <= size < 2**60:
-        raise ConfigError(f"{option} {text}: must be a size such as 512MB or 1GiB")
-    return int(size)
 
 
 def _say(text: str) -> None:

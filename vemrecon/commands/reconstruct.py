@@ -210,8 +210,8 @@ class _Done:
 
 
 def _wish(options: ReconstructOptions) -> Wish:
-    from vemrecon.commands.prepare import byte_count
     from vemrecon.own.wish import AUTO, Wish
+    from vemrecon.quantities import byte_count
 
     missing = options.missing_sections
     return Wish(

@@ -85,5 +85,5 @@ def _timed(
     def clock(phase: str, share: float, note: str = "") -> None:
         moments.append(time.perf_counter())
 
-    fit_stage(method, stage, place, fixed, seed, device, 1, 0, [], clock)
+    fit_stage(method, stage, place, fixed, seed, [device], 0, [], clock)
     return Pace((moments[-1] - moments[1]) / (len(moments) - 2), time.perf_counter() - moments[-1])

@@ -55,8 +55,7 @@ def train(
     *,
     identity: str,
     seed: int,
-    device: str = "cpu",
-    devices: int = 1,
+    devices: Sequence[str] = ("cpu",),
     workers: int = 0,
     loggers: Sequence[str] = (),
     shared: SharedStages | None = None,
@@ -71,8 +70,8 @@ def train(
         folder: One folder per stage is made in it.
         identity: Of the run; finished stages of another identity are trained anew.
         seed: Decides initial weights, patches and dropout.
-        device: `cpu` or a CUDA device.
-        devices: Processes that share every batch.
+        devices: Torch devices, one for each process of this machine that shares every batch: this process learns on
+            the one that its local rank counts.
         workers: Processes that prepare patches.
         loggers: Further logs beside loss.csv: wandb, tensorboard.
         shared: Where stages are kept that other runs may have in common; see `take_shared`.
@@ -93,9 +92,9 @@ def train(
         make_folder(place)
         stage = replace(stage, validation=math.ceil(watch * stage.validation))
         method.stage, method.seed = stage, seed
-        waited = prepared(method, stage, source, place, key, device, progress)
+        waited = prepared(method, stage, source, place, key, devices[local_rank()], progress)
         made = make_loggers(loggers, place, f"{identity}-{stage.name}")
-        seconds = fit_stage(method, stage, place, fixed, seed, device, devices, workers, made, progress)
+        seconds = fit_stage(method, stage, place, fixed, seed, devices, workers, made, progress)
         if method.global_rank == 0:
             save_weights(method, place / WEIGHTS, stage.trains)
             facts = {"key": key, "seconds": seconds + waited, "batches": stage.epochs * stage.batches_per_epoch}
@@ -152,7 +151,7 @@ def prepared(
         if rank() == 0:
             write_json(mark, {"key": key, "seconds": before + time.perf_counter() - clock})
 
-    method.to(f"cuda:{local_rank()}" if device == "cuda" and world_size() > 1 else device).eval()
+    method.to(device).eval()
     method.progress = told
     method.source = method.prepare(stage, source, place)
     method.train()  # children that rest are put back by `rest_others`
@@ -165,8 +164,7 @@ def fit_stage(
     place: Path,
     fixed: frozenset[str],
     seed: int,
-    device: str,
-    devices: int,
+    devices: Sequence[str],
     workers: int,
     loggers: list[Logger],
     progress: Progress,
@@ -181,11 +179,12 @@ def fit_stage(
         held_out = PatchStream(method.source, stage.patches, seed, stage.name, stage.validation)
     callback = StageCallback(stage, place, seed, held_out, progress, fixed)
     rest_others(method, stage, fixed)
-    cuda = device.startswith("cuda")
+    cuda, world = devices[0].startswith("cuda"), world_size()
     trainer = Trainer(
         accelerator="gpu" if cuda else "cpu",
-        devices=([int(device.partition(":")[2] or 0)] if cuda and devices == 1 else devices),
-        strategy=_strategy(method, devices),
+        devices=[torch.device(one).index or 0 for one in devices] if cuda else len(devices),
+        num_nodes=world // len(devices),
+        strategy=_strategy(method, world),
         max_epochs=stage.epochs,
         callbacks=[callback],
         logger=loggers or False,
@@ -193,17 +192,17 @@ def fit_stage(
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
-        sync_batchnorm=cuda and devices > 1,
+        sync_batchnorm=cuda and world > 1,
         default_root_dir=place,
     )
-    sampler = StridedSampler(stage.batches_per_epoch, stage.batch, trainer.global_rank, devices)
+    sampler = StridedSampler(stage.batches_per_epoch, stage.batch, trainer.global_rank, world)
     sampler.set_epoch(finished_epochs(checkpoint))  # processes that prepare patches begin before the trainer says it
-    stream = PatchStream(method.source, stage.patches, seed, stage.name, stage.epochs * len(sampler) * devices)
+    stream = PatchStream(method.source, stage.patches, seed, stage.name, stage.epochs * len(sampler) * world)
     if workers:
         method.source.hold()
     loader: DataLoader[Any] = DataLoader(
         stream,
-        batch_size=stage.batch // devices,
+        batch_size=stage.batch // world,
         sampler=sampler,
         num_workers=workers,
         pin_memory=cuda,
@@ -233,8 +232,8 @@ def finished_epochs(checkpoint: Path | None) -> int:
     return int(torch.load(checkpoint, map_location="cpu", weights_only=False, mmap=True)["epoch"]) + 1
 
 
-def _strategy(method: Method, devices: int) -> str:
-    if devices == 1:
+def _strategy(method: Method, world: int) -> str:
+    if world == 1:
         return "auto"
     return "ddp_find_unused_parameters_true" if method.unused_parameters else "ddp"
 

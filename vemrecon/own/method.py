@@ -197,7 +197,7 @@ def prepare_method(
             )  # fmt: skip
             method, facts = build(length.arguments), [*facts, length.arguments]
         fit(
-            method, source, scratch, identity=digest_of(facts), seed=seed, device=device,
+            method, source, scratch, identity=digest_of(facts), seed=seed, devices=[device],
             watch=length.watch, progress=progress,
         )  # fmt: skip
     return method.eval().to(device)

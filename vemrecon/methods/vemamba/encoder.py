@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vemrecon.errors import ConfigError
+from vemrecon.nets.shared_batch import SharedBatchNorm2d, sharing, whole_batch
 
 SECTIONS = 8  # the sections are the channels of the encoder
 EMBEDDING = 128
@@ -59,7 +60,7 @@ class DegradationEncoder(nn.Module):
         layers: list[nn.Module] = []
         for i, (before, after) in enumerate(pairwise(widths)):
             stride = 2 if i in (2, 4) else 1
-            layers += [nn.Conv2d(before, after, 3, stride, 1), nn.BatchNorm2d(after), nn.LeakyReLU(0.1)]
+            layers += [nn.Conv2d(before, after, 3, stride, 1), SharedBatchNorm2d(after), nn.LeakyReLU(0.1)]
         self.features = nn.Sequential(*layers)
         self.head = nn.Sequential(nn.Linear(EMBEDDING, EMBEDDING), nn.LeakyReLU(0.1), nn.Linear(EMBEDDING, EMBEDDING))
 
@@ -112,7 +113,7 @@ class MomentumContrast(nn.Module):
         Raises:
             ConfigError: If the batch does not divide the queue.
         """
-        length, batch = self.queue.shape[1], len(query)
+        length, batch = self.queue.shape[1], len(query) * sharing()
         if length % batch:
             raise ConfigError(f"VEMamba: a queue of {length} keys is no multiple of the batch size {batch}")
         embedding = self.query(query)
@@ -125,6 +126,6 @@ class MomentumContrast(nn.Module):
         logits = torch.cat([(q * k).sum(1, keepdim=True), q @ self.queue.clone()], dim=1) / self.temperature
         with torch.no_grad():
             start = int(self.pointer)
-            self.queue[:, start : start + batch] = k.T
+            self.queue[:, start : start + batch] = whole_batch(k).T
             self.pointer[0] = (start + batch) % length
         return logits, embedding

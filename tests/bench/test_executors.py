@@ -1,0 +1,199 @@
+"""Processes of runs: limits are kept, nothing outlives whoever began it, and every end has its name."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_volumes import textured
+
+from vemrecon.bench.devices import device_groups
+from vemrecon.bench.limits import Limits, Watch, memory_of, read_timeout
+from vemrecon.bench.messages import Lines
+from vemrecon.bench.request import Setup
+from vemrecon.bench.result import Status
+from vemrecon.errors import ConfigError
+
+HERE = Path(__file__).parent
+
+
+def bench(folder, methods, *more):
+    """`vemrecon bench` of methods, by their class paths or names, on a small volume."""
+    path = folder / "v.npy"
+    if not path.exists():
+        np.save(path, textured((32, 48, 48)))
+    words = [sys.executable, "-m", "vemrecon.cli", "bench", "--dataset", f"local:{path}", "--scale", "4"]
+    words += ["--methods", *methods, "--voxel-size", "8", "8", "8", "--metrics", "psnr", "--runs", str(folder / "runs")]
+    return [*words, *more]
+
+
+def environment():
+    paths = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
+
+
+def run(folder, methods, *more):
+    words = bench(folder, methods, *more)
+    return subprocess.run(words, capture_output=True, text=True, check=False, env=environment(), timeout=300)
+
+
+def results(folder):
+    found = [json.loads(path.read_text()) for path in (folder / "runs").glob("*/*/result.json")]
+    return {one["spec"]["method"]["name"]: one for one in found}
+
+
+def ended(pid, patience=20.0):
+    """Whether a process ends soon."""
+    pause = threading.Event()
+    for _ in range(int(patience / 0.05)):
+        stat = Path(f"/proc/{pid}/stat")
+        try:
+            if stat.read_text().rpartition(")")[2].split()[0] == "Z":
+                return True  # nobody has asked how it ended
+        except OSError:
+            return True
+        pause.wait(0.05)
+    return False
+
+
+def session(leader):
+    """Processes of a session."""
+    found = []
+    for place in Path("/proc").iterdir():
+        try:
+            if place.name.isdigit() and int((place / "stat").read_text().rpartition(")")[2].split()[3]) == leader:
+                found.append(int(place.name))
+        except OSError:
+            continue
+    return found
+
+
+def wait_for(found, process, patience=120.0):
+    """What `found` gives, as soon as it gives something; the process must live meanwhile."""
+    pause = threading.Event()
+    for _ in range(int(patience / 0.05)):
+        if seen := found():
+            return seen
+        assert process.poll() is None, process.communicate()
+        pause.wait(0.05)
+    raise AssertionError("it did not come")
+
+
+def test_every_end_has_its_name_and_stops_nobody(tmp_path):
+    names = ["Hanging", "Outgrown", "Killed", "Honest"]
+    done = run(tmp_path, [f"troubled_methods.{name}" for name in names], "--timeout", "8", "--jobs", "4")
+    assert done.returncode == 1, done.stdout + done.stderr
+    found = results(tmp_path)
+    assert {name: one["status"] for name, one in found.items()} == {
+        "Hanging": "timed out", "Outgrown": "out of memory", "Killed": "interrupted", "Honest": "done",
+    }  # fmt: skip
+    assert "took more than 8 s (in reconstruct); give --timeout more" in found["Hanging"]["reason"]
+    assert "no room for 900 GB" in found["Outgrown"]["reason"]
+    assert found["Killed"]["reason"] == "ended by SIGKILL; start again to go on"
+    (log,) = (tmp_path / "runs").glob("*/Hanging-*/log.txt")
+    children = [int(line.split()[1]) for line in log.read_text().splitlines() if line.startswith("child")]
+    assert children and all(ended(pid) for pid in children), "what a run begins ends with it"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the memory of several processes together")
+def test_a_run_that_takes_too_much_memory_is_ended(tmp_path):
+    done = run(tmp_path, ["troubled_methods.Greedy", "linear"], "--memory", "700MiB", "--jobs", "2")
+    assert done.returncode == 1, done.stdout + done.stderr
+    found = results(tmp_path)
+    assert (found["Greedy"]["status"], found["linear"]["status"]) == ("out of memory", "done")
+    assert "more than 700; give --memory more" in found["Greedy"]["reason"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
+@pytest.mark.parametrize("whom", ["runner", "worker", "warm"])
+def test_no_process_outlives_who_began_it(tmp_path, whom):
+    """A training in two processes: whoever is killed, all below end at once, and the next start completes it."""
+    words = bench(tmp_path, ["lateral-cnn"], "--devices-per-run", "2", "--preset", "smoke", "--mode", "transductive")
+    words += ["--set", "lateral-cnn.budget=4000"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment())
+    runs = tmp_path / "runs"
+    worker = int(wait_for(lambda: [*runs.glob("*/*/lease.owner")], process)[0].read_text().split()[1])
+    wait_for(lambda: [*runs.glob("*/*/train/fit/last.ckpt")], process)
+    parent = int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1])
+    below = session(worker)
+    assert len(below) == 3, "the worker and two that train"
+    os.kill({"runner": process.pid, "worker": worker, "warm": parent}[whom], signal.SIGKILL)
+    assert all(ended(pid) for pid in below)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == (-signal.SIGKILL if whom == "runner" else 1), output
+    assert ended(parent)
+    if whom != "runner":
+        assert results(tmp_path)["lateral-cnn[budget=4000]"]["status"] == "interrupted"
+
+
+def test_batches_and_devices_are_checked_before_anything_is_run(tmp_path):
+    more = ["--devices-per-run", "3", "--preset", "smoke", "--mode", "transductive"]
+    done = run(tmp_path, ["lateral-cnn"], *more)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "batches of" in done.stderr and "3 devices cannot share evenly" in done.stderr
+
+
+def groups(*words, jobs=None, count=1):
+    return device_groups(Setup(devices=words, jobs=jobs, devices_per_run=count), ())
+
+
+def test_no_device_is_in_two_runs_unless_it_was_named_twice():
+    assert groups("cuda:1") == [("cuda:1",)]
+    assert groups("4", count=2) == [("cuda:0", "cuda:1"), ("cuda:2", "cuda:3")]
+    assert groups("cuda:2", "cuda:0", "cuda:1", count=2) == [("cuda:2", "cuda:0")]
+    assert groups("cuda:0", "cuda:0") == [("cuda:0",), ("cuda:0",)]
+    assert groups("cpu", jobs=3, count=2) == [("cpu", "cpu")] * 3
+    for words, jobs, count, said in [
+        (("2",), 3, 1, "name a device twice"),
+        (("2",), None, 3, "names only 2"),
+        (("cuda:0", "cuda:0"), None, 2, "cannot share"),
+        (("cpu", "cuda:0"), None, 2, "cannot share"),
+    ]:
+        with pytest.raises(ConfigError, match=said):
+            groups(*words, jobs=jobs, count=count)
+
+
+def test_times_and_parts_are_read():
+    assert read_timeout(["2h", "train=1.5d", "score=90"]) == (7200, {"train": 129600, "score": 90})
+    for word, said in [("2y", "must be a time"), ("trian=2h", "did you mean 'train'"), ("0s", "must be a time")]:
+        with pytest.raises(ConfigError, match=said):
+            read_timeout([word])
+
+
+def test_limits_are_of_the_run_and_of_its_parts():
+    now = [0.0]
+    watch = Watch(Limits(seconds=100, parts={"train": 10}), 1, clock=lambda: now[0])
+    assert watch.pause() == 100 and watch.over() is None
+    now[0] = 50
+    watch.enter("train")
+    assert watch.pause() == 10
+    now[0] = 59
+    watch.enter("score")
+    assert watch.pause() == 41 and watch.over() is None
+    now[0] = 100
+    assert watch.over()[0] == Status.TIMED_OUT
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_is_that_of_all_processes_of_a_session():
+    code = "import os, sys; held = bytearray(os.urandom(1 << 20) * 100); print('ready', flush=True); sys.stdin.read()"
+    begin = [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"]
+    pipe = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(begin, start_new_session=True, **pipe) as process:
+        process.stdout.readline()
+        found = memory_of(process.pid)
+        process.stdin.close()
+    assert 100 << 20 < found < 160 << 20
+
+
+def test_messages_are_whole_however_they_were_cut():
+    text = b'{"phase": "a", "share": 0.5}\nnoise\n[1]\n{"part": "score"}\n'
+    for cut in range(len(text)):
+        lines = Lines()
+        found = [*lines.of(text[:cut]), *lines.of(text[cut:])]
+        assert found == [{"phase": "a", "share": 0.5}, {"part": "score"}]

@@ -1,0 +1,49 @@
+"""Methods that make trouble for whoever runs them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from vemrecon.methods import Method, MethodCard
+
+
+class Honest(Method):
+    """Repeats sections."""
+
+    card = MethodCard("Repeats sections", "none")
+
+    def reconstruct(self, tile):
+        return tile.observed.repeat_interleave(int(tile.scale), dim=2)
+
+
+class Hanging(Honest):
+    """Begins a process, tells its number, and never ends."""
+
+    def reconstruct(self, tile):
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        print("child", child.pid, flush=True)
+        time.sleep(600)
+
+
+class Greedy(Honest):
+    """Takes 600 MB and holds them."""
+
+    def reconstruct(self, tile):
+        self.taken = bytearray(os.urandom(1 << 20) * 600)
+        time.sleep(600)
+
+
+class Outgrown(Honest):
+    """Asks for more than there is."""
+
+    def reconstruct(self, tile):
+        raise MemoryError("no room for 900 GB")
+
+
+class Killed(Honest):
+    """Is killed by somebody."""
+
+    def reconstruct(self, tile):
+        os.kill(os.getpid(), signal.SIGKILL)
