@@ -80,6 +80,15 @@ def set_aside(path: Path, what: str = "made again") -> Path:
     return away
 
 
+def intact_or_aside(path: Path) -> bool:
+    """Whether a file or folder is there and what was written; one that is damaged is moved aside, to be made again."""
+    if whole(path):
+        return True
+    if path.exists():
+        set_aside(path)
+    return False
+
+
 def forget(path: Path) -> None:
     """Remove a file or folder with its checksums, if it is there."""
     _beside(path).unlink(missing_ok=True)

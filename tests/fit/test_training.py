@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from vemrecon.data.source import Source
 from vemrecon.degradations import degrade, make_degradation
 from vemrecon.errors import DataError, LeakError
 from vemrecon.fit.callbacks import DivergedError, read_log
+from vemrecon.fit.checkpoints import read_checkpoint
 from vemrecon.fit.note import Note
 from vemrecon.fit.sampler import StridedSampler
 from vemrecon.fit.stages import load_weights, train
@@ -144,6 +146,65 @@ def test_what_a_power_cut_has_damaged_is_made_again(which, damage, tmp_path):
     harm(tmp_path / "a" / "fit" / which, damage)
     train(again, source(), tmp_path / "a", identity="x", seed=0)
     assert torch.equal(weights(calm), weights(resumed)) and torch.equal(weights(calm), weights(again))
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_the_checkpoint_before_the_last_is_used_where_the_last_is_damaged(damage, tmp_path, caplog):
+    def stop(stage, share, note):
+        if share > 0.6:
+            raise _StopError
+
+    calm, resumed, told = small(), small(), []
+    train(calm, source(), tmp_path / "calm", identity="x", seed=0)
+    with pytest.raises(_StopError):
+        train(small(), source(), tmp_path / "a", identity="x", seed=0, progress=stop)
+    place = tmp_path / "a" / "fit"
+    last, before = read_checkpoint(place / "last.ckpt"), read_checkpoint(place / "previous.ckpt")
+    assert last.epochs == before.epochs + 1
+    content = (place / "last.ckpt").read_bytes()
+    half = len(content) // 2  # where weights are
+    (place / "last.ckpt").write_bytes(content[: half - 20] + DAMAGES[damage](content[half - 20 :]))
+    train(resumed, source(), tmp_path / "a", identity="x", seed=0, progress=lambda *words: told.append(words[1]))
+    assert torch.equal(weights(calm), weights(resumed))
+    assert told[0] > (before.epochs - 0.01) / 40 * small().stages()[0].batches_per_epoch, "the rest alone was trained"
+    assert (place / "last.ckpt.damaged-1").exists() and "last.ckpt: damaged" in caplog.text
+
+
+class _Hostile:
+    def __init__(self, place):
+        self.place = place
+
+    def __reduce__(self):
+        return Path.touch, (self.place,)
+
+
+def test_a_hostile_checkpoint_executes_nothing(tmp_path):
+    def stop(stage, share, note):
+        if share > 0.6:
+            raise _StopError
+
+    calm, resumed, trap = small(), small(), tmp_path / "executed"
+    train(calm, source(), tmp_path / "calm", identity="x", seed=0)
+    with pytest.raises(_StopError):
+        train(small(), source(), tmp_path / "a", identity="x", seed=0, progress=stop)
+    place = tmp_path / "a" / "fit"
+    for name in ("last.ckpt", "previous.ckpt"):
+        state = torch.load(place / name, weights_only=True)
+        torch.save({**state, "note": _Hostile(trap)}, place / name)
+    train(resumed, source(), tmp_path / "a", identity="x", seed=0)
+    assert not trap.exists(), "code of the file was executed"
+    assert torch.equal(weights(calm), weights(resumed))
+    torch.load(place / "last.ckpt.damaged-1", weights_only=False)
+    assert trap.exists(), "the trap would have worked"
+
+
+def test_the_log_of_a_finished_stage_is_written_again_from_its_checkpoint(tmp_path):
+    train(small(), source(), tmp_path, identity="x", seed=0)
+    log = tmp_path / "fit" / "loss.csv"
+    before = log.read_bytes()
+    log.write_bytes(before[:30])
+    train(small(), source(), tmp_path, identity="x", seed=0)
+    assert log.read_bytes() == before
 
 
 def harm(path, damage):

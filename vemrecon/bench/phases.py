@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vemrecon.bench.job import Job
@@ -14,7 +16,8 @@ from vemrecon.bench.result import Costs
 from vemrecon.bench.store import RunFolder
 from vemrecon.bench.task_volumes import TaskVolumes, learning_source, task_degradation
 from vemrecon.environment import environment
-from vemrecon.files import digest_of, read_json, write_json
+from vemrecon.files import digest_of, write_json
+from vemrecon.kept import read_mark, set_aside, write_mark
 from vemrecon.methods.registry import method_entry
 from vemrecon.metrics.score import Score
 from vemrecon.processes import peak_memory, rank, world_size
@@ -24,6 +27,7 @@ from vemrecon.volume import Volume, open_volume
 if TYPE_CHECKING:
     from vemrecon.methods.base import Method
 
+LOG = logging.getLogger(__name__)
 RECONSTRUCTION, UNCERTAINTY = "reconstruction.zarr", "uncertainty.zarr"
 
 
@@ -73,29 +77,44 @@ def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Pr
         }
         save_weights(method, folder.path / "weights.safetensors", trained_parts(method), facts)
         if not finished:
-            write_json(place / "environment.json", environment() | {"device": job.device})
+            write_mark(place / "environment.json", environment() | {"device": job.device})
 
 
 def trained(folder: RunFolder, method: Method) -> bool:
     """Whether every stage has left its finished mark."""
-    return all((folder.path / "train" / stage.name / "stage.json").exists() for stage in method.stages())
+    from vemrecon.fit.stages import finished, stage_key
+
+    return all(
+        finished(folder.path / "train" / stage.name / "stage.json", stage_key(folder.spec.run_id, number, stage))
+        for number, stage in enumerate(method.stages())
+    )
 
 
 def reconstruct(folder: RunFolder, job: Job, method: Method, volumes: TaskVolumes, progress: Progress) -> None:
     """Write reconstruction.zarr (and uncertainty.zarr, if there is one and it is scored) and the finished mark."""
-    from vemrecon.infer.reconstruct import reconstruct_volume
+    from vemrecon.infer.reconstruct import damaged_files, reconstruct_volume
 
     path, mark = folder.path / RECONSTRUCTION, folder.path / "reconstruction.json"
     uncertainty = folder.path / UNCERTAINTY
     spread = uncertainty if keeps_uncertainty(folder) and method.has_spread else None
     key = digest_of({"run": folder.spec.run_id, "tile": asdict(method.tile)})
-    whole = path.exists() and (spread is None or spread.exists())
-    if mark.exists() and read_json(mark).get("key") == key and whole:
-        return
+    known = read_mark(mark)
+    if mark.exists() and not known:
+        set_aside(mark, "what it is of is checked")
+    if known.get("key") == key:
+        bad = damaged_files(method, volumes.observed, path, like=volumes.like, axis=volumes.axis, uncertainty=spread)
+        if not bad:
+            return
+        LOG.warning("%s: damaged, made again: %s", path, ", ".join(bad))
     mark.unlink(missing_ok=True)
     if spread is None:
         shutil.rmtree(uncertainty, ignore_errors=True)  # one that is no longer asked for would be scored
-    clock, memory = time.perf_counter(), peak_memory()
+    clock, memory = SpentSeconds(folder.path / "reconstruction-seconds.json", key), peak_memory()
+
+    def told(share: float) -> None:
+        clock.note(every=1.0)
+        progress("reconstruct", share)
+
     reconstruct_volume(
         method,
         volumes.observed,
@@ -104,18 +123,44 @@ def reconstruct(folder: RunFolder, job: Job, method: Method, volumes: TaskVolume
         axis=volumes.axis,
         uncertainty=spread,
         devices=[job.device],
-        progress=lambda share: progress("reconstruct", share),
+        progress=told,
     )
-    write_json(
+    write_mark(
         mark,
         {
             "key": key,
-            "seconds": time.perf_counter() - clock,
+            "seconds": clock.note(),
             "peak_memory_bytes": max(0, peak_memory() - memory),
             "parameters": method.parameter_count(),
             "environment": environment() | {"device": job.device},
         },
     )
+
+
+class SpentSeconds:
+    """Seconds that all attempts at a phase have taken, kept in a file.
+
+    Args:
+        path: Of the file.
+        key: Of the phase; what another one took does not count.
+    """
+
+    def __init__(self, path: Path, key: str) -> None:
+        self.path, self.key, self.clock = path, key, time.perf_counter()
+        known = read_mark(path)
+        if path.exists() and not known:
+            set_aside(path, "what earlier attempts took is not known any more")
+        self.before = float(known["seconds"]) if known.get("key") == key else 0.0
+        self.noted = self.clock
+
+    def note(self, every: float = 0.0) -> float:
+        """Keep them, unless they were kept less than `every` seconds ago."""
+        now = time.perf_counter()
+        spent = self.before + now - self.clock
+        if now - self.noted >= every:
+            self.noted = now
+            write_mark(self.path, {"key": self.key, "seconds": spent})
+        return spent
 
 
 def keeps_uncertainty(folder: RunFolder) -> bool:
@@ -159,14 +204,16 @@ def training_curves(folder: RunFolder) -> dict[str, Any]:
 def environments(folder: RunFolder) -> dict[str, Mapping[str, Any]]:
     """Where training and reconstruction were finished; empty where that is not known."""
     learned = folder.path / "train" / "environment.json"
-    made = read_json(folder.path / "reconstruction.json").get("environment", {})
-    return {"train": read_json(learned) if learned.exists() else {}, "reconstruct": made}
+    if learned.exists() and not read_mark(learned):
+        set_aside(learned, "where the method was trained is not known any more")
+    made = read_mark(folder.path / "reconstruction.json").get("environment", {})
+    return {"train": read_mark(learned), "reconstruct": made}
 
 
 def phase_costs(folder: RunFolder) -> Costs:
     """Costs that the finished marks of the phases tell."""
-    mark = read_json(folder.path / "reconstruction.json")
-    stages = [read_json(path)["seconds"] for path in sorted(folder.path.glob("train/*/stage.json"))]
+    mark = read_mark(folder.path / "reconstruction.json")
+    stages = [read_mark(path).get("seconds", 0.0) for path in sorted(folder.path.glob("train/*/stage.json"))]
     return Costs(
         train_seconds=float(sum(stages)),
         reconstruct_seconds=mark["seconds"],

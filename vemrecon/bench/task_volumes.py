@@ -9,6 +9,7 @@ from vemrecon.bench.store import RunFolder
 from vemrecon.data.source import Source
 from vemrecon.data.volume_at import VolumeAt
 from vemrecon.degradations import Degradation, degrade, make_degradation, trimmed
+from vemrecon.kept import intact_or_aside, remember
 from vemrecon.locks import exclusive
 from vemrecon.seeding import derive_seed
 from vemrecon.volume import Region, Volume, open_volume
@@ -45,9 +46,10 @@ def observe(folder: RunFolder, job: Job) -> TaskVolumes:
     axis = task.axis_number
     region = trimmed_along(job.truth.open(), task.scale, axis)
     with exclusive(folder.observed.with_suffix(".lock"), f"{folder.observed}", patience=3600):
-        if not folder.observed.exists():
+        if not intact_or_aside(folder.observed):
             observed = degrade(region, degradation, axis=axis, seed=task.degradation_seed)
             copy_to_zarr(folder.observed, observed, "float32")
+            remember(folder.observed)
     observed = replace(open_volume(folder.observed), name=f"{region.name} observed", grid=degradation.grid)
     stop = list(region.shape)
     stop[axis] = degradation.grid.extent(observed.shape[axis])

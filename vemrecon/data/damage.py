@@ -21,7 +21,7 @@ from vemrecon.data.inspect import (
     sections_text,
 )
 from vemrecon.errors import DataError
-from vemrecon.files import read_json, write_json
+from vemrecon.kept import read_mark, write_mark
 from vemrecon.progress import Progress
 from vemrecon.volume import Volume
 
@@ -113,13 +113,13 @@ def damage_of(digest: str, volume: Volume, memory: Path) -> Damage:
     path = memory / "inspections" / f"{digest[:12]}-displaced.json"
     found = inspection_of(digest, volume, memory)
     try:
-        known = read_json(path)
+        known = read_mark(path)
         if known["digest"] == digest:
             return Damage.of(volume, found, {int(z): (int(y), int(x)) for z, y, x in known["displaced"]})
     except (DataError, KeyError, TypeError, ValueError):
         pass  # not looked for yet, or a file of another version
     displaced = displaced_sections(volume)
-    write_json(path, {"digest": digest, "displaced": [[z, *shift] for z, shift in displaced.items()]})
+    write_mark(path, {"digest": digest, "displaced": [[z, *shift] for z, shift in displaced.items()]})
     return Damage.of(volume, found, displaced)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vemrecon.data.card import DatasetCard, DatasetFile
 from vemrecon.data.slabs import read_slab
 from vemrecon.errors import DataError
-from vemrecon.files import read_json, write_json
+from vemrecon.kept import read_mark, write_mark
 from vemrecon.progress import Share
 from vemrecon.volume import Volume, VoxelSize
 from vemrecon.volume.region import Triple, triple
@@ -203,7 +203,7 @@ def inspection_of(
     """
     path = memory / "inspections" / f"{path_key_digest[:12]}.json"
     try:
-        known = read_json(path)
+        known = read_mark(path)
         if known["digest"] == path_key_digest:
             found = Inspection.from_json(known)
             if (found.shape, found.dtype) == (volume.shape, str(volume.dtype)):
@@ -211,7 +211,7 @@ def inspection_of(
     except (DataError, KeyError, TypeError):
         pass  # not inspected yet, or a file of an older version
     found = inspect_volume(volume, progress)
-    write_json(path, {**found.to_json(), "digest": path_key_digest})
+    write_mark(path, {**found.to_json(), "digest": path_key_digest})
     return found
 
 

@@ -18,7 +18,8 @@ from vemrecon.data.remote.fetch import fetch_file, fetch_files, spoken
 from vemrecon.data.remote.recognise import content_sha256, known_sha256, recognise
 from vemrecon.data.split import Split
 from vemrecon.data.stated_range import default_range, stated_range
-from vemrecon.files import atomic_write, digest_of, make_folder, read_json, sha256_of, write_json
+from vemrecon.files import atomic_write, digest_of, make_folder, sha256_of
+from vemrecon.kept import intact_or_aside, read_mark, remember, write_mark
 from vemrecon.progress import Say
 from vemrecon.volume import Edges, RangeRule, Reading, Volume, VoxelSize, open_volume
 from vemrecon.volume.geometry import require_square
@@ -191,21 +192,23 @@ class Locator:
 
         digest, shape = _recipe_digest(file)
         path = self.scratch / f"{card.name}-{digest[:12]}.zarr"
-        if self.fetch and not path.exists():
+        if self.fetch and not intact_or_aside(path):
             make_folder(self.scratch)
             self.say(f"making the {card.name} volume {shape}")
             phantom = _phantom(card, file)
             copy_to_zarr(path, Volume(phantom.grey, phantom.voxel_size, card.name), "uint8")
+            remember(path)
         return Located(path.absolute(), None, digest, card.voxel_size)
 
     def _generated_labels(self, card: DatasetCard, file: DatasetFile, kind: str) -> LocatedLabels:
         digest, _ = _recipe_digest(file)
         path = self.scratch / f"{card.name}-{digest[:12]}-{kind}.npy"
-        if self.fetch and not path.exists():
+        if self.fetch and not intact_or_aside(path):
             make_folder(self.scratch)
             phantom = _phantom(card, file)
             with atomic_write(path, "wb") as out:
                 np.save(out, {"neurons": phantom.cells, "mitochondria": phantom.mitochondria}[kind])
+            remember(path)
         return LocatedLabels(path.absolute(), None, False, (0, 0, 0), digest_of([digest, kind]))
 
 
@@ -244,12 +247,12 @@ def _digest(path: Path, scratch: Path) -> str:
     if path.is_dir():
         return sha256_of(path)
     memory = scratch / "checksums.json"
-    known = read_json(memory) if memory.exists() else {}
+    known = read_mark(memory)
     facts = path.stat()
     key = f"{path.resolve()}|{facts.st_size}|{facts.st_mtime_ns}"
     if key not in known:
         known[key] = sha256_of(path)
-        write_json(memory, known)
+        write_mark(memory, known)
     return str(known[key])
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vemrecon.data.locate import Located, task_volume
 from vemrecon.data.split import Split
 from vemrecon.errors import DataError
-from vemrecon.files import read_json, write_json
+from vemrecon.kept import read_mark, write_mark
 from vemrecon.volume import Region, Volume
 from vemrecon.volume.region import Triple, triple
 
@@ -45,13 +45,13 @@ def require_no_copy(train: Split, learned: Located, test: Split, scored: Located
         DataError: If they share a block of voxels.
     """
     memory = scratch / "copies.json"
-    known = read_json(memory) if memory.exists() else {}
+    known = read_mark(memory)
     key = f"{learned.digest[:16]}-{train.digest} {scored.digest[:16]}-{test.digest}"
     if key not in known:
         a, b = task_volume(learned, train), task_volume(scored, test)
         comparable = a.dtype == b.dtype and np.issubdtype(a.dtype, np.integer)
         known[key] = shares_content(a, b) if comparable else None
-        write_json(memory, known)
+        write_mark(memory, known)
     if known[key] is not None:
         raise DataError(
             f"split '{test.name}' holds voxels of the training split '{train.name}' (which begins at {known[key]} in "

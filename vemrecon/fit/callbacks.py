@@ -14,14 +14,14 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from vemrecon.data.patches import PatchStream
 from vemrecon.errors import VemreconError
-from vemrecon.files import atomic_write, csv_cell, reach_disk
+from vemrecon.files import atomic_write, csv_cell
+from vemrecon.fit.checkpoints import CHECKPOINT, keep
 from vemrecon.fit.note import Note
 from vemrecon.methods.base import Method
 from vemrecon.methods.stage import Stage
 from vemrecon.progress import Progress
 from vemrecon.seeding import derive, derive_seed
 
-CHECKPOINT = "last.ckpt"
 FIELDS = ("batch", "name", "value")
 
 
@@ -96,8 +96,7 @@ class StageCallback(Callback):
         trainer.save_checkpoint(part, weights_only=False)  # every rank takes part; rank 0 writes
         if trainer.is_global_zero:
             write_log(self.folder / "loss.csv", self.rows)
-            reach_disk([part], self.folder)
-            part.replace(self.folder / CHECKPOINT)
+            keep(part)
         trainer.strategy.barrier()
 
     def state_dict(self) -> dict[str, Any]:

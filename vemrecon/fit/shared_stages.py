@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vemrecon.files import digest_of, make_folder, output_error, read_json
+from vemrecon.files import checksum, digest_of, make_folder, output_error
+from vemrecon.kept import read_mark, set_aside
 from vemrecon.methods.stage import Stage
 from vemrecon.version import __version__
 
@@ -39,18 +40,23 @@ class SharedStages:
     def take(self, stage: Stage, seed: int, place: Path) -> dict[str, Any] | None:
         """Copy a finished stage to the folder of a run, and give its facts; None if nobody has finished it.
 
+        One that is damaged is moved aside: the next run that finishes the stage keeps it anew.
+
         Raises:
             OutputError: If it cannot be written.
         """
         found = self.place(stage, seed)
         if found is None or not found.exists():
             return None
+        facts: dict[str, Any] = read_mark(found / FACTS)
+        if not facts or facts.get("crc32", checksum(found / WEIGHTS)) != checksum(found / WEIGHTS):
+            set_aside(found, "the stage is trained again")
+            return None
         try:
             for name in (WEIGHTS, LOG):
                 shutil.copyfile(found / name, make_folder(place) / name)
         except OSError as error:
             raise output_error(place, error) from error
-        facts: dict[str, Any] = read_json(found / FACTS)
         return facts
 
     def put(self, stage: Stage, seed: int, place: Path) -> None:

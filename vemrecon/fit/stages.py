@@ -7,13 +7,11 @@ import logging
 import math
 import time
 import warnings
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -29,13 +27,13 @@ from vemrecon.files import (
     make_folder,
     output_error,
     reach_disk,
-    recalled,
-    write_json,
 )
-from vemrecon.fit.callbacks import CHECKPOINT, StageCallback, rest_others
+from vemrecon.fit.callbacks import StageCallback, rest_others, write_log
+from vemrecon.fit.checkpoints import CHECKPOINT, PREVIOUS, read_checkpoint, resumable
 from vemrecon.fit.loggers import make_loggers
 from vemrecon.fit.sampler import StridedSampler
 from vemrecon.fit.shared_stages import SharedStages
+from vemrecon.kept import read_mark, set_aside, write_mark
 from vemrecon.methods.base import Method
 from vemrecon.methods.stage import Stage
 from vemrecon.processes import local_rank, rank, world_size
@@ -45,7 +43,7 @@ if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
 
 
-WEIGHTS = "stage.safetensors"
+WEIGHTS, LOG = "stage.safetensors", "loss.csv"
 
 
 def train(
@@ -88,6 +86,7 @@ def train(
         key, mark = stage_key(identity, number, stage), place / "stage.json"
         if finished(mark, key):
             load_weights(method, place / WEIGHTS, stage.trains)
+            mend_log(place)
             continue
         make_folder(place)
         stage = replace(stage, validation=math.ceil(watch * stage.validation))
@@ -98,7 +97,8 @@ def train(
         if method.global_rank == 0:
             save_weights(method, place / WEIGHTS, stage.trains)
             facts = {"key": key, "seconds": seconds + waited, "batches": stage.epochs * stage.batches_per_epoch}
-            write_json(mark, {**facts, "crc32": checksum(place / WEIGHTS)})
+            sums = {"crc32": checksum(place / WEIGHTS), "log_crc32": checksum(place / LOG)}
+            write_mark(mark, {**facts, **sums})
             if shared:
                 shared.put(stage, seed, place)
 
@@ -116,7 +116,7 @@ def take_shared(method: Method, folder: Path, shared: SharedStages, *, identity:
     for number, stage in enumerate(method.stages()):
         key, mark = stage_key(identity, number, stage), folder / stage.name / "stage.json"
         if not finished(mark, key) and (facts := shared.take(stage, seed, mark.parent)):
-            write_json(mark, {**facts, "key": key, "shared": True})
+            write_mark(mark, {**facts, "key": key, "shared": True})
 
 
 def stage_key(identity: str, number: int, stage: Stage) -> str:
@@ -125,11 +125,29 @@ def stage_key(identity: str, number: int, stage: Stage) -> str:
 
 
 def finished(mark: Path, key: str) -> bool:
-    """Whether a stage has left its mark, and its weights are still what they were."""
-    known = recalled(mark)
+    """Whether a stage has left its mark, and its weights are still what they were; what is damaged is moved aside."""
+    known, weights = read_mark(mark), mark.with_name(WEIGHTS)
+    if mark.exists() and not known and rank() == 0:
+        set_aside(mark, "the stage goes on from its last checkpoint")
     if known.get("key") != key:
         return False
-    return "crc32" not in known or known["crc32"] == checksum(mark.with_name(WEIGHTS))  # earlier versions kept none
+    if "crc32" not in known or known["crc32"] == checksum(weights):  # earlier versions kept none
+        return True
+    if weights.exists() and rank() == 0:
+        set_aside(weights, "the stage goes on from its last checkpoint")
+    return False
+
+
+def mend_log(place: Path) -> None:
+    """Write the log of a finished stage again from its last checkpoint, if it is damaged; without one it is lost."""
+    log, known = place / LOG, read_mark(place / "stage.json").get("log_crc32")
+    if known is None or known == checksum(log) or rank() != 0:
+        return
+    found = read_checkpoint(place / CHECKPOINT) or read_checkpoint(place / PREVIOUS)
+    if log.exists():
+        set_aside(log, "written again from the last checkpoint" if found else "the curve of losses is lost")
+    if found:
+        write_log(log, list(found.rows))
 
 
 def prepared(
@@ -143,13 +161,13 @@ def prepared(
 ) -> float:
     """Let the method prepare what a stage learns from; gives the seconds that it has taken over all attempts."""
     mark, clock = place / "prepared.json", time.perf_counter()
-    known = recalled(mark)
+    known = read_mark(mark)
     before = float(known["seconds"]) if known.get("key") == key else 0.0
 
     def told(share: float) -> None:
         progress(f"{stage.name}: prepare", share)
         if rank() == 0:
-            write_json(mark, {"key": key, "seconds": before + time.perf_counter() - clock})
+            write_mark(mark, {"key": key, "seconds": before + time.perf_counter() - clock})
 
     method.to(device).eval()
     method.progress = told
@@ -173,7 +191,7 @@ def fit_stage(
     from lightning.pytorch import Trainer
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its advertisements are no log of ours
-    checkpoint = whole_checkpoint(place / CHECKPOINT)
+    checkpoint = resumable(place)
     held_out = None
     if stage.validation and method.source.validation:
         held_out = PatchStream(method.source, stage.patches, seed, stage.name, stage.validation)
@@ -196,7 +214,8 @@ def fit_stage(
         default_root_dir=place,
     )
     sampler = StridedSampler(stage.batches_per_epoch, stage.batch, trainer.global_rank, world)
-    sampler.set_epoch(finished_epochs(checkpoint))  # processes that prepare patches begin before the trainer says it
+    # processes that prepare patches begin before the trainer says it
+    sampler.set_epoch(checkpoint.epochs if checkpoint else 0)
     stream = PatchStream(method.source, stage.patches, seed, stage.name, stage.epochs * len(sampler) * world)
     if workers:
         method.source.hold()
@@ -209,27 +228,8 @@ def fit_stage(
         persistent_workers=workers > 0,
     )
     warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)`", module="lightning")  # no concern of users
-    trainer.fit(method, loader, ckpt_path=checkpoint)
+    trainer.fit(method, loader, ckpt_path=checkpoint and checkpoint.path, weights_only=True)
     return callback.seconds
-
-
-def whole_checkpoint(path: Path) -> Path | None:
-    """A checkpoint that can be gone on with; None if there is none, or it is damaged.
-
-    It is a zip file, whose members have checksums.
-    """
-    try:
-        with zipfile.ZipFile(path) as file:
-            return path if file.testzip() is None else None
-    except (OSError, zipfile.BadZipFile):
-        return None
-
-
-def finished_epochs(checkpoint: Path | None) -> int:
-    """Epochs that a checkpoint has behind it; 0 if there is none."""
-    if checkpoint is None:
-        return 0
-    return int(torch.load(checkpoint, map_location="cpu", weights_only=False, mmap=True)["epoch"]) + 1
 
 
 def _strategy(method: Method, world: int) -> str:

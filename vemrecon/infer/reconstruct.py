@@ -29,7 +29,7 @@ from vemrecon.volume.pyramid import Level, halved
 from vemrecon.volume.region import Triple, triple
 from vemrecon.volume.volume import moved
 
-METADATA = "zarr.json"
+METADATA, BLOCKS = "zarr.json", "blocks.log"
 HEAD = -1  # number under which these are marked
 
 
@@ -79,13 +79,49 @@ def reconstruct_volume(
     """
     observed = observed.with_axis_first(axis)
     plan = TilePlan.of(observed.shape, observed.require_grid(), method.tile, most, region, pyramid)
-    targets = [Target(path, like.dtype, like.intensity_range, name, facts or {})]
-    if uncertainty is not None:
-        targets.append(Target(uncertainty, np.dtype(np.float32), None))
+    job = Job(plan, _targets(path, like, uncertainty, name, facts), axis)
     try:
-        _Run(Job(plan, tuple(targets), axis), observed, progress).finish(workers or Local(method, observed, devices))
+        _Run(job, observed, progress).finish(workers or Local(method, observed, devices))
     except OSError as error:
         raise output_error(path, error) from error
+
+
+def _targets(
+    path: Path, like: Volume, uncertainty: Path | None, name: str = "", facts: Mapping[str, Any] | None = None
+) -> tuple[Target, ...]:
+    made = Target(path, like.dtype, like.intensity_range, name, facts or {})
+    return (made,) if uncertainty is None else (made, Target(uncertainty, np.dtype(np.float32), None))
+
+
+def damaged_files(
+    method: Method, observed: Volume, path: Path, *, like: Volume, axis: int = 0, uncertainty: Path | None = None
+) -> list[str]:
+    """What is missing or damaged of a reconstruction that `reconstruct_volume` has finished; it makes just that again.
+
+    Args: as `reconstruct_volume` was given them.
+
+    Returns:
+        Blocks by their numbers, `metadata`, or `blocks.log` where that does not say what was written.
+    """
+    observed = observed.with_axis_first(axis)
+    plan = TilePlan.of(observed.shape, observed.require_grid(), method.tile)
+    job = Job(plan, _targets(path, like, uncertainty), axis)
+    marks = Marks(job.folder / BLOCKS, job.digest)
+    if marks.fresh:
+        return [BLOCKS]
+    found = [] if marks.finished.get(HEAD) == _sums(_metadata(job)) else ["metadata"]
+    numbers = range(len(plan.blocks()))
+    bad = [n for n in numbers if marks.finished.get(n) != _sums(job.files(Unit("block", n)))]
+    return found + [f"block {number}" for number in bad]
+
+
+def _metadata(job: Job) -> dict[str, Path]:
+    """Files that say what an array is, by what they are called in the marks."""
+    return {
+        f"{one.path.name}/{level}": (one.path if level == "" else one.path / level) / METADATA
+        for one in job.targets
+        for level in ("", *map(str, range(job.plan.level_count)))
+    }
 
 
 def reconstruct_array(
@@ -175,7 +211,7 @@ class _Run:
 
     def __init__(self, job: Job, observed: Volume, progress: Share) -> None:
         self.job, self.plan, self.observed, self.progress = job, job.plan, observed, progress
-        self.marks = Marks(job.folder / "blocks.log", job.digest)
+        self.marks = Marks(job.folder / BLOCKS, job.digest)
         self.parts = Marks(job.folder / "parts.log", job.digest)
         self.spool, self.lock = Spool(job.folder / "tiles"), threading.Lock()
 
@@ -212,11 +248,7 @@ class _Run:
 
     def _open(self) -> None:
         """Keep what an earlier attempt has finished, less what is damaged, or create the arrays."""
-        metadata = {
-            f"{one.path.name}/{level}": (one.path if level == "" else one.path / level) / METADATA
-            for one in self.job.targets
-            for level in ("", *map(str, range(self.plan.level_count)))
-        }
+        metadata = _metadata(self.job)
         if self.marks.finished.get(HEAD) == _sums(metadata):
             for kind, marks in (("block", self.marks), ("part", self.parts)):
                 heads = [HEAD] if HEAD in marks.finished else []

@@ -14,8 +14,9 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vemrecon.files import atomic_write, digest_of, make_folder, read_json, write_json
+from vemrecon.files import atomic_write, digest_of, make_folder
 from vemrecon.judges.labelled import SegmentationAt
+from vemrecon.kept import intact_or_aside, read_mark, remember, write_mark
 from vemrecon.locks import exclusive
 from vemrecon.metrics.score import Need, Reference, Score
 from vemrecon.progress import Progress
@@ -120,7 +121,7 @@ class ReferenceJudge(ABC, Generic[Found]):
         place = make_folder(self.task.cache / name)
         arrays, scores = place / "truth.npz", place / "references.json"
         with exclusive(place / "lock", f"{place}", patience=PATIENCE):
-            if not scores.exists():
+            if not (intact_or_aside(arrays) and read_mark(scores)):
                 self.truth = self.found_in(self.task.truth)
                 with atomic_write(arrays, "wb") as file:
                     np.savez_compressed(file, **self.arrays(self.truth))  # type: ignore[arg-type]  # by keyword
@@ -128,10 +129,11 @@ class ReferenceJudge(ABC, Generic[Found]):
                 floor = self._all_scores(self.found_in(self.task.floor(place / f"{FLOOR}.zarr")))
                 named = {"truth": [score.as_dict() for score in ceiling], FLOOR: [score.as_dict() for score in floor]}
                 where = {"region": [self.region.start, self.region.stop]}
-                write_json(scores, {**self.facts(), **where, "references": named})
+                remember(arrays)
+                write_mark(scores, {**self.facts(), **where, "references": named})
         with np.load(arrays) as stored:
             self.truth = self.restored({key: stored[key] for key in stored.files})
-        self.references = read_json(scores)
+        self.references = read_mark(scores)
 
     def scores(self, reconstruction: Volume) -> Sequence[Score]:
         """Scores against the labels, and against what is found in the true volume (the protocol of the D2R papers)."""

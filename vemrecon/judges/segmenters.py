@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.environment import environment
-from vemrecon.errors import DataError
-from vemrecon.files import digest_of, make_folder, read_json, sha256_of, slug, write_json
+from vemrecon.files import digest_of, make_folder, sha256_of, slug
 from vemrecon.judges.labelled import SegmentationAt
+from vemrecon.kept import read_mark, set_aside, write_mark
 from vemrecon.locks import exclusive
 from vemrecon.progress import Share
 from vemrecon.segment.recipe import Recipe, recipe
@@ -53,7 +53,7 @@ def segmenter(at: SegmentationAt, store: Path, device: str, progress: Share) -> 
         progress: Told the finished share of the training.
 
     Raises:
-        DataError: If there is nothing to learn from, or stored weights are damaged.
+        DataError: If there is nothing to learn from.
     """
     from safetensors.torch import load_file
 
@@ -65,11 +65,15 @@ def segmenter(at: SegmentationAt, store: Path, device: str, progress: Share) -> 
     place = make_folder(store / slug(f"{at.dataset}-{at.what}-{name}-{identity}"))
     weights, facts = place / "weights.safetensors", place / "segmenter.json"
     with exclusive(place / "lock", f"{place}", patience=PATIENCE):
-        if not facts.exists():
+        known = read_mark(facts)
+        if known and sha256_of(weights) != known["weights_sha256"]:
+            known = {}
+            if weights.exists():
+                set_aside(weights, "not the weights that were trained; trained again")
+        if not known:
             _train(at, name, how, size, place, device, progress)
-    net, known = make_network(how, size), read_json(facts)
-    if sha256_of(weights) != known["weights_sha256"]:
-        raise DataError(f"{weights}: not the weights that were trained; remove {place} to train them again")
+            known = read_mark(facts)
+    net = make_network(how, size)
     set_weights(net, load_file(weights))
     return Segmenter(net.eval(), how, size, known)
 
@@ -97,7 +101,7 @@ def _train(
     done = train(examples, how, size, place / "last.ckpt", device=device, progress=progress)
     save_file(weights_of(done.net), place / "weights.part")
     (place / "weights.part").replace(place / "weights.safetensors")
-    write_json(
+    write_mark(
         place / "segmenter.json",
         {
             "dataset": at.dataset,

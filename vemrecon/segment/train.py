@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import time
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from vemrecon.errors import DataError
 from vemrecon.files import output_error
+from vemrecon.kept import set_aside
 from vemrecon.progress import Share
 from vemrecon.seeding import derive
 from vemrecon.segment.network import make_network, multiple, standardised
@@ -140,7 +143,15 @@ def _batch(
 def _resumed(checkpoint: Path, parts: dict[str, Any], device: str) -> tuple[int, float, list[float]]:
     if not checkpoint.exists():
         return 0, 0.0, []
-    state = torch.load(checkpoint, map_location=device, weights_only=True)
+    try:
+        with zipfile.ZipFile(checkpoint) as file:  # its members have checksums
+            damaged = file.testzip() is not None
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
+    except (OSError, zipfile.BadZipFile, pickle.UnpicklingError, EOFError, RuntimeError):
+        damaged = True
+    if damaged:
+        set_aside(checkpoint, "the segmenter is trained anew")
+        return 0, 0.0, []
     for name, part in parts.items():
         part.load_state_dict(state[name])
     return state["done"], state["seconds"], state["losses"]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 import shutil
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from vemrecon.errors import DataError
 from vemrecon.files import atomic_write, make_folder
+from vemrecon.kept import remember, set_aside, whole
 from vemrecon.processes import rank, wait_until, world_size
 from vemrecon.progress import Share
 from vemrecon.volume import Region, Volume, open_volume
@@ -122,7 +124,7 @@ class Tiling:
     def passes(self, folder: Path) -> list[tuple[Path, str, Region]]:
         """File, direction and tile of everything that is to be restored."""
         numbered = itertools.product(enumerate(self.regions), DIRECTIONS)
-        return [(folder / f"{number:05d}-{direction}.npy", direction, tile) for (number, tile), direction in numbered]
+        return [(folder / f"{number:05d}-{direction}.npz", direction, tile) for (number, tile), direction in numbered]
 
     def whole(self, tiles: Sequence[Tensor]) -> Tensor:
         """The volume from its restored tiles."""
@@ -137,7 +139,8 @@ def restore_passes(
 ) -> None:
     """Restore all tiles in both directions, one file each.
 
-    Files that an earlier attempt has left are not made again; several processes share the work.
+    Files that an earlier attempt has left are not made again, unless they are damaged;
+    several processes share the work.
 
     Args:
         volume: Observed sections, shape (z, y, x), in [0, 1].
@@ -151,11 +154,20 @@ def restore_passes(
     """
     mine = tiling.passes(folder)[rank() :: world_size()]
     for done, (path, direction, tile) in enumerate(mine, start=1):
-        if not path.exists():
+        if not _readable(path):
             restored = restore(direction, volume[tile.slices], tile.start)
             with atomic_write(path, "wb") as file:
-                np.save(file, restored.cpu().numpy())
+                np.savez(file, tile=restored.cpu().numpy())
         progress(done / len(mine))
+
+
+def _readable(path: Path) -> bool:
+    """Whether a restored tile is there and whole; its file is a zip, which has checksums."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return file.testzip() is None
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def joined_passes(tiling: Tiling, folder: Path) -> Tensor:
@@ -163,7 +175,10 @@ def joined_passes(tiling: Tiling, folder: Path) -> Tensor:
 
     Observed section k is the one at `factor k`, or in the middle of its slab.
     """
-    found = [torch.from_numpy(np.load(path)) for path, _, _ in tiling.passes(folder)]
+    found = []
+    for path, _, _ in tiling.passes(folder):
+        with np.load(path, allow_pickle=False) as file:
+            found.append(torch.from_numpy(file["tile"]))
     return tiling.whole([0.5 * (xz + yz) for xz, yz in zip(found[::2], found[1::2], strict=True)])
 
 
@@ -189,7 +204,9 @@ def stored_pseudo_truth(
     Raises:
         OutputError: If something cannot be written.
     """
-    if not path.exists():
+    if not whole(path):
+        if path.exists() and rank() == 0:
+            set_aside(path)
         passes = make_folder(path.with_suffix(".passes"))
         restore_passes(torch.from_numpy(volume.read(volume.whole)).to(device), restore, tiling, passes, progress)
         if rank() == 0:
@@ -197,6 +214,7 @@ def stored_pseudo_truth(
             made = joined_passes(tiling, passes).clamp(0, 1).numpy()
             size = volume.voxel_size and volume.voxel_size.scaled(0, 1 / tiling.factor)
             copy_to_zarr(path, Volume(made, size, volume.name), "float32")
+            remember(path)
             shutil.rmtree(passes, ignore_errors=True)
         wait_until(path.exists)
     return open_volume(path)
