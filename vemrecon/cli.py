@@ -101,7 +101,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "plan": Command("benchmark", "BenchOptions", "Show the runs that `bench` would do, and stop."),
     "run": Command("benchmark", "RunOptions", "Do one planned run again or go on with it, in this process."),
-    "status": Command("benchmark", "StatusOptions", "Show every run and where it stands."),
+    "status": Command("status", "StatusOptions", "Show every run and where it stands."),
     "report": Command(
         "benchmark",
         "ReportOptions",

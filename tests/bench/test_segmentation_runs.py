@@ -9,6 +9,7 @@ from small_volumes import textured
 
 from vemrecon.bench.store import run_folders
 from vemrecon.cli import main
+from vemrecon.kept import read_mark
 from vemrecon.segment import network
 
 CARD = """
@@ -67,7 +68,7 @@ def test_runs_are_judged_by_one_segmenter_beside_ceiling_and_floor(boxes, tmp_pa
     folders = boxes(methods=("linear", "nearest", "bicubic"))
     assert all((folders[name].path / "reconstruction.json").stat().st_mtime_ns == made[name] for name in made)
     (facts,) = (tmp_path / "runs").glob("segmenters/*/segmenter.json")
-    known = json.loads(facts.read_text())
+    known = read_mark(facts)
     assert (known["what"], known["preset"], known["voxels"]) == ("membranes", "smoke", 32 * 32 * 48)
     assert not (facts.parent / "last.ckpt").exists()
     for folder in folders.values():

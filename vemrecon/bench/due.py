@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from vemrecon.bench.changes import changed_since
 from vemrecon.bench.plan import PlannedRun
 from vemrecon.bench.request import Retry
 from vemrecon.bench.result import RunResult, Status
-from vemrecon.bench.store import PLANNED, RUNNING, RunFolder, RunState
+from vemrecon.bench.store import PLANNED, RUNNING, STALE, RunFolder, RunState
 from vemrecon.metrics.catalogue import expanded, metrics
 from vemrecon.metrics.score import Need
 
@@ -32,7 +33,20 @@ def to_do(plan: Sequence[PlannedRun], retry: Collection[Retry] = ()) -> list[Pla
 def needs_work(folder: RunFolder, again: Collection[str]) -> bool:
     """Whether a run is to be done; `again` are states in which that has to be asked for."""
     state = folder.state()
-    return state in UNFINISHED or state in again or weights_arrived(folder)
+    if state in UNFINISHED or state in again or weights_arrived(folder):
+        return True
+    return STALE in again and state == Status.DONE and bool(changed_since(folder))
+
+
+def clear_stale(runs: Sequence[PlannedRun]) -> None:
+    """Remove what finished runs were made of, where something that made it has changed, so that it is made anew.
+
+    Raises:
+        OutputError: If it cannot be removed.
+    """
+    for run in runs:
+        if run.folder.state() == Status.DONE and changed_since(run.folder):
+            run.folder.clear()
 
 
 def weights_arrived(folder: RunFolder) -> bool:

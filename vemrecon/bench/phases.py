@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vemrecon.bench.changes import CODE, code_digest
 from vemrecon.bench.job import Job
 from vemrecon.bench.ranks import learn_together
 from vemrecon.bench.result import Costs
@@ -132,6 +133,7 @@ def reconstruct(folder: RunFolder, job: Job, method: Method, volumes: TaskVolume
             "seconds": clock.note(),
             "peak_memory_bytes": max(0, peak_memory() - memory),
             "parameters": method.parameter_count(),
+            CODE: code_digest(folder.spec.method.class_path),
             "environment": environment() | {"device": job.device},
         },
     )

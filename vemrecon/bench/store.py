@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from vemrecon.bench.migration import NewerError
 from vemrecon.bench.result import RunResult, Status
 from vemrecon.bench.spec import RunSpec
 from vemrecon.errors import DataError, VemreconError
-from vemrecon.files import write_json
+from vemrecon.files import output_error, write_json
 from vemrecon.kept import set_aside
 
 PLANNED: Final = "planned"
@@ -22,6 +23,8 @@ STALE: Final = "stale"
 """It has a result, but what made it has changed since."""
 NEWER: Final = "newer"
 """It has a result that a newer version has written; it is left alone."""
+KEPT = ("spec.json", "job.json", "result.json", "log.txt", "lease", "lease.owner", "heartbeat.json")
+"""What stays in the folder of a run that is done anew."""
 RunState = Status | Literal["planned", "running", "stale", "newer"]
 """How a run ended, or where it stands."""
 
@@ -58,6 +61,19 @@ class RunFolder:
         if self._leave_newer():
             set_aside(self.result_file, "the run is brought to its end again")
         write_json(self.path / "spec.json", self.spec.as_dict())
+
+    def clear(self) -> None:
+        """Remove what was trained and reconstructed, so that it is made anew; the result stays until there is another.
+
+        Raises:
+            OutputError: If it cannot be removed.
+        """
+        try:
+            for path in self.path.iterdir() if self.path.exists() else ():
+                if path.name not in KEPT:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        except OSError as error:
+            raise output_error(self.path, error) from error
 
     def _leave_newer(self) -> bool:
         """Refuse to touch a result of a newer version; gives whether there is one that is damaged."""

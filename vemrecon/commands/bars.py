@@ -27,7 +27,14 @@ from vemrecon.commands.pace import Pace
 from vemrecon.commands.shown import Shown
 
 LINE_SECONDS = 20.0  # between lines where there is no terminal
-MARKS = {"done": "green", "declined": "yellow", "interrupted": "yellow"}
+MARKS = {
+    "done": "green",
+    "running": "cyan",
+    "planned": "none",
+    "declined": "yellow",
+    "interrupted": "yellow",
+    "stale": "yellow",
+}
 """Colours of states; all others are red."""
 
 

@@ -1,4 +1,4 @@
-"""The commands of a benchmark: bench, plan, run, status, report."""
+"""The commands of a benchmark: bench, plan, run, report."""
 
 from __future__ import annotations
 
@@ -62,16 +62,10 @@ class BenchOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StatusOptions(Options):
-    """Options of `status`."""
-
-    runs: Path = option("folder of runs", Path("runs"))
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReportOptions(StatusOptions):
+class ReportOptions(Options):
     """Options of `report`."""
 
+    runs: Path = option("folder of runs", Path("runs"))
     out: Path | None = option("folder of the report", None, unset="RUNS/report")
     board: Path | None = option("a leaderboard.json whose tables to build again, in place of runs", None)
 
@@ -88,7 +82,7 @@ def bench(options: BenchOptions) -> int:
     from rich.console import Console
 
     from vemrecon.bench.devices import device_groups
-    from vemrecon.bench.due import to_do
+    from vemrecon.bench.due import clear_stale, to_do
     from vemrecon.bench.executors import Here
     from vemrecon.bench.runner import execute
     from vemrecon.commands.bars import Bars
@@ -104,6 +98,10 @@ def bench(options: BenchOptions) -> int:
     todo = to_do(runs, setup.retry)
     console.print(f"{len(runs)} runs, {len(runs) - len(todo)} of them finished before; folder {setup.folder}")
     groups = device_groups(setup, runs)
+    for run in runs:
+        if run.folder.state() == "newer":
+            console.print(f"left alone, as a newer vemrecon has written its result: {run.folder.path}", style="yellow")
+    clear_stale(todo)
     with Bars(console, total=len(todo)) as bars:
         execute(todo, setup.folder, bars, Here(groups), setup.limits)
     states = [run.folder.state() for run in runs]
@@ -166,21 +164,6 @@ def run(options: RunOptions) -> int:
 
 def _told(phase: str, share: float, note: str = "") -> None:
     print(f"{phase} {share:4.0%} {note}".rstrip(), flush=True)
-
-
-def status(options: StatusOptions) -> int:
-    """Every run of a folder."""
-    from vemrecon.bench.store import run_folders
-
-    require_runs(options.runs)
-    folders = list(run_folders(options.runs))
-    for folder in folders:
-        result = folder.result()
-        reason = f"  {result.reason}" if result and result.reason else ""
-        print(f"{folder.state():14} {folder.path.parent.name}/{folder.path.name}{reason}")
-    if not folders:
-        print("no runs yet")
-    return 0
 
 
 def report(options: ReportOptions) -> int:

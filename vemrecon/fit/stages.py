@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -228,7 +229,7 @@ def fit_stage(
         persistent_workers=workers > 0,
     )
     warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)`", module="lightning")  # no concern of users
-    trainer.fit(method, loader, ckpt_path=checkpoint and checkpoint.path, weights_only=True)
+    trainer.fit(method, loader, ckpt_path=checkpoint.path if checkpoint else None, weights_only=True)
     return callback.seconds
 
 
