@@ -107,6 +107,11 @@ COMMANDS: dict[str, Command] = {
         "ReportOptions",
         "Write leaderboard.csv, leaderboard.json, README.md and index.html from finished runs.",
     ),
+    "compare": Command(
+        "compare",
+        "CompareOptions",
+        "Compare two methods on the same blocks: difference, interval and paired test.",
+    ),
     "figure": Command(
         "figure",
         "figure_options.FigureOptions",

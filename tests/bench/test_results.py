@@ -235,7 +235,7 @@ def test_the_measured_leaderboard_is_rebuilt_from_its_json_with_the_same_values(
     before, after = cells_of(published), cells_of((tmp_path / "report" / "README.md").read_text())
     assert list(before) == list(after)
     for label, row in before.items():
-        assert {name: after[label][name] for name in row} == row
+        assert {name: after[label][name].removesuffix(" †") for name in row} == row
     old = json.loads((BOARD / "leaderboard.json").read_text())["tasks"][0]
     (table,) = report.board.tables
     for row, record in zip(table.rows, old["rows"], strict=True):

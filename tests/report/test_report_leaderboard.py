@@ -52,6 +52,7 @@ def test_seeds_that_change_nothing_show_no_spread(make_run, tmp_path: Path):
 
     assert cell(board, "vemamba", "psnr/volume").std == 0
     assert cell(board, "vemamba", "psnr/volume").spread(column) == ""
+    assert Cell(24.0, 0.0031, 2).spread(column) == "± 0.003", "a small spread is not taken for none"
 
 
 def test_a_failed_seed_is_a_row_of_its_own_and_does_not_enter_the_mean(make_run, tmp_path: Path):

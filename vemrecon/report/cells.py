@@ -37,7 +37,8 @@ class Cell:
         """The spread over seeds as printed; empty where there is none, or seeds change nothing."""
         if not self.std:
             return ""
-        return f"± {column.text(self.std)}"
+        text = column.text(self.std)
+        return f"± {self.std:.1g}" if text.strip("0.") == "" else f"± {text}"
 
     def comparable(self, column: AnyColumn) -> bool:
         """Whether a value may win its column: a bound wins only where the truth can but be better."""

@@ -100,6 +100,14 @@ class Columns:
         """All of them."""
         return (*self.main, *self.more, *self.apart)
 
+    @property
+    def leading(self) -> tuple[Column, ...]:
+        """The first score of every metric in the main table."""
+        found: dict[str, Column] = {}
+        for column in sorted((c for c in self.main if isinstance(c, Column)), key=lambda column: column.rank):
+            found.setdefault(column.metric, column)
+        return tuple(found.values())
+
 
 def columns_of(results: Sequence[RunResult]) -> Columns:
     """Columns for the runs of one task.

@@ -12,6 +12,7 @@ from vemrecon.bench.spec import RunSpec, Task
 from vemrecon.files import canonical_json
 from vemrecon.metrics.column import Better
 from vemrecon.report.cells import WHOLE, Cell, cell
+from vemrecon.report.certainty import Certainty, certainty_of
 from vemrecon.report.columns import AnyColumn, Columns, CostColumn, columns_of
 from vemrecon.report.environments import hardware, values
 from vemrecon.report.load import Run
@@ -64,6 +65,11 @@ class Table:
     def done(self) -> tuple[Row, ...]:
         """Rows with scores."""
         return tuple(row for row in self.rows if row.done)
+
+    @cached_property
+    def certainty(self) -> Certainty:
+        """How sure the numbers are; computed when it is asked for, and once."""
+        return certainty_of(self.done, self.columns, self.primary)
 
     @property
     def grid(self) -> SectionGrid | None:

@@ -10,6 +10,7 @@ from vemrecon.bench.result import RunResult
 from vemrecon.bench.schema1 import board_results
 from vemrecon.errors import DataError
 from vemrecon.files import read_json
+from vemrecon.report.block_scores import scores_of_blocks
 
 Run = tuple[Path, RunResult]
 """The folder of a run and what it left behind."""
@@ -76,7 +77,9 @@ def read_board(path: Path) -> list[Run]:
 
 
 def _results(board: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [run for task in board["tasks"] for row in task["rows"] for run in row["runs"]]
+    """Results with the scores of evaluation blocks that the file has; those of earlier versions have none."""
+    runs = [run for task in board["tasks"] for row in task["rows"] for run in row["runs"]]
+    return [{**run, "scores": [*run["scores"], *scores_of_blocks(run.get("blocks", ()))]} for run in runs]
 
 
 def artifact(folder: Path, result: RunResult, name: str) -> Path | None:

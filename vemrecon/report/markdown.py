@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from vemrecon.metrics.catalogue.segmentation import MEASURES
 from vemrecon.metrics.column import Column
+from vemrecon.report.certainty import ONE_SEED
 from vemrecon.report.columns import AnyColumn
 from vemrecon.report.footnotes import Footnotes
 from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table, environments
@@ -47,10 +48,29 @@ def escape(text: str) -> str:
 def scores_text(table: Table) -> list[str]:
     """The main table with its footnotes."""
     notes = Footnotes()
-    heads = ["method", "regime", *(_heading(c) for c in table.main), "preset", "seeds"]
-    lines = [_line(heads), _line(["---", "---", *["---:"] * len(table.main), "---", "---"])]
+    rank = ["rank"] if table.certainty.ranks else []
+    heads = ["method", "regime", *rank, *(_heading(c) for c in table.main), "preset", "seeds"]
+    lines = [_line(heads), _line(["---", "---", *["---"] * len(rank), *["---:"] * len(table.main), "---", "---"])]
     lines += [_line(_cells(table, row, notes)) for row in table.rows]
-    return ["\n".join(lines), *_footnotes(notes)]
+    words = [escape(line) for line in (*table.certainty.notes, *meanings(table))]
+    return ["\n".join(lines), *_footnotes(notes), *(["  \n".join(words)] if words else [])]
+
+
+def meanings(table: Table) -> list[str]:
+    """What intervals, ranks and marks of a table mean, where there are any."""
+    lines, main = [], table.primary
+    found = [interval for (key, _), interval in table.certainty.intervals.items() if key == main.key]
+    if found:
+        blocks = " or ".join(map(str, sorted({interval.blocks for interval in found})))
+        seeds = " and seeds" if any(interval.seeds > 1 for interval in found) else ""
+        lines.append(f"[low, high]: 95 % interval of {main.heading}, over {blocks} evaluation blocks{seeds}")
+    if table.certainty.ranks:
+        lines.append(
+            f"rank: places by {main.heading} that paired tests leave open (5 % for all pairs of rows together)"
+        )
+    if any(row.one_seed for row in table.done):
+        lines.append(f"{ONE_SEED} one seed of a random method: how far its scores vary over seeds is not known")
+    return lines
 
 
 def _footnotes(notes: Footnotes) -> list[str]:
@@ -133,11 +153,13 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _cells(table: Table, row: Row, notes: Footnotes) -> list[str]:
-    last = [escape(row.preset), escape(row.seeds)]
+    last = [escape(row.preset), escape(row.seeds) + (f" {ONE_SEED}" if row.one_seed else "")]
+    rank = [str(table.certainty.ranks.get(row.label, ""))] if table.certainty.ranks else []
     if not row.done:
         reason = escape(f"{row.status}: {row.reason or 'no reason recorded'}")
-        return [escape(row.label), escape(row.regime), f"*{reason}*", *[""] * (len(table.main) - 1), *last]
-    return [escape(row.label), escape(row.regime), *(_cell(table, row, column, notes) for column in table.main), *last]
+        return [escape(row.label), escape(row.regime), *rank, f"*{reason}*", *[""] * (len(table.main) - 1), *last]
+    cells = (_cell(table, row, column, notes) for column in table.main)
+    return [escape(row.label), escape(row.regime), *rank, *cells, *last]
 
 
 def _cell(table: Table, row: Row, column: AnyColumn, notes: Footnotes) -> str:
@@ -145,7 +167,8 @@ def _cell(table: Table, row: Row, column: AnyColumn, notes: Footnotes) -> str:
     text = escape(cell.text(column)).replace("&lt;=", "<=").replace("&gt;=", ">=")
     if (MAIN_RANGE, column.key, row.label) in table.best:
         text = f"**{text}**"
-    parts = [text, cell.spread(column)]
+    interval = table.certainty.interval_text(column, row.label) if column == table.primary else ""
+    parts = [text, cell.spread(column), interval]
     if cell.value is not None and cell.count != len(row.runs):
         parts.append(f"(n = {cell.count})")
     marks = ", ".join(notes.marks(cell.notes))

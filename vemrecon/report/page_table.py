@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from vemrecon.metrics.score import SIGNS
+from vemrecon.report.certainty import ONE_SEED
 from vemrecon.report.columns import AnyColumn, CostColumn
 from vemrecon.report.footnotes import Footnotes
-from vemrecon.report.leaderboard import Table, environments
+from vemrecon.report.leaderboard import MAIN_RANGE, Table, environments
+from vemrecon.report.markdown import meanings
 from vemrecon.report.panel import Fragment, Look, regimes_of
 from vemrecon.report.published_table import COMPARABLE, PUBLISHED, PublishedPart, papers, parts
 from vemrecon.report.row import Row
+from vemrecon.statistics import Interval
 
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+EN_DASH = "\N{EN DASH}"
 RANGES = {"all": "all sections", "span": "between recorded sections only"}
 MORE = "More"
 
@@ -33,6 +41,8 @@ def scores_panel(table: Table, look: Look) -> Fragment:
         more=bool(table.columns.more),
         ranges=ranges,
         shown=regimes_of(table),
+        ranked=bool(table.certainty.ranks),
+        certainty=(*table.certainty.notes, *meanings(table)),
         mixed=len(environments(table)["hardware"]) > 1,
     )
     return Fragment(html)
@@ -77,20 +87,64 @@ def _heads(columns: Sequence[AnyColumn], more: Sequence[AnyColumn] = ()) -> list
 
 
 def _body(table: Table, columns: Sequence[AnyColumn], name: str, look: Look) -> dict[str, Any]:
-    notes = Footnotes()
+    notes, axis = Footnotes(), Axis.of(table)
     rows = []
     for place, row in enumerate(table.rows):
         entry: dict[str, Any] = {"row": row, "place": place, "cells": [], "swatch": ""}
         if row.done:
             entry["swatch"] = look.swatch(row.label)
-            entry["cells"] = [_cell(table, row, column, name, notes) for column in columns]
+            entry["cells"] = [_cell(table, row, column, name, notes, axis) for column in columns]
+            entry["rank"] = _rank(table, row)
+        entry["one_seed"] = ONE_SEED if row.one_seed else ""
         entry["seeds"] = ", ".join(str(result.spec.seed) for _, result in row.runs)
         rows.append(entry)
     return {"rows": rows, "notes": notes.lines}
 
 
-def _cell(table: Table, row: Row, column: AnyColumn, name: str, notes: Footnotes) -> dict[str, Any]:
+def _rank(table: Table, row: Row) -> dict[str, str]:
+    rank = table.certainty.ranks.get(row.label)
+    if rank is None:
+        return {"text": "", "sort": "", "title": ""}
+    tied = table.certainty.tied(row.label)
+    title = f"not told apart from: {', '.join(tied)}" if tied else ""
+    return {"text": str(rank).replace("-", EN_DASH), "sort": f"{rank.best + rank.worst / 1000:.3f}", "title": title}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What the bars of intervals of the main score have in common."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, table: Table) -> Axis | None:
+        """From the lowest end of an interval to the highest; None where there is nothing to draw."""
+        found = [interval for (key, _), interval in table.certainty.intervals.items() if key == table.primary.key]
+        axis = cls(min((f.low for f in found), default=0.0), max((f.high for f in found), default=0.0))
+        return axis if axis.high > axis.low else None
+
+    def bar(self, interval: Interval, value: float) -> Markup:
+        """A line from end to end with a mark at the value; the numbers are in the title of the cell."""
+        import markupsafe
+
+        low, high, at = (
+            f"{2 + 76 * (v - self.low) / (self.high - self.low):.1f}" for v in (interval.low, interval.high, value)
+        )
+        path = f"M{low} 4H{high}M{low} 2v4M{high} 2v4"
+        mark = f'<circle cx="{at}" cy="4" r="2"/>'
+        return markupsafe.Markup(
+            f'<svg class="ci" viewBox="0 0 80 8" aria-hidden="true"><path d="{path}"/>{mark}</svg>'
+        )
+
+
+def _cell(table: Table, row: Row, column: AnyColumn, name: str, notes: Footnotes, axis: Axis | None) -> dict[str, Any]:
     cell = row.cells[name][column.key]
+    interval = table.certainty.intervals.get((column.key, row.label)) if name == MAIN_RANGE else None
+    sure = [f"95 % interval {table.certainty.interval_text(column, row.label)}"] if interval else []
+    bar: Markup | str = ""
+    if axis and interval and column == table.primary and cell.value is not None:
+        bar = axis.bar(interval, cell.value)
     few = f"n = {cell.count}" if cell.value is not None and cell.count != len(row.runs) else ""
     reasons = [] if cell.value is None and column in table.columns.more else list(cell.notes)
     known = cell.value is not None and not isinstance(column, CostColumn)
@@ -101,7 +155,8 @@ def _cell(table: Table, row: Row, column: AnyColumn, name: str, notes: Footnotes
         "spread": cell.spread(column),
         "few": few,
         "marks": notes.marks(reasons),
-        "title": "; ".join((*exact, *([cell.sections] if cell.sections else []), *cell.notes)),
+        "bar": bar,
+        "title": "; ".join((*exact, *sure, *([cell.sections] if cell.sections else []), *cell.notes)),
         "best": (name, column.key, row.label) in table.best,
     }
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from vemrecon.bench.result import Costs, RunResult, Status
 from vemrecon.files import canonical_json, csv_cell, finite
+from vemrecon.report.block_scores import blocks_record
 from vemrecon.report.cells import Cell
 from vemrecon.report.columns import AnyColumn, CostColumn, score_order
 from vemrecon.report.environments import hardware, told
@@ -103,6 +104,8 @@ def _task_record(table: Table) -> dict[str, Any]:
         "intensity_range": asdict(table.intensity_range) if table.intensity_range else None,
         "columns": {column.key: _column_record(table, column) for column in table.columns.every},
         "rows": [_row_record(table, row) for row in table.rows],
+        "comparisons": _comparisons(table),
+        "certainty_notes": list(table.certainty.notes),
         "published": [_published_record(line) for line in table.published],
     }
 
@@ -130,15 +133,45 @@ def _row_record(table: Table, row: Row) -> dict[str, Any]:
             name: {column.key: _cell_record(cells[column.key]) for column in table.columns.every}
             for name, cells in row.cells.items()
         },
+        "intervals": {
+            key: asdict(found) for (key, label), found in table.certainty.intervals.items() if label == row.label
+        },
+        "rank": _rank_record(table, row),
+        "one_seed": row.one_seed,
         "best": sorted(f"{name}/{key}" for name, key, label in table.best if label == row.label and row.cells),
-        "runs": [_run_record(result) for _, result in row.runs],
+        "runs": [_run_record(table, result) for _, result in row.runs],
     }
 
 
-def _run_record(result: RunResult) -> dict[str, Any]:
-    """The result without scores of evaluation blocks, which the CSV has."""
+def _rank_record(table: Table, row: Row) -> dict[str, Any] | None:
+    rank = table.certainty.ranks.get(row.label)
+    if rank is None:
+        return None
+    return {"best": rank.best, "worst": rank.worst, "tied": list(table.certainty.tied(row.label))}
+
+
+def _comparisons(table: Table) -> dict[str, Any] | None:
+    """Paired tests of all rows by the main score: corrected p values say which differences are shown."""
+    if not table.certainty.pairs:
+        return None
+    return {
+        "column": table.primary.key,
+        "pairs": [
+            {
+                **{name: getattr(pair, name) for name in ("first", "second", "difference")},
+                "p": pair.tested.p,
+                "p_corrected": pair.tested.adjusted,
+            }
+            for pair in table.certainty.pairs
+        ],
+    }
+
+
+def _run_record(table: Table, result: RunResult) -> dict[str, Any]:
+    """The result, with the scores of evaluation blocks that intervals and tests are made of; the CSV has all."""
     whole = tuple(sorted((score for score in result.scores if score.whole), key=score_order))
-    return {**replace(result, scores=whole).as_dict(), "hardware": hardware(result.environment)}
+    record = {**replace(result, scores=whole).as_dict(), "hardware": hardware(result.environment)}
+    return {**record, "blocks": blocks_record(result, table.columns.leading)}
 
 
 def _published_record(line: PublishedLine) -> dict[str, Any]:

@@ -86,6 +86,12 @@ class Row:
         return self.status == Status.DONE
 
     @property
+    def one_seed(self) -> bool:
+        """Whether it is a random method that ran once, so that nobody knows how far its scores vary."""
+        card = self.runs[0][1].card
+        return self.done and len(self.runs) == 1 and card is not None and bool(card.random)
+
+    @property
     def spec(self) -> RunSpec:
         """Specification of the first run."""
         return self.runs[0][1].spec

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from vemrecon.metrics.column import Column
-from vemrecon.report.columns import AnyColumn
+from vemrecon.report.certainty import ONE_SEED
+from vemrecon.report.columns import Columns
 from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table
-from vemrecon.report.markdown import provenance
+from vemrecon.report.markdown import meanings, provenance
 from vemrecon.report.row import Row
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ GAP = 3
 """Characters between two columns: padding on both sides and the divider."""
 
 FIRST = ("method", "regime", "seeds")
+INTERVAL = "95 %"
 
 
 def print_table(report: Report | Leaderboard, console: Console | None = None) -> None:
@@ -57,6 +58,7 @@ def scores_part(table: Table, width: int) -> list[Any]:
         if all(cell.value is None for cell in cells):
             reasons = dict.fromkeys(note for cell in cells for note in cell.notes)
             parts.append(Text(f"  {column.heading}: {'; '.join(reasons)}", style="dim"))
+    parts += [Text(f"  {line}", style="dim") for line in (*table.certainty.notes, *meanings(table))]
     return parts
 
 
@@ -90,30 +92,46 @@ def _render(table: Table, width: int) -> Any:
 
     texts = {c.key: [_text(table, row, c.key) for row in table.done] for c in table.main}
     heads = {c.key: f"{c.group.replace('Cost', '')}\n{c.label} {c.unit}".rstrip(" ") for c in table.main}
-    first = [(row.label, row.regime, str(len(row.runs))) for row in table.done]
-    room = width - 1 - sum(GAP + max(map(len, cells)) for cells in zip(FIRST, *first, strict=True))
-    shown = []
-    for key in _by_importance(table.main):
+    order, importance, main = [c.key for c in table.main], _by_importance(table.columns), table.primary.key
+    if any(key == main for key, _ in table.certainty.intervals):
+        texts[INTERVAL] = [Text(table.certainty.interval_text(table.primary, row.label)) for row in table.done]
+        heads[INTERVAL] = f"\n{INTERVAL}"
+        for keys in (order, importance):
+            keys.insert(keys.index(main) + 1, INTERVAL)
+    names, first = _first(table)
+    room = width - 1 - sum(GAP + max(map(len, cells)) for cells in zip(names, *first, strict=True))
+    shown = set()
+    for key in importance:
         needed = GAP + max(*map(len, heads[key].split("\n")), *(text.cell_len for text in texts[key]))
         if needed <= room:
-            shown.append(key)
+            shown.add(key)
             room -= needed
     rich = RichTable(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    for head in FIRST:
-        rich.add_column(f"\n{head}", no_wrap=True)
-    for column in (c for c in table.main if c.key in shown):
-        rich.add_column(heads[column.key], justify="right", no_wrap=True)
+    for name in names:
+        rich.add_column(f"\n{name}", no_wrap=True)
+    for key in (key for key in order if key in shown):
+        rich.add_column(heads[key], justify="right", no_wrap=True)
     for n, words in enumerate(first):
-        rich.add_row(*map(Text, words), *(texts[c.key][n] for c in table.main if c.key in shown))
+        rich.add_row(*map(Text, words), *(texts[key][n] for key in order if key in shown))
     return rich
 
 
-def _by_importance(columns: Sequence[AnyColumn]) -> list[str]:
+def _first(table: Table) -> tuple[list[str], list[list[str]]]:
+    """Headings and cells that every terminal shows."""
+    seeds = [f"{len(row.runs)}{f' {ONE_SEED}' if row.one_seed else ''}" for row in table.done]
+    cells = [[row.label, row.regime, words] for row, words in zip(table.done, seeds, strict=True)]
+    ranks = table.certainty.ranks
+    if not ranks:
+        return list(FIRST), cells
+    for row, words in zip(table.done, cells, strict=True):
+        words.insert(1, str(ranks.get(row.label, "")))
+    return [FIRST[0], "rank", *FIRST[1:]], cells
+
+
+def _by_importance(columns: Columns) -> list[str]:
     """Keys of columns: the first one of every metric that was asked for, then the others by their ranks."""
-    leading: dict[str, Column] = {}
-    for column in sorted((c for c in columns if isinstance(c, Column)), key=lambda column: column.rank):
-        leading.setdefault(column.metric, column)
-    return [c.key for c in sorted(columns, key=lambda c: (c not in leading.values(), c.rank))]
+    leading = columns.leading
+    return [c.key for c in sorted(columns.main, key=lambda c: (c not in leading, c.rank))]
 
 
 def _text(table: Table, row: Row, key: str) -> Text:

@@ -1,0 +1,130 @@
+"""`Comparison`: two methods of a table on the same blocks, for `vemrecon compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from vemrecon.errors import ConfigError, DataError, unknown
+from vemrecon.metrics.column import Better, Column
+from vemrecon.report.block_scores import BlockScores, block_scores, judged
+from vemrecon.report.cells import WHOLE
+from vemrecon.report.columns import AnyColumn
+from vemrecon.report.leaderboard import Leaderboard, Table
+from vemrecon.report.row import Row
+from vemrecon.statistics import FEWEST_BLOCKS, FEWEST_TESTED, SIGNIFICANT, Interval, compare
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """First method minus second one, by one score."""
+
+    task: str
+    column: Column
+    labels: tuple[str, str]
+    values: tuple[float, float]
+    """Of the whole volume, means over seeds."""
+    difference: float
+    """Of the values; where the best is 0 or 1, of their distances from it."""
+    interval: Interval | None
+    p: float | None
+    blocks: int
+    seeds: tuple[int, int]
+    one_seed: tuple[bool, bool]
+    """Whether the methods are random and ran once."""
+    reason: str = ""
+    """Why there is no interval or no p value."""
+
+    @property
+    def better(self) -> str:
+        """Label of the one that is shown to be better; empty if no difference is shown."""
+        if self.p is None or self.p > SIGNIFICANT or self.column.better == Better.NEITHER:
+            return ""
+        first = self.column.better.badness(self.values[0]) < self.column.better.badness(self.values[1])
+        return self.labels[0 if first else 1]
+
+
+def comparisons(board: Leaderboard, first: str, second: str, metric: str | None = None) -> list[Comparison]:
+    """Two methods on every task that both have finished.
+
+    Args:
+        board: All tables.
+        first: A method, or the label of a row.
+        second: The other one.
+        metric: Name of a metric, or key of a column; the main score of each table if None.
+
+    Raises:
+        DataError: If no task has both.
+        ConfigError: If a name stands for several rows, or no table has the metric.
+    """
+    found = []
+    for table in board.tables:
+        rows = [_row(table, name) for name in (first, second)]
+        if rows[0] is not None and rows[1] is not None:
+            found.append((table, rows[0], rows[1]))
+    if not found:
+        known = {row.label for table in board.tables for row in table.done}
+        for name in (first, second):
+            if not any(_row(table, name) for table in board.tables):
+                raise unknown("finished method", name, known)
+        raise DataError(f"no task has finished runs of both {first} and {second}")
+    made = [_comparison(table, one, other, column) for table, one, other in found if (column := _column(table, metric))]
+    if not made:
+        keys = {column.key for table, _, _ in found for column in _scores(table)}
+        raise unknown("metric of these runs", str(metric), keys | {key.partition("/")[0] for key in keys})
+    return made
+
+
+def _row(table: Table, name: str) -> Row | None:
+    rows = [row for row in table.done if row.label == name] or [row for row in table.done if row.method == name]
+    if len(rows) > 1:
+        raise ConfigError(f"'{name}' stands for {len(rows)} rows; name one of: {', '.join(row.label for row in rows)}")
+    return rows[0] if rows else None
+
+
+def _scores(table: Table) -> list[Column]:
+    return [column for column in table.columns.every if isinstance(column, Column)]
+
+
+def _column(table: Table, metric: str | None) -> Column | None:
+    main: AnyColumn = table.primary
+    if metric is None:
+        return main if isinstance(main, Column) else None
+    leading: Sequence[Column] = [column for column in table.columns.leading if column.metric == metric]
+    return next((column for column in (*leading, *_scores(table)) if metric in (column.key, column.metric)), None)
+
+
+def _comparison(table: Table, one: Row, other: Row, column: Column) -> Comparison:
+    rows = (one, other)
+    values = tuple(row.cells[WHOLE][column.key].value for row in rows)
+    for row, value in zip(rows, values, strict=True):
+        if value is None:
+            notes = row.cells[WHOLE][column.key].notes
+            raise DataError(f"{table.title}: {row.label} has no {column.heading}: {'; '.join(notes)}")
+    known = [float(value) for value in values if value is not None]
+    first, second = (float(column.better.badness(v)) if _distance(column) else v for v in known)
+    plain = Comparison(
+        table.title, column, (one.label, other.label), (known[0], known[1]), first - second, None, None, 0,
+        (len(one.runs), len(other.runs)), (one.one_seed, other.one_seed),
+    )  # fmt: skip
+    found = [block_scores(row.runs, column) for row in rows]
+    return _tested(plain, found[0], found[1])
+
+
+def _tested(plain: Comparison, one: BlockScores | str, other: BlockScores | str) -> Comparison:
+    """With an interval and a p value, or the reason why there is none."""
+    if isinstance(one, str) or isinstance(other, str):
+        label, reason = (plain.labels[0], one) if isinstance(one, str) else (plain.labels[1], other)
+        return replace(plain, reason=f"{label}: {reason}")
+    common = sorted(set(one.blocks) & set(other.blocks))
+    plain = replace(plain, blocks=len(common))
+    if len(common) < FEWEST_BLOCKS:
+        return replace(plain, reason=f"{len(common)} evaluation blocks in common, fewer than {FEWEST_BLOCKS}")
+    found = compare(*(judged(part.of(common), plain.column.better) for part in (one, other)))
+    interval = found.interval.around(found.mean, plain.difference) if found.interval else None
+    few = f"fewer than the {FEWEST_TESTED} blocks that can show a difference" if found.p is None else ""
+    return replace(plain, interval=interval, p=found.p, reason=few)
+
+
+def _distance(column: Column) -> bool:
+    return column.better in (Better.ONE, Better.ZERO)
