@@ -20,8 +20,7 @@ def device_groups(setup: Setup, runs: Sequence[PlannedRun]) -> list[tuple[str, .
     """
     count, devices = setup.devices_per_run, setup.torch_devices
     if all(device == "cpu" for device in devices):
-        at_once = setup.jobs or (1 if any(run.learns for run in runs) else cores())
-        groups = [("cpu",) * count] * at_once
+        groups = [("cpu",) * count] * at_once(setup, runs)
     else:
         groups = [devices[n : n + count] for n in range(0, len(devices) - count + 1, count)]
         if not groups:
@@ -38,6 +37,14 @@ def device_groups(setup: Setup, runs: Sequence[PlannedRun]) -> list[tuple[str, .
     if count > 1:
         require_shareable(runs, count)
     return groups
+
+
+def at_once(setup: Setup, runs: Sequence[PlannedRun]) -> int:
+    """How many runs are at work at once."""
+    count, devices = setup.devices_per_run, setup.torch_devices
+    if all(device == "cpu" for device in devices):
+        return setup.jobs or (1 if any(run.learns for run in runs) else cores())
+    return max(1, min(setup.jobs or len(devices), len(devices) // count))
 
 
 def require_shareable(runs: Sequence[PlannedRun], count: int) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 class _CallOptions(Options):
     """Options of `bench` and `plan` that are about where the others stand, and about this call."""
 
+    name: str | None = option("suite, as --suite", None, positional=True)
     config: Path | None = option("YAML file with any of these options, before those of the suite", None)
     suite: str = option("named suite or YAML file that fills in what is not given here", "default")
     dry_run: bool = option("show the plan and stop", False)
@@ -56,6 +57,10 @@ class BenchOptions(Options):
         words = {name: value for name, value in given.items() if name not in call}
         file = read_file(Path(call["config"]), STORED_ALSO) if "config" in call else [{}]
         call = {name: file[0][name] for name in STORED_ALSO if name in file[0]} | call
+        if (name := call.pop("name", None)) is not None:
+            if "suite" in given and given["suite"] != name:
+                raise ConfigError(f"two suites are named, {name} and --suite {given['suite']}; give one of them")
+            call["suite"] = name
         asked = _CallOptions(**call)
         requests, setup = requests_and_setup(layered(read_suite(asked.suite), file, [words]))
         return cls(requests, setup, asked.dry_run, asked.print_config)
@@ -119,29 +124,14 @@ def bench(options: BenchOptions) -> int:
 
 
 def plan(options: BenchOptions) -> int:
-    """Show runs and states, or the options as a file."""
+    """Show runs, their states and what they will take, or the options as a file."""
     if options.print_config:
         return _print_config(options)
     from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
 
-    from vemrecon.bench.due import to_do
+    from vemrecon.commands.plan_table import print_plan
 
-    runs = _planned(options, fetch=False)
-    console = Console(highlight=False, soft_wrap=True)
-    for task in dict.fromkeys(run.folder.spec.task.slug for run in runs):
-        console.print(f"[bold]{task}[/bold]")
-        table = Table("method", "preset", "seed", "run", "state", box=None, pad_edge=False, padding=(0, 2))
-        for folder in (run.folder for run in runs if run.folder.spec.task.slug == task):
-            spec = folder.spec
-            table.add_row(escape(spec.method.name), spec.preset, str(spec.seed), spec.run_id, folder.state())
-        console.print(table)
-    disk = sum(run.job.truth.voxels or 0 for run in runs) / 1e9
-    todo = to_do(runs, options.setup.retry)
-    console.print(
-        f"{len(runs)} runs, {len(todo)} to do; at most {disk:.2g} GB of reconstructions at 8 bit before compression"
-    )
+    print_plan(_planned(options, fetch=False), options.setup, Console(highlight=False, soft_wrap=True))
     return 0
 
 

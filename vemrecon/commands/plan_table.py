@@ -1,0 +1,80 @@
+"""What `vemrecon plan` prints: every run, its state, and what it is expected to take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from vemrecon.report.columns import seconds_text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from vemrecon.bench.forecast import Forecast
+    from vemrecon.bench.plan import PlannedRun
+    from vemrecon.bench.request import Setup
+
+HEADS = ("method", "preset", "seed", "run", "state", "time", "GB", "as long as")
+
+
+def print_plan(runs: Sequence[PlannedRun], setup: Setup, console: Console) -> None:
+    """Print a table for each task, and what there is to do in all."""
+    from vemrecon.bench.due import to_do
+    from vemrecon.bench.forecast import Experience
+
+    todo = to_do(runs, setup.retry)
+    open_ids = {run.folder.spec.run_id for run in todo}
+    known = Experience(setup.folder, setup.torch_devices[0].partition(":")[0])
+    made = {run.folder.spec.run_id: known.forecast(run) for run in todo}
+    for task in dict.fromkeys(run.folder.spec.task.slug for run in runs):
+        rows = [HEADS]
+        for run in runs:
+            spec = run.folder.spec
+            if spec.task.slug != task:
+                continue
+            cells = _cells(made[spec.run_id]) if spec.run_id in open_ids else ("", "", "")
+            rows.append((spec.method.name, spec.preset, str(spec.seed), spec.run_id, run.folder.state(), *cells))
+        _print(task, rows, console)
+    _sum_up(runs, todo, list(made.values()), setup, console)
+
+
+def _cells(one: Forecast) -> tuple[str, str, str]:
+    seconds = "?" if one.seconds is None else seconds_text(one.seconds)
+    return seconds, "?" if one.bytes is None else f"{one.bytes / 1e9:.2g}", one.basis or "nothing known"
+
+
+def _print(task: str, rows: Sequence[Sequence[str]], console: Console) -> None:
+    from rich.text import Text
+
+    console.print(Text(task, style="bold"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        console.print(Text(line, style="bold" if row is rows[0] else ""))
+
+
+def _sum_up(
+    runs: Sequence[PlannedRun],
+    todo: Sequence[PlannedRun],
+    made: Sequence[Forecast],
+    setup: Setup,
+    console: Console,
+) -> None:
+    from vemrecon.bench.devices import at_once
+    from vemrecon.bench.forecast import observed_bytes
+
+    stored = sum(one.bytes or 0.0 for one in made) + observed_bytes(todo)
+    console.print(f"{len(runs)} runs, {len(todo)} to do; about {stored / 1e9:.2g} GB, observed volumes among them")
+    if not todo:
+        return
+    known = [one.seconds for one in made if one.seconds is not None]
+    blind = len(made) - len(known)
+    slots = min(at_once(setup, todo), len(todo))
+    if known:
+        each = f", {seconds_text(sum(known) / slots)} on each of {slots} at once" if slots > 1 else ""
+        console.print(f"about {seconds_text(sum(known))} of work on {setup.torch_devices[0].partition(':')[0]}{each}")
+    if blind:
+        console.print(
+            f"{blind} of them left out of the time: no run of the method has finished in this folder, on this kind of "
+            f"device; `vemrecon methods --cost` counts operations. Their reconstructions count as 8 bit, uncompressed"
+        )
