@@ -100,6 +100,7 @@ def train(
             facts = {"key": key, "seconds": seconds + waited, "batches": stage.epochs * stage.batches_per_epoch}
             sums = {"crc32": checksum(place / WEIGHTS), "log_crc32": checksum(place / LOG)}
             write_mark(mark, {**facts, **sums})
+            (place / PREVIOUS).unlink(missing_ok=True)  # the last one is enough to mend a finished stage
             if shared:
                 shared.put(stage, seed, place)
 
@@ -144,7 +145,7 @@ def mend_log(place: Path) -> None:
     log, known = place / LOG, read_mark(place / "stage.json").get("log_crc32")
     if known is None or known == checksum(log) or rank() != 0:
         return
-    found = read_checkpoint(place / CHECKPOINT) or read_checkpoint(place / PREVIOUS)
+    found = read_checkpoint(place / CHECKPOINT)
     if log.exists():
         set_aside(log, "written again from the last checkpoint" if found else "the curve of losses is lost")
     if found:
