@@ -172,6 +172,17 @@ def test_a_damaged_result_is_moved_aside(tmp_path: Path, damage: str):
     assert folder.path.joinpath("result.json.damaged-1").read_bytes() == content
 
 
+def test_a_damaged_specification_of_a_finished_run_is_written_again(tmp_path: Path):
+    folder = folder_of("reference", tmp_path)
+    before = folder.path.joinpath("spec.json").read_bytes()
+    folder.path.joinpath("spec.json").write_bytes(b"")
+
+    folder.mend()
+
+    assert folder.path.joinpath("spec.json").read_bytes() == before
+    assert folder.path.joinpath("spec.json.damaged-1").exists() and folder.state() == Status.DONE
+
+
 def test_a_changed_digit_of_a_score_is_noticed(tmp_path: Path):
     folder = folder_of("reference", tmp_path)
     text = folder.result_file.read_text()

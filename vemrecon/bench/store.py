@@ -85,6 +85,21 @@ class RunFolder:
             return self.result_file.exists()
         return False
 
+    def mend(self) -> None:
+        """Write the specification of a run again that is there, if it is damaged.
+
+        Raises:
+            OutputError: If it cannot be written.
+        """
+        file = self.path / "spec.json"
+        if not file.exists():
+            return
+        try:
+            RunSpec.read(file)
+        except DataError:
+            set_aside(file, "written again")
+            write_json(file, (self.result() or self).spec.as_dict())
+
     @property
     def result_file(self) -> Path:
         """What ends a run."""

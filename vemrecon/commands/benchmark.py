@@ -104,6 +104,7 @@ def bench(options: BenchOptions) -> int:
     console.print(f"{len(runs)} runs, {len(runs) - len(todo)} of them finished before; folder {setup.folder}")
     groups = device_groups(setup, runs)
     for run in runs:
+        run.folder.mend()
         if run.folder.state() == "newer":
             console.print(f"left alone, as a newer vemrecon has written its result: {run.folder.path}", style="yellow")
     clear_stale(todo)
@@ -145,6 +146,9 @@ def run(options: RunOptions) -> int:
     if folder.state() == "done":
         print(f"{folder.path}: is done; remove the folder to repeat it")
         return 0
+    if folder.state() == "newer":
+        print(f"{folder.path}: its result was written by a newer vemrecon, and is left alone; upgrade to read it")
+        return 1
     with exclusive(folder.path / "lease", f"run {folder.path.name}"):
         code = recorded(folder, _told)
     result = folder.result()
