@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import threading
 import time
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from vemrecon.bench.attend import Outcome
 from vemrecon.bench.heartbeat import FILE, Beat, Heartbeat, TakenError
+from vemrecon.bench.plan import PlannedRun
 from vemrecon.bench.result import Status
+from vemrecon.bench.runner import execute
 from vemrecon.bench.spec import DegradationVariant, MethodVariant, RunSpec, Task
 from vemrecon.bench.store import RUNNING, RunFolder
 
@@ -95,6 +100,42 @@ def test_a_result_is_not_written_into_a_run_that_somebody_else_is_at_work_on(fol
             run.write_result(Status.DONE)
     run.write_result(Status.DONE)
     assert run.state() == Status.DONE
+
+
+class Refused:
+    """An executor whose first run turns out to be at work on another machine."""
+
+    def __init__(self):
+        self.seen = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def room(self):
+        return 1
+
+    def submit(self, order, told, done):
+        self.seen.append(order.path)
+        outcome = Outcome(2, stopped="somebody else has it") if len(self.seen) == 1 else Outcome(1, reason="no luck")
+        done(lambda: outcome)
+
+
+def test_a_run_that_another_machine_has_does_not_stop_the_others(tmp_path):
+    first, second = (PlannedRun(RunFolder.of(replace(SPEC, seed=seed), tmp_path), job=None) for seed in (1, 2))
+    first.folder.create()
+    ended, executor = {}, Refused()
+    listener = SimpleNamespace(
+        started=lambda run: None, ended=lambda run, status, reason: ended.update({run.spec.seed: (status, reason)})
+    )
+    with Heartbeat(first.folder.path, host="there", every=60):
+        execute([first, second], tmp_path, listener, executor)
+
+    assert len(executor.seen) == 2
+    assert ended[1][0] == "running" and "on there" in ended[1][1]
+    assert ended[2] == ("interrupted", "no luck") and first.folder.result() is None
 
 
 def test_what_a_killed_process_left_is_no_run_at_work(folder):

@@ -11,10 +11,11 @@ from typing import Any, Protocol
 from vemrecon.bench.attend import Order, Outcome
 from vemrecon.bench.due import with_earlier_metrics
 from vemrecon.bench.executors import Executor
+from vemrecon.bench.heartbeat import Beat
 from vemrecon.bench.limits import Limits
 from vemrecon.bench.plan import PlannedRun
 from vemrecon.bench.result import Status
-from vemrecon.bench.store import RunFolder
+from vemrecon.bench.store import RUNNING, RunFolder
 from vemrecon.environment import environment
 from vemrecon.errors import OutputError
 from vemrecon.locks import exclusive
@@ -95,6 +96,9 @@ class _Sweep:
 
     def _end(self, run: RunFolder, outcome: Outcome) -> None:
         self.active -= 1
+        if (outcome.stopped or outcome.code) and (beat := Beat.at_work(run.path)):
+            self.listener.ended(run, RUNNING, f"by {beat}; the other runs go on")  # another machine has it
+            return
         if outcome.stopped:
             raise OutputError(outcome.stopped)
         result = run.result()
