@@ -9,7 +9,7 @@ RUNS ?= runs
 INSTALLED := $(VENV)/.installed
 
 OPTIONS := CONFIG SUITE DATASET SPLIT TASK SCALE DEGRADATION METHODS SEEDS PRESET MODE METRICS SET \
-  DATA_ROOT VOXEL_SIZE INTENSITY_RANGE CHANNEL TIME AXES MISSING RUNS DEVICES JOBS DEVICES_PER_RUN TIMEOUT MEMORY LOG RETRY
+  DATA_ROOT VOXEL_SIZE INTENSITY_RANGE CHANNEL TIME AXES MISSING PICTURES RUNS DEVICES JOBS DEVICES_PER_RUN TIMEOUT MEMORY LOG RETRY
 SWITCHES := SQUARE_PIXELS DRY_RUN PRINT_CONFIG
 flag = --$(shell echo $(1) | tr A-Z_ a-z-)
 options = $(strip $(foreach name,$(OPTIONS),$(if $($(name)),$(call flag,$(name)) $($(name)))) \
@@ -25,7 +25,7 @@ plan: install  ## show what bench would do
 	@$(BIN)/vemrecon plan $(options)
 
 report: install  ## rebuild the report from finished runs
-	@$(BIN)/vemrecon report --runs $(RUNS)
+	@$(BIN)/vemrecon report --runs $(RUNS)$(if $(PICTURES), --pictures $(PICTURES))
 
 test: install  ## the test suite without the minutes-long tests
 	@echo "pytest without slow tests; golden and real-data tests need VEMRECON_SHARED"

@@ -315,6 +315,7 @@ def test_make_passes_every_variable_and_args(tmp_path, target):
         "CHANNEL": "1", "TIME": "0", "AXES": "czyx", "MISSING": "fill",
         "DEVICES_PER_RUN": "2", "TIMEOUT": "2h train=1h", "MEMORY": "8GiB",
         "LOG": "wandb tensorboard", "RETRY": "failed", "SUITE": "default", "CONFIG": "",
+        "PICTURES": "3",
         "DRY_RUN": "1", "PRINT_CONFIG": "1",
     }  # fmt: skip
     assert sorted(given) == sorted(name.upper() for name in bench_options())

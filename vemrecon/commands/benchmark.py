@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _CallOptions(Options):
+class _PageOptions(Options):
+    """Options of what writes a report."""
+
+    pictures: int | None = option(
+        "rows of each table whose sections the page shows, the best ones; 0 for none", None, least=0, unset="a few"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _CallOptions(_PageOptions):
     """Options of `bench` and `plan` that are about where the others stand, and about this call."""
 
     name: str | None = option("suite, as --suite", None, positional=True)
@@ -32,7 +41,7 @@ class _CallOptions(Options):
     )
 
 
-STORED_ALSO = ("suite", "dry_run")
+STORED_ALSO = ("suite", "dry_run", "pictures")
 """What a file for --config may hold besides requests and setup."""
 
 
@@ -44,6 +53,7 @@ class BenchOptions(Options):
     setup: Setup
     dry_run: bool = False
     print_config: bool = False
+    pictures: int | None = None
 
     @classmethod
     def parts(cls) -> tuple[type[Any], ...]:
@@ -63,11 +73,11 @@ class BenchOptions(Options):
             call["suite"] = name
         asked = _CallOptions(**call)
         requests, setup = requests_and_setup(layered(read_suite(asked.suite), file, [words]))
-        return cls(requests, setup, asked.dry_run, asked.print_config)
+        return cls(requests, setup, asked.dry_run, asked.print_config, asked.pictures)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportOptions(Options):
+class ReportOptions(_PageOptions):
     """Options of `report`."""
 
     runs: Path = option("folder of runs", Path("runs"))
@@ -111,7 +121,7 @@ def bench(options: BenchOptions) -> int:
     with Bars(console, total=len(todo)) as bars:
         execute(todo, setup.folder, bars, Here(groups), setup.limits)
     states = [run.folder.state() for run in runs]
-    report = write_report(setup.folder, setup.folder / "report", results=_results(runs))
+    report = write_report(setup.folder, setup.folder / "report", _results(runs), options.pictures)
     print_table(report, console)
     console.print(
         f"report: {setup.folder / 'report' / 'index.html'} (and README.md, leaderboard.csv, leaderboard.json)"
@@ -171,7 +181,7 @@ def report(options: ReportOptions) -> int:
     out = options.out or options.runs / "report"
     console = Console(highlight=False)
     results = read_board(options.board) if options.board else None
-    print_table(write_report(options.runs, out, results), console)
+    print_table(write_report(options.runs, out, results, options.pictures), console)
     console.print(f"report: {out / 'index.html'}")
     return 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -11,6 +11,7 @@ from vemrecon.files import finite
 from vemrecon.report.frame import Frame, marker, style_of, svg_text, ticks
 from vemrecon.report.leaderboard import MAIN_RANGE, Table
 from vemrecon.report.panel import Fragment, Look
+from vemrecon.report.row import Row
 
 GAUSSIAN = math.sqrt(2 / math.pi)  # mean absolute error over standard deviation of Gaussian errors
 EXPECTED = "error of a Gaussian of this width"
@@ -18,15 +19,15 @@ EXPECTED = "error of a Gaussian of this width"
 
 def calibration_panel(table: Table, look: Look) -> Fragment | None:
     """Whether methods know where they err."""
-    svg = calibration_svg(table, look.indices)
+    svg = calibration_svg(look.drawn(table), look.indices)
     note = "voxels in 20 classes of uncertainty"
     return Fragment(look.figure("Uncertainty against error", svg, note), "Curves", small=True) if svg else None
 
 
-def calibration_svg(table: Table, indices: Mapping[str, int]) -> str:
+def calibration_svg(rows: Sequence[Row], indices: Mapping[str, int]) -> str:
     """Mean absolute error of voxels of like uncertainty; empty where no row has an uncertainty and a truth."""
     curves = []
-    for row in table.done:
+    for row in rows:
         points = calibration_points(row.kept.curves)
         if points:
             curves.append((row.label, points))

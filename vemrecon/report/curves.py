@@ -41,7 +41,7 @@ def correlation_panel(table: Table, look: Look) -> Fragment | None:
     """Correlation along the degraded axis and along the others, side by side."""
     axis, lateral = table.task.axis, table.task.kind == "lateral"
     rows, warnings = [], []
-    for row in table.done:
+    for row in look.drawn(table):
         try:
             rows.append(Curves(row.label, look.indices[row.label], *curves_of(row.kept.curves, axis)))
         except DataError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,11 +62,14 @@ class Gallery:
     warnings: tuple[str, ...] = ()
 
 
-def build_gallery(table: Table, segmentation: Segmentation) -> Gallery:
-    """Read what the first run of every row has kept, and make the pictures."""
+def build_gallery(table: Table, segmentation: Segmentation, rows: Sequence[Row]) -> Gallery:
+    """Read what the first run of each of these rows has kept, and make the pictures."""
+    wanted = {row.label for row in rows}
     found: list[tuple[Row, Masks]] = []
     missing, warnings = [], []
-    for row in (line.row for line in segmentation.lines if line.row is not None and not line.reason):
+    for row in (line.row for line in segmentation.lines if line.label in wanted and not line.reason):
+        if row is None:
+            continue
         path = file_of(row.runs[0][0], segmentation.what)
         if path is None:
             missing.append(row.label)
@@ -84,11 +87,11 @@ def build_gallery(table: Table, segmentation: Segmentation) -> Gallery:
         return Gallery(missing=tuple(missing), warnings=tuple(warnings))
     first = found[0][1]
     known = neuron_colours(first.sections.get("neurons", {}))
-    rows = [] if not segmentation.fair else [(CEILING_LABEL, _ceiling(first, segmentation.what, known))]
-    rows += [(row.label, _method(masks, row.label, segmentation.what, known)) for row, masks in found]
+    drawn = [] if not segmentation.fair else [(CEILING_LABEL, _ceiling(first, segmentation.what, known))]
+    drawn += [(row.label, _method(masks, row.label, segmentation.what, known)) for row, masks in found]
     shape = first.sections["labels"]["xy"].shape
     cut = f"The middle {LARGEST} voxels of sections that are larger." if max(shape) > LARGEST else ""
-    return Gallery(tuple(rows), bool(known), cut, tuple(missing), tuple(warnings))
+    return Gallery(tuple(drawn), bool(known), cut, tuple(missing), tuple(warnings))
 
 
 def _same_place(first: Masks, second: Masks) -> bool:

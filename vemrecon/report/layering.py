@@ -25,7 +25,7 @@ def layering_panel(table: Table, look: Look) -> Fragment | None:
     if not columns:
         return None
     rows = []
-    for row in table.done:
+    for row in look.drawn(table):
         cells = [(column, row.cells[MAIN_RANGE][column.key]) for column in columns]
         shown = [(cell.text(column), cell.spread(column), "; ".join(cell.notes)) for column, cell in cells]
         rows.append((row.label, look.swatch(row.label), shown))

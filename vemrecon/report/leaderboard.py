@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -86,11 +87,6 @@ class Table:
         """Of the truth in nm, as the runs have kept it."""
         found = (row.kept.sections for row in self.done)
         return next((sections.voxel_size for sections in found if sections and sections.voxel_size), None)
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """One line for every file of a run that cannot be read."""
-        return tuple(f"{self.title}, {row.label}: {line}" for row in self.done for line in row.kept.problems)
 
 
 @dataclass(frozen=True)
@@ -188,16 +184,23 @@ def _cells(runs: Sequence[Run], columns: Columns, ranges: Sequence[str]) -> dict
 
 def label_variants(specs: Mapping[str, RunSpec]) -> dict[str, str]:
     """The shortest names that tell the variants of a table apart: method, then preset, then what else differs."""
+    facts = {key: _facts(spec) for key, spec in specs.items()}
+    alike: dict[tuple[str, str], list[str]] = {}
+    for key, spec in specs.items():
+        alike.setdefault((spec.method.name, spec.preset), []).append(key)
+    presets = Counter(name for name, _ in alike)
+    values = {
+        of: {fact: {facts[key].get(fact) for key in keys} for fact in {fact for key in keys for fact in facts[key]}}
+        for of, keys in alike.items()
+    }
     labels: dict[str, str] = {}
     for key, spec in specs.items():
-        same = [other for other in specs.values() if other.method.name == spec.method.name]
-        parts = [] if len({other.preset for other in same}) == 1 else [spec.preset]
-        same = [other for other in same if other.preset == spec.preset]
-        facts = [_facts(other) for other in same]
-        mine = _facts(spec)
-        parts += [f"{k}={v}" for k, v in sorted(mine.items()) if any(other.get(k) != v for other in facts)]
-        labels[key] = spec.method.name + (f" ({', '.join(parts)})" if parts else "")
-    doubles = {label for label in labels.values() if list(labels.values()).count(label) > 1}
+        name, differs = spec.method.name, values[spec.method.name, spec.preset]
+        parts = [] if presets[name] == 1 else [spec.preset]
+        parts += [f"{fact}={value}" for fact, value in sorted(facts[key].items()) if len(differs[fact]) > 1]
+        labels[key] = name + (f" ({', '.join(parts)})" if parts else "")
+    counts = Counter(labels.values())
+    doubles = {label for label, count in counts.items() if count > 1}
     number = {key: n for n, key in enumerate(sorted(specs), start=1)}
     return {key: f"{label} #{number[key]}" if label in doubles else label for key, label in labels.items()}
 

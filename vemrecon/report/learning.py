@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -10,21 +10,22 @@ from vemrecon.files import finite
 from vemrecon.report.frame import Frame, style_of, ticks
 from vemrecon.report.leaderboard import Table
 from vemrecon.report.panel import Fragment, Look
+from vemrecon.report.row import Row
 
 QUANTITY = "validation psnr"
 
 
 def learning_panel(table: Table, look: Look) -> Fragment | None:
     """How training went."""
-    svg = learning_svg(table, look.indices)
+    svg = learning_svg(look.drawn(table), look.indices)
     note = "each method watches patches of its own kind"
     return Fragment(look.figure("Learning curves", svg, note), "Curves", small=True) if svg else None
 
 
-def learning_svg(table: Table, indices: Mapping[str, int]) -> str:
+def learning_svg(rows: Sequence[Row], indices: Mapping[str, int]) -> str:
     """PSNR on held-out lateral patches against the number of batches; empty where nothing was learned."""
     curves = []
-    for row in table.done:
+    for row in rows:
         points = learning_points(row.kept.curves)
         if len(points) > 1:
             curves.append((row.label, points))

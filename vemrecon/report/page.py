@@ -36,11 +36,16 @@ PANELS: tuple[Panel, ...] = (
 """What the page of a task shows, in this order."""
 
 
-def html_text(board: Leaderboard) -> tuple[str, tuple[str, ...]]:
-    """The page, and warnings about pictures or curves that could not be read."""
+def html_text(board: Leaderboard, pictures: int) -> tuple[str, tuple[str, ...]]:
+    """The page, and warnings about pictures or curves that could not be read.
+
+    Args:
+        board: All tables.
+        pictures: Rows of a table whose sections are shown.
+    """
     import markupsafe
 
-    look = Look.of(board)
+    look = Look.of(board, pictures)
     tasks = [_task(table, look) for table in board.tables]
     warnings = tuple(warning for task in tasks for warning in task["warnings"])
     page = look.render(
@@ -70,16 +75,24 @@ def _task(table: Table, look: Look) -> dict[str, Any]:
     import markupsafe
 
     fragments = [fragment for panel in PANELS if (fragment := panel(table, look))]
-    warnings = (*table.problems, *(warning for fragment in fragments for warning in fragment.warnings))
+    warnings = (*_problems(table, look), *(warning for fragment in fragments for warning in fragment.warnings))
     html = "\n".join(_sections(table, fragments, look))
     return {"key": table.key, "title": table.title, "panels": markupsafe.Markup(html), "warnings": warnings}
+
+
+def _problems(table: Table, look: Look) -> tuple[str, ...]:
+    """One line for every file of a run that cannot be read, of the rows that are drawn."""
+    rows = {row.label: row for row in (*look.drawn(table), *look.pictured(table))}
+    return tuple(f"{table.title}, {row.label}: {line}" for row in rows.values() for line in row.kept.problems)
 
 
 def _sections(table: Table, fragments: Sequence[Fragment], look: Look) -> list[str]:
     """Panels that are sections by themselves, and the others together with those of the same section."""
     import markupsafe
 
-    legend = [(row.label, look.swatch(row.label)) for row in table.done]
+    drawn = look.drawn(table)
+    legend = [(row.label, look.swatch(row.label)) for row in drawn]
+    left_out = len(table.done) - len(drawn)
     texts = []
     for section, same in itertools.groupby(fragments, key=lambda fragment: fragment.section):
         if not section:
@@ -89,5 +102,5 @@ def _sections(table: Table, fragments: Sequence[Fragment], look: Look) -> list[s
             (small, [markupsafe.Markup(fragment.html) for fragment in parts])
             for small, parts in itertools.groupby(same, key=lambda fragment: fragment.small)
         ]
-        texts.append(look.render("section", title=section, rows=rows, legend=legend))
+        texts.append(look.render("section", title=section, rows=rows, legend=legend, left_out=left_out))
     return texts

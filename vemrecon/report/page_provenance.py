@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from vemrecon.report.chosen_rows import LARGE
 from vemrecon.report.environments import hardware, told
 from vemrecon.report.leaderboard import TIMES, Leaderboard, Table, environments, regime_order, task_words
 from vemrecon.report.markdown import short
@@ -11,8 +12,10 @@ from vemrecon.report.panel import Fragment, Look
 
 
 def provenance_panel(table: Table, look: Look) -> Fragment:
-    """Data, versions and hardware behind a table, and every run of it."""
-    return Fragment(look.render("provenance", facts=facts(table), runs=all_runs(table)))
+    """Data, versions and hardware behind a table, and every run of it, where they are not too many."""
+    runs = all_runs(table) if len(table.rows) <= LARGE else []
+    number = sum(len(row.runs) for row in table.rows)
+    return Fragment(look.render("provenance", facts=facts(table), runs=runs, number=number))
 
 
 def facts(table: Table) -> list[tuple[str, str]]:

@@ -26,7 +26,9 @@ def segmentation_panel(table: Table, look: Look) -> Fragment | None:
 
 
 def _view(table: Table, found: Segmentation, look: Look) -> dict[str, Any]:
-    gallery = build_gallery(table, found)
+    gallery = build_gallery(table, found, look.pictured(table))
+    drawn = {row.label for row in look.drawn(table)}
+    lines = [line for line in found.lines if line.row is None or line.label in drawn]
     references = [column.reference for column in found.columns]
     return {
         "title": found.title,
@@ -35,13 +37,13 @@ def _view(table: Table, found: Segmentation, look: Look) -> dict[str, Any]:
             (MEASURES[column.metric].label, column, column.better.arrow, n == 0 or references[n - 1] != references[n])
             for n, column in enumerate(found.columns)
         ],
-        "lines": [_line(table, found, line, look) for line in found.lines],
-        "reasons": list(dict.fromkeys(line.reason for line in found.lines)),
+        "lines": [_line(table, found, line, look) for line in lines],
+        "reasons": list(dict.fromkeys(line.reason for line in lines)),
         "judges": found.judges_in_words(),
         "unfair": "" if found.fair else UNFAIR,
         "meanings": found.meanings,
         "gallery": gallery,
-        "captions": {line.label: _caption(found, line) for line in found.lines},
+        "captions": {line.label: _caption(found, line) for line in lines},
         "classes": [(name, f"rgb({' '.join(map(str, colour))})") for name, colour in CLASSES.items()],
         "warnings": gallery.warnings,
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vemrecon.metrics.score import SIGNS
 from vemrecon.report.certainty import ONE_SEED
+from vemrecon.report.chosen_rows import LARGE
 from vemrecon.report.columns import AnyColumn, CostColumn
 from vemrecon.report.footnotes import Footnotes
 from vemrecon.report.leaderboard import MAIN_RANGE, Table, environments
@@ -28,17 +29,19 @@ MORE = "More"
 
 def scores_panel(table: Table, look: Look) -> Fragment:
     """Heads and rows of the main table, for each scored range."""
-    columns = (*table.columns.main, *table.columns.more)
-    ranges = [
-        {"name": name, "words": RANGES.get(name, name), **_body(table, columns, name, look)} for name in table.ranges
-    ]
+    large = len(table.rows) > LARGE
+    columns, more, names = (*table.columns.main, *table.columns.more), table.columns.more, table.ranges
+    if large:
+        columns, more, names = table.columns.main, (), (MAIN_RANGE,)
+    ranges = [{"name": name, "words": RANGES.get(name, name), **_body(table, columns, name, look)} for name in names]
     html = look.render(
         "table",
         title=table.title,
         primary=table.primary.heading,
-        groups=_groups(columns, table.columns.more),
-        columns=_heads(columns, table.columns.more),
-        more=bool(table.columns.more),
+        groups=_groups(columns, more),
+        columns=_heads(columns, more),
+        more=bool(more),
+        large=large,
         ranges=ranges,
         shown=regimes_of(table),
         ranked=bool(table.certainty.ranks),
@@ -87,12 +90,12 @@ def _heads(columns: Sequence[AnyColumn], more: Sequence[AnyColumn] = ()) -> list
 
 
 def _body(table: Table, columns: Sequence[AnyColumn], name: str, look: Look) -> dict[str, Any]:
-    notes, axis = Footnotes(), Axis.of(table)
+    notes, axis, drawn = Footnotes(), Axis.of(table), {row.label for row in look.drawn(table)}
     rows = []
     for place, row in enumerate(table.rows):
         entry: dict[str, Any] = {"row": row, "place": place, "cells": [], "swatch": ""}
         if row.done:
-            entry["swatch"] = look.swatch(row.label)
+            entry["swatch"] = look.swatch(row.label) if row.label in drawn else ""
             entry["cells"] = [_cell(table, row, column, name, notes, axis) for column in columns]
             entry["rank"] = _rank(table, row)
         entry["one_seed"] = ONE_SEED if row.one_seed else ""
@@ -147,18 +150,33 @@ def _cell(table: Table, row: Row, column: AnyColumn, name: str, notes: Footnotes
         bar = axis.bar(interval, cell.value)
     few = f"n = {cell.count}" if cell.value is not None and cell.count != len(row.runs) else ""
     reasons = [] if cell.value is None and column in table.columns.more else list(cell.notes)
+    notes_shown = () if cell.value is None and len(table.rows) > LARGE else cell.notes  # they are footnotes anyway
     known = cell.value is not None and not isinstance(column, CostColumn)
-    exact = [f"{SIGNS[cell.limit]}{cell.value!r} {column.unit}".strip()] if known else []
+    text, large = cell.text(column), len(table.rows) > LARGE  # where every byte counts 40 000 times
+    exact = [f"{SIGNS[cell.limit]}{cell.value!r} {column.unit}".strip()] if known and not large else []
     return {
-        "sort": "" if cell.value is None else repr(float(cell.value)),
-        "text": cell.text(column).replace("<= ", "≤ ").replace(">= ", "≥ "),
+        "sort": None if large and is_number(text) else "" if cell.value is None else repr(float(cell.value)),
+        "text": text.replace("<= ", "≤ ").replace(">= ", "≥ "),
         "spread": cell.spread(column),
         "few": few,
         "marks": notes.marks(reasons),
         "bar": bar,
-        "title": "; ".join((*exact, *sure, *([cell.sections] if cell.sections else []), *cell.notes)),
+        "title": "; ".join((*exact, *sure, *([cell.sections] if cell.sections and not large else []), *notes_shown)),
         "best": (name, column.key, row.label) in table.best,
     }
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell reads as the number that it is sorted by.
+
+    >>> is_number("24.10"), is_number("2.5 s"), is_number("<= 70.0")
+    (True, False, False)
+    """
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _published(part: PublishedPart) -> dict[str, Any]:

@@ -9,8 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vemrecon.report.chosen_rows import CURVES, best_rows
 from vemrecon.report.frame import swatch
 from vemrecon.report.leaderboard import REGIMES, Leaderboard, Table, regime_order
+from vemrecon.report.row import Row
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -44,13 +46,23 @@ class Look:
 
     indices: Mapping[str, int]
     """One number per row label, the same in every table; it decides colour, dash and marker."""
+    pictures: int
+    """Rows of a table whose sections are shown."""
 
     @classmethod
-    def of(cls, board: Leaderboard) -> Look:
+    def of(cls, board: Leaderboard, pictures: int) -> Look:
         """The look of a page."""
         found = {(regime_order(row.regime), row.label) for table in board.tables for row in table.done}
         labels = dict.fromkeys(label for _, label in sorted(found))
-        return cls({label: n for n, label in enumerate(labels)})
+        return cls({label: n for n, label in enumerate(labels)}, pictures)
+
+    def pictured(self, table: Table) -> tuple[Row, ...]:
+        """Rows whose sections are shown."""
+        return best_rows(table, self.pictures)
+
+    def drawn(self, table: Table) -> tuple[Row, ...]:
+        """Rows whose curves are drawn."""
+        return best_rows(table, CURVES)
 
     def swatch(self, label: str) -> Markup:
         """Colour, dash and marker of a method."""

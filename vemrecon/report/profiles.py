@@ -58,7 +58,7 @@ def profile_of(curves: Mapping[str, Any], label: str, index: int) -> Profile | N
 
 def profiles_panel(table: Table, look: Look) -> Fragment | None:
     """Absolute and signed error of every row against the position along the degraded axis."""
-    found = (profile_of(row.kept.curves, row.label, look.indices[row.label]) for row in table.done)
+    found = (profile_of(row.kept.curves, row.label, look.indices[row.label]) for row in look.drawn(table))
     profiles = [profile for profile in found if profile]
     if not profiles:
         return None

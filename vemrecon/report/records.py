@@ -103,7 +103,7 @@ def _task_record(table: Table) -> dict[str, Any]:
         "grid": table.grid.as_dict() if table.grid else None,
         "intensity_range": asdict(table.intensity_range) if table.intensity_range else None,
         "columns": {column.key: _column_record(table, column) for column in table.columns.every},
-        "rows": [_row_record(table, row) for row in table.rows],
+        "rows": _row_records(table),
         "comparisons": _comparisons(table),
         "certainty_notes": list(table.certainty.notes),
         "published": [_published_record(line) for line in table.published],
@@ -120,6 +120,23 @@ def _column_record(table: Table, column: AnyColumn) -> dict[str, Any]:
     }
 
 
+def _row_records(table: Table) -> list[dict[str, Any]]:
+    best: dict[str, list[str]] = {}
+    for name, key, label in table.best:
+        best.setdefault(label, []).append(f"{name}/{key}")
+    intervals: dict[str, dict[str, Any]] = {}
+    for (key, label), found in table.certainty.intervals.items():
+        intervals.setdefault(label, {})[key] = asdict(found)
+    return [
+        {
+            **_row_record(table, row),
+            "best": sorted(best.get(row.label, ())) if row.cells else [],
+            "intervals": intervals.get(row.label, {}) if row.cells else {},
+        }
+        for row in table.rows
+    ]
+
+
 def _row_record(table: Table, row: Row) -> dict[str, Any]:
     return {
         "label": row.label,
@@ -133,12 +150,8 @@ def _row_record(table: Table, row: Row) -> dict[str, Any]:
             name: {column.key: _cell_record(cells[column.key]) for column in table.columns.every}
             for name, cells in row.cells.items()
         },
-        "intervals": {
-            key: asdict(found) for (key, label), found in table.certainty.intervals.items() if label == row.label
-        },
         "rank": _rank_record(table, row),
         "one_seed": row.one_seed,
-        "best": sorted(f"{name}/{key}" for name, key, label in table.best if label == row.label and row.cells),
         "runs": [_run_record(table, result) for _, result in row.runs],
     }
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from vemrecon.report.columns import CostColumn, seconds_text
 from vemrecon.report.frame import Frame, marker, svg_text, ticks
 from vemrecon.report.leaderboard import MAIN_RANGE, Table, environments
 from vemrecon.report.panel import Fragment, Look
+from vemrecon.report.row import Row
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels of the chart."""
@@ -23,17 +24,17 @@ TIMES = {0.01: "10 ms", 0.1: "0.1 s", 1: "1 s", 10: "10 s", 60: "1 min", 600: "1
 
 def cost_panel(table: Table, look: Look) -> Fragment | None:
     """The main score against the time that it takes."""
-    svg = scatter_svg(table, look.indices)
+    svg = scatter_svg(table, look.drawn(table), look.indices)
     note = "different hardware" if len(environments(table)["hardware"]) > 1 else ""
     return Fragment(look.figure("Cost against quality", svg, note), "Curves", small=True) if svg else None
 
 
-def scatter_svg(table: Table, indices: Mapping[str, int]) -> str:
+def scatter_svg(table: Table, rows: Sequence[Row], indices: Mapping[str, int]) -> str:
     """The main score against the seconds of training and reconstruction; empty with fewer than two points."""
     points, column = [], table.primary
     if isinstance(column, CostColumn):
         return ""
-    for row in table.done:
+    for row in rows:
         cells = row.cells[MAIN_RANGE]
         train, reconstruct, quality = (cells[k].value for k in ("cost/train", "cost/reconstruct", column.key))
         if quality is not None and reconstruct is not None and reconstruct > 0:

@@ -70,6 +70,8 @@ class Viewer:
     voxel_size: tuple[float, float, float] | None = None
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    left_out: int = 0
+    """Finished rows that were not asked for."""
 
 
 @dataclass
@@ -81,7 +83,7 @@ class _Found:
 
 def viewer_panel(table: Table, look: Look) -> Fragment | None:
     """Sections of truth, observed volume, reconstructions and their errors."""
-    viewer = build_viewer(table)
+    viewer = build_viewer(table, look.pictured(table))
     if not viewer.planes:
         return Fragment("", warnings=viewer.warnings) if viewer.warnings else None
     bars = {view.plane: _bar(view.width_nm) for view in viewer.planes}
@@ -95,9 +97,9 @@ def _bar(width_nm: float | None) -> dict[str, Any] | None:
     return {"percent": round(100 * length / width_nm, 3), "label": length_text(length)}
 
 
-def build_viewer(table: Table) -> Viewer:
-    """Read the sections of the first run of every row, and make the pictures."""
-    found = _find(table)
+def build_viewer(table: Table, rows: Sequence[Row]) -> Viewer:
+    """Read the sections of the first run of each of these rows, and make the pictures."""
+    found = _find(table, rows)
     if not found.rows:
         return Viewer(missing=tuple(found.missing), warnings=tuple(found.warnings))
     reference = found.rows[0][1]
@@ -109,12 +111,13 @@ def build_viewer(table: Table) -> Viewer:
                 errors[plane, row.label] = centre(section).astype(np.int16) - centre(truth).astype(np.int16)
     limit = error_limit(list(errors.values())) if errors else 0
     planes = [view for plane in PLANE_AXES if (view := _plane(table, plane, found.rows, errors, limit))]
-    return Viewer(tuple(planes), limit, reference.voxel_size, tuple(found.missing), tuple(found.warnings))
+    left_out = len(table.done) - len(rows)
+    return Viewer(tuple(planes), limit, reference.voxel_size, tuple(found.missing), tuple(found.warnings), left_out)
 
 
-def _find(table: Table) -> _Found:
+def _find(table: Table, rows: Sequence[Row]) -> _Found:
     found = _Found()
-    for row in table.done:
+    for row in rows:
         sections = row.kept.sections
         if sections is None:
             if not row.kept.problems:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vemrecon.files import atomic_write
+from vemrecon.report.chosen_rows import PICTURES
 from vemrecon.report.leaderboard import Leaderboard, build
 from vemrecon.report.load import Run, once, read_runs
 from vemrecon.report.markdown import markdown_text
@@ -29,20 +30,22 @@ class Report:
         return self.board.warnings
 
 
-def write_report(runs: Path, out: Path, results: Iterable[Run] | None = None) -> Report:
+def write_report(runs: Path, out: Path, results: Iterable[Run] | None = None, pictures: int | None = None) -> Report:
     """Write leaderboard.csv, leaderboard.json, README.md and index.html; the same results give the same bytes.
 
     Args:
         runs: Run store with `<task>/<method>-<run_id>/result.json`.
         out: Folder of the report; made if missing.
         results: Folders and results to show instead of everything below `runs`.
+        pictures: Rows of a table whose sections the page shows: the best ones, and the best one without training.
+            None for `PICTURES`.
 
     Raises:
         ConfigError: If a file cannot be written.
     """
     found, warnings = read_runs(runs) if results is None else once(results, runs)
     board = with_segmentations(with_published(build(found, warnings)))
-    page, more = html_text(board)
+    page, more = html_text(board, PICTURES if pictures is None else pictures)
     board = Leaderboard(board.tables, (*board.warnings, *more))
     texts = {
         "leaderboard.csv": csv_text(board),

@@ -37,7 +37,8 @@
       if (at === 0) return row.cells[0].dataset.sort;
       const fromEnd = head.parentNode.children.length - at;
       const cell = kind === "text" ? row.cells[row.cells.length - fromEnd] : row.classList.contains("done") ? row.cells[at] : null;
-      return cell ? cell.dataset.sort || "" : "";
+      if (!cell) return "";
+      return cell.dataset.sort ?? (cell.firstChild ? cell.firstChild.textContent : ""); // a number that sorts as it reads
     };
     all(table.tHead, "th").forEach((other) => other.removeAttribute("aria-sort"));
     head.setAttribute("aria-sort", descending ? "descending" : "ascending");
