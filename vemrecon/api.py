@@ -194,11 +194,11 @@ def reconstruct(
         UserWarning: Of what was done to read the volume, and of sections that are black, of another contrast than those
             beside them, or displaced.
     """
-    from vemrecon.infer.cluster import require_place
     from vemrecon.own.reconstruction import emptied, reconstruct_file, stamped, work_folder, work_place
     from vemrecon.own.sections import anisotropic, reopened
     from vemrecon.own.steps import make_ready
     from vemrecon.own.wish import Wish
+    from vemrecon.schedulers import require_place
     from vemrecon.volume import Made, require_output
     from vemrecon.volume.made import source_of
 

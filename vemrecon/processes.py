@@ -12,6 +12,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from vemrecon.errors import ConfigError
+
 PAUSE_SECONDS = 0.2
 ORPHANED = 3
 """Exit code of a process that has outlived the one that began it."""
@@ -34,6 +36,36 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def adopt_launcher() -> None:
+    """Take the place of this process in a training of several nodes from whoever began it: torchrun or srun.
+
+    Raises:
+        ConfigError: If neither did.
+    """
+    if "RANK" in os.environ:  # torchrun
+        return
+    if "SLURM_PROCID" not in os.environ or "SLURM_LOCALID" not in os.environ:
+        raise ConfigError(
+            "--together: neither torchrun nor srun has begun this process, such as: srun --nodes 2 --ntasks-per-node 4 "
+            "vemrecon run FOLDER --together"
+        )
+    count = os.environ.get("SLURM_NTASKS", "1")
+    each = os.environ.get("SLURM_NTASKS_PER_NODE") or str(int(count) // int(os.environ.get("SLURM_NNODES", "1")))
+    names = {"RANK": "SLURM_PROCID", "LOCAL_RANK": "SLURM_LOCALID", "NODE_RANK": "SLURM_NODEID"}
+    os.environ.update({name: os.environ[slurm] for name, slurm in names.items()})
+    os.environ.update({"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": each})
+
+
+def launched_together() -> bool:
+    """Whether torchrun or srun has begun the processes of this training, and says where they meet."""
+    return world_size() > 1 and STORE_PORT not in os.environ
+
+
+def local_world_size() -> int:
+    """Number of processes that share the training on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
 def join_group(devices: Sequence[str]) -> None:
     """Meet the other processes of this training, where whoever began them keeps the store for it.
 
@@ -51,6 +83,14 @@ def join_group(devices: Sequence[str]) -> None:
         torch.cuda.set_device(devices[local_rank()])
     store = TCPStore("127.0.0.1", int(os.environ[STORE_PORT]), world_size(), is_master=False)
     distributed.init_process_group("nccl" if cuda else "gloo", store=store, rank=rank(), world_size=world_size())
+
+
+def leave_group() -> None:
+    """Part from the other processes of this training: what follows is done by one of them, and waits for none."""
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def wait_until(done: Callable[[], bool]) -> None:

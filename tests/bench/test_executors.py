@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 from small_volumes import textured
 
 from vemrecon.bench.devices import device_groups
@@ -18,6 +21,14 @@ from vemrecon.bench.messages import Lines
 from vemrecon.bench.request import Setup
 from vemrecon.bench.result import Status
 from vemrecon.errors import ConfigError
+from vemrecon.processes import (
+    adopt_launcher,
+    launched_together,
+    local_rank,
+    local_world_size,
+    rank,
+    world_size,
+)
 
 HERE = Path(__file__).parent
 
@@ -197,3 +208,84 @@ def test_messages_are_whole_however_they_were_cut():
         lines = Lines()
         found = [*lines.of(text[:cut]), *lines.of(text[cut:])]
         assert found == [{"phase": "a", "share": 0.5}, {"part": "score"}]
+
+
+def test_workers_of_dask_do_what_this_machine_does(tmp_path):
+    calm, cluster = tmp_path / "calm", tmp_path / "cluster"
+    for folder, more in [(calm, []), (cluster, ["--dask", "local:2"])]:
+        folder.mkdir()
+        done = run(folder, ["nearest", "linear", "bicubic", "troubled_methods.Outgrown"], *more)
+        assert done.returncode == 1, done.stdout + done.stderr
+    alone, shared = results(calm), results(cluster)
+    assert {name: one["status"] for name, one in shared.items()} == {n: one["status"] for n, one in alone.items()}
+    assert all(alone[name]["scores"] == one["scores"] for name, one in shared.items())
+    assert shared["Outgrown"]["status"] == "out of memory"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
+def test_no_run_outlives_the_workers_of_dask(tmp_path):
+    words = bench(tmp_path, ["troubled_methods.Hanging"], "--dask", "local:1")
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment())
+    owners = wait_for(lambda: [*(tmp_path / "runs").glob("*/*/lease.owner")], process)
+    worker = int(owners[0].read_text().split()[1])
+    process.kill()
+    process.communicate(timeout=60)
+    assert ended(worker, 60)
+
+
+def weights(runs):
+    (path,) = runs.glob("*/*/weights.safetensors")
+    return load_file(path)
+
+
+def test_two_nodes_train_what_one_process_does(tmp_path):
+    """Two process groups of torchrun on one machine, each with a process, stand for two nodes."""
+    words = ["--preset", "smoke", "--mode", "transductive", "--set", "lateral-cnn.budget=20"]
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    for folder, more in [(alone, []), (shared, ["--prepare"])]:
+        folder.mkdir()
+        done = run(folder, ["lateral-cnn"], *words, *more)
+        assert done.returncode == 0, done.stdout + done.stderr
+    folder = done.stdout.strip().splitlines()[-1]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d"]
+    launch += [f"--rdzv-endpoint=127.0.0.1:{port}", "--rdzv-id=two", "-m", "vemrecon.cli", "run", folder, "--together"]
+    nodes = [
+        subprocess.Popen(launch, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment())
+        for _ in range(2)
+    ]
+    said = [node.communicate(timeout=300)[0] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], said
+    assert results(shared)["lateral-cnn[budget=20]"]["status"] == "done"
+    torch.testing.assert_close(weights(shared / "runs"), weights(alone / "runs"), atol=1e-5, rtol=0)
+
+
+def test_a_run_together_needs_somebody_who_launches_it(tmp_path):
+    done = run(tmp_path, ["linear"], "--prepare")
+    words = [sys.executable, "-m", "vemrecon.cli", "run", done.stdout.strip().splitlines()[-1], "--together"]
+    alone = subprocess.run(words, capture_output=True, text=True, check=False, env=environment())
+    assert alone.returncode == 2 and "neither torchrun nor srun" in alone.stderr
+
+
+def test_srun_says_which_process_this_is(monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    slurm = {"PROCID": "5", "LOCALID": "1", "NODEID": "1", "NTASKS": "8", "NNODES": "2"}
+    monkeypatch.setattr(os, "environ", os.environ | {f"SLURM_{name}": value for name, value in slurm.items()})
+    adopt_launcher()
+    assert (rank(), local_rank(), world_size(), local_world_size()) == (5, 1, 8, 4)
+    assert launched_together()
+
+
+def test_the_script_of_a_batch_job_is_shown_and_tells_its_gpus(tmp_path):
+    pytest.importorskip("dask_jobqueue")
+    words = ["--dask", "slurm:4", "--devices", "cuda", "--devices-per-run", "2"]
+    plan = [word.replace("bench", "plan") if word == "bench" else word for word in bench(tmp_path, ["linear"], *words)]
+    jobs = {"DASK_JOBQUEUE__SLURM__CORES": "4", "DASK_JOBQUEUE__SLURM__MEMORY": "8GB"}
+    done = subprocess.run(plan, capture_output=True, text=True, check=False, env=environment() | jobs)
+    assert done.returncode == 0, done.stderr
+    script = done.stdout.partition("script of each job:\n")[2]
+    assert script.startswith("#!/usr/bin/env bash") and "#SBATCH --cpus-per-task=4" in script
+    assert "--resources GPU=2" in script

@@ -313,10 +313,9 @@ def test_make_passes_every_variable_and_args(tmp_path, target):
         "VOXEL_SIZE": "z=8 y=4", "SQUARE_PIXELS": "1", "INTENSITY_RANGE": "0 99",
         "RUNS": "elsewhere", "DEVICES": "cuda:0 cuda:1", "JOBS": "2",
         "CHANNEL": "1", "TIME": "0", "AXES": "czyx", "MISSING": "fill",
-        "DEVICES_PER_RUN": "2", "TIMEOUT": "2h train=1h", "MEMORY": "8GiB",
+        "DEVICES_PER_RUN": "2", "TIMEOUT": "2h train=1h", "MEMORY": "8GiB", "DASK": "local:2",
         "LOG": "wandb tensorboard", "RETRY": "failed", "SUITE": "default", "CONFIG": "",
-        "PICTURES": "3",
-        "DRY_RUN": "1", "PRINT_CONFIG": "1",
+        "PICTURES": "3", "DRY_RUN": "1", "PREPARE": "1", "PRINT_CONFIG": "1",
     }  # fmt: skip
     assert sorted(given) == sorted(name.upper() for name in bench_options())
     given["CONFIG"] = str(tmp_path / "empty.yaml")
@@ -330,9 +329,9 @@ def test_make_passes_every_variable_and_args(tmp_path, target):
     program, command, *passed = shlex.split(done.stdout.strip().splitlines()[-1])
     assert program.endswith("vemrecon") and command == target
     options = asked(*passed)
-    assert options.dry_run and options.print_config
+    assert options.dry_run and options.print_config and options.prepare
     assert options.setup == Setup(
-        Path("elsewhere"), ("cuda:0", "cuda:1"), 2, 2, ("2h", "train=1h"), "8GiB",
+        Path("elsewhere"), ("cuda:0", "cuda:1"), 2, 2, ("2h", "train=1h"), "local:2", "8GiB",
         ("wandb", "tensorboard"), "failed", data_root=Path("data"),
         voxel_size=("z=8", "y=4"), square_pixels=True, intensity_range=(0, 99),
         channel=1, time=0, axes="czyx", missing="fill",

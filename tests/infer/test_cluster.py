@@ -13,8 +13,9 @@ from patient import GREY, Blended, Failing, Patient, observed, smaller
 import vemrecon
 from vemrecon.cli import main
 from vemrecon.errors import ConfigError, DataError
-from vemrecon.infer.cluster import Cluster, connected, require_place
+from vemrecon.infer.cluster import Cluster
 from vemrecon.infer.reconstruct import reconstruct_volume
+from vemrecon.schedulers import connected, require_place
 from vemrecon.volume import open_volume
 
 pytest.importorskip("distributed", reason="pip install vemrecon[dask]")

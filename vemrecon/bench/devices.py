@@ -1,13 +1,33 @@
-"""Which devices each run gets for itself."""
+"""Who does the runs, and which devices each of them gets for itself."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vemrecon.bench.executors import Executor, Here
+from vemrecon.bench.on_dask import OnDask
 from vemrecon.bench.plan import PlannedRun
 from vemrecon.bench.request import Setup
 from vemrecon.environment import cores
 from vemrecon.errors import ConfigError
+from vemrecon.schedulers import require_place
+
+
+def executor_of(setup: Setup, runs: Sequence[PlannedRun]) -> Executor:
+    """Who does runs.
+
+    Raises:
+        ConfigError: See `device_groups` and `require_place`.
+    """
+    if setup.dask is None:
+        return Here(device_groups(setup, runs))
+    require_place(setup.dask)
+    if setup.jobs is not None:
+        raise ConfigError("--jobs: with --dask the workers say how many runs are done at once")
+    count = setup.devices_per_run
+    if count > 1:
+        require_shareable(runs, count)
+    return OnDask(setup.dask, count, gpus=setup.torch_devices[0] != "cpu")
 
 
 def device_groups(setup: Setup, runs: Sequence[PlannedRun]) -> list[tuple[str, ...]]:

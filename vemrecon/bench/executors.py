@@ -18,7 +18,13 @@ Done = Callable[[Callable[[], Outcome]], None]
 
 
 class Executor(Protocol):
-    """Does runs, several at once, each on devices of its own."""
+    """Does runs, several at once, each on devices of its own.
+
+    Attributes:
+        tells: Whether messages of runs come here; else their folders alone say how far they are.
+    """
+
+    tells: bool
 
     def room(self) -> int:
         """How many runs can be at work at once, now."""
@@ -39,6 +45,8 @@ class Here:
     Args:
         groups: The devices of each run that is at work at once.
     """
+
+    tells = True
 
     def __init__(self, groups: Sequence[Devices]) -> None:
         self.free = list(groups)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from vemrecon.files import digest_of, write_json
 from vemrecon.kept import read_mark, set_aside, write_mark
 from vemrecon.methods.registry import method_entry
 from vemrecon.metrics.score import Score
-from vemrecon.processes import peak_memory, rank, world_size
+from vemrecon.processes import launched_together, leave_group, local_world_size, peak_memory, rank, world_size
 from vemrecon.progress import Progress
 from vemrecon.volume import Volume, open_volume
 
@@ -63,12 +63,13 @@ def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Pr
         place,
         identity=identity,
         seed=seed,
-        devices=job.devices if world > 1 else job.devices[:1],
+        devices=_devices_here(job),
         workers=0 if job.device == "cpu" else 4,
         loggers=job.loggers,
         shared=shared,
         progress=progress,
     )
+    leave_group()
     if rank() == 0:
         facts = {
             "method": folder.spec.method.entry,
@@ -79,6 +80,14 @@ def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Pr
         save_weights(method, folder.path / "weights.safetensors", trained_parts(method), facts)
         if not finished:
             write_mark(place / "environment.json", environment() | {"device": job.device})
+
+
+def _devices_here(job: Job) -> Sequence[str]:
+    """One device for each process of this machine that shares the training."""
+    if launched_together():
+        count = local_world_size()
+        return ["cpu"] * count if job.device == "cpu" else [f"cuda:{n}" for n in range(count)]
+    return job.devices if world_size() > 1 else job.devices[:1]
 
 
 def trained(folder: RunFolder, method: Method) -> bool:

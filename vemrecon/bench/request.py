@@ -160,6 +160,12 @@ class Setup(FileOptions, RootOptions):
         metavar="TIME",
         unset="none",
     )
+    dask: str | None = option(
+        "who does the runs: local:N processes, slurm:N jobs (also pbs, sge, lsf, htcondor), or the address of a "
+        "scheduler; runs and data must be where all of them see them",
+        None,
+        unset="this process",
+    )
     memory: str | None = option("most memory of a run, such as 8GiB", None, metavar="SIZE", unset="no limit")
     log: tuple[str, ...] = option(
         "logs of training beside loss.csv (WANDB_MODE=offline works)", (), choices=known_loggers, noun="logger"

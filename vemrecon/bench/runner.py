@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -56,8 +55,23 @@ def execute(
         OutputError: If the disk is full or cannot be written; what is finished stays.
         KeyboardInterrupt: On Ctrl-C, after all their processes have ended.
     """
-    with exclusive(root / "runner.lock", f"run folder {root}"), executor:
-        _Sweep(runs, listener, executor, limits).work()
+    with exclusive(root / "runner.lock", f"run folder {root}"):
+        if runs:
+            with executor:
+                _Sweep(runs, listener, executor, limits).work()
+
+
+def begin(planned: PlannedRun) -> None:
+    """Make the folder of a run ready for whoever does it.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    run, old = planned.folder, planned.folder.result()
+    with_earlier_metrics(run, old).create()
+    planned.job.write(run.path / "job.json")
+    if old is not None and old.status != Status.DONE:  # a finished result stays until a better one replaces it
+        run.result_file.unlink()
 
 
 class _Sweep:
@@ -67,26 +81,33 @@ class _Sweep:
         self.waiting = list(reversed(runs))
         self.listener, self.executor, self.limits = listener, executor, limits
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self.active = 0
+        self.active: list[RunFolder] = []
 
     def work(self) -> None:
         """Begin runs as there is room until all have ended."""
         while self.waiting or self.active:
-            while self.waiting and self.active < self.executor.room():
+            while self.waiting and len(self.active) < self.executor.room():
                 self._start(self.waiting.pop())
-            with suppress(queue.Empty):
-                run, found = self.events.get(timeout=OFTEN)  # meanwhile there may be room for more
-                if callable(found):
-                    self._end(run, found())
-                elif "phase" in found:
-                    self.listener.progress(run, found["phase"], found["share"], found["note"])
+            try:
+                run, found = self.events.get(timeout=OFTEN)
+            except queue.Empty:  # there may be room for more now
+                self._look()
+                continue
+            if callable(found):
+                self._end(run, found())
+            elif "phase" in found:
+                self.listener.progress(run, found["phase"], found["share"], found["note"])
+
+    def _look(self) -> None:
+        """Tell what runs elsewhere have written of themselves."""
+        for run in () if self.executor.tells else self.active:
+            if beat := Beat.read(run.path):
+                self.listener.progress(run, beat.phase, beat.share, beat.note)
 
     def _start(self, planned: PlannedRun) -> None:
-        run, old = planned.folder, planned.folder.result()
-        with_earlier_metrics(run, old).create()
-        if old is not None and old.status != Status.DONE:  # a finished result stays until a better one replaces it
-            (run.path / "result.json").unlink()
-        self.active += 1
+        run = planned.folder
+        begin(planned)
+        self.active.append(run)
         self.listener.started(run)
         self.executor.submit(
             Order(run.path, planned.job, self.limits),
@@ -95,7 +116,7 @@ class _Sweep:
         )
 
     def _end(self, run: RunFolder, outcome: Outcome) -> None:
-        self.active -= 1
+        self.active.remove(run)
         if (outcome.stopped or outcome.code) and (beat := Beat.at_work(run.path)):
             self.listener.ended(run, RUNNING, f"by {beat}; the other runs go on")  # another machine has it
             return

@@ -23,7 +23,7 @@ from vemrecon.errors import ConfigError, OutputError
 from vemrecon.locks import exclusive
 from vemrecon.metrics.catalogue import versions_of
 from vemrecon.processes import end_with_input
-from vemrecon.progress import Progress
+from vemrecon.progress import Progress, silent
 
 if TYPE_CHECKING:
     from vemrecon.methods.base import Method
@@ -70,6 +70,19 @@ def run(folder: RunFolder, tell: Progress, part: Enter) -> None:
     facts["environment"] = of_run(here, phases.environments(folder))
     versions = versions_of(spec.metrics)
     folder.write_result(Status.DONE, scores=scores, metric_versions=versions, costs=costs, artifacts=artifacts, **facts)
+
+
+def learn_along(folder: RunFolder) -> None:
+    """Do the share of a training that is this process's, beside the one that brings the run to its end."""
+    from vemrecon.bench import phases
+    from vemrecon.bench.task_volumes import observe
+    from vemrecon.methods.registry import method_entry
+
+    job = Job.read(folder.path / "job.json")
+    _, card, _ = method_entry(folder.spec.method.entry).resolved()
+    method = phases.method_of(folder)
+    observe(folder, job)  # waits until it is there
+    phases.learn(folder, job, method, card.regime, silent)
 
 
 def out_of_scope(regime: str, method: Method, kind: str) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,12 +36,13 @@ class _CallOptions(_PageOptions):
     config: Path | None = option("YAML file with any of these options, before those of the suite", None)
     suite: str = option("named suite or YAML file that fills in what is not given here", "default")
     dry_run: bool = option("show the plan and stop", False)
+    prepare: bool = option("make the folders of runs and stop, so that `vemrecon run` can do them one by one", False)
     print_config: bool = option(
         "print all options as a file for --config or --suite, and stop", False, also=("--print_config",)
     )
 
 
-STORED_ALSO = ("suite", "dry_run", "pictures")
+STORED_ALSO = ("suite", "dry_run", "prepare", "pictures")
 """What a file for --config may hold besides requests and setup."""
 
 
@@ -53,6 +54,7 @@ class BenchOptions(Options):
     setup: Setup
     dry_run: bool = False
     print_config: bool = False
+    prepare: bool = False
     pictures: int | None = None
 
     @classmethod
@@ -73,7 +75,7 @@ class BenchOptions(Options):
             call["suite"] = name
         asked = _CallOptions(**call)
         requests, setup = requests_and_setup(layered(read_suite(asked.suite), file, [words]))
-        return cls(requests, setup, asked.dry_run, asked.print_config, asked.pictures)
+        return cls(requests, setup, asked.dry_run, asked.print_config, asked.prepare, asked.pictures)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,16 +92,18 @@ class RunOptions(Options):
     """Options of `run`."""
 
     folder: Path = option("run folder, as `vemrecon status` lists it", positional=True)
+    together: bool = option(
+        "share the training with the other processes that torchrun or srun has begun, also on other nodes", False
+    )
 
 
 def bench(options: BenchOptions) -> int:
     """Plan, execute, report."""
     from rich.console import Console
 
-    from vemrecon.bench.devices import device_groups
+    from vemrecon.bench.devices import device_groups, executor_of
     from vemrecon.bench.due import clear_stale, to_do
-    from vemrecon.bench.executors import Here
-    from vemrecon.bench.runner import execute
+    from vemrecon.bench.runner import begin, execute
     from vemrecon.commands.bars import Bars
     from vemrecon.fit.loggers import check_loggers
     from vemrecon.report import print_table, write_report
@@ -107,19 +111,26 @@ def bench(options: BenchOptions) -> int:
     if options.dry_run or options.print_config:
         return plan(options)
     setup, console = options.setup, Console(highlight=False)
-    require_devices(setup.torch_devices)
+    if setup.dask is None:
+        require_devices(setup.torch_devices)
     check_loggers(setup.log)
     runs = _planned(options, fetch=True, say=lambda text: console.print(text, style="dim"))
     todo = to_do(runs, setup.retry)
     console.print(f"{len(runs)} runs, {len(runs) - len(todo)} of them finished before; folder {setup.folder}")
-    groups = device_groups(setup, runs)
     for run in runs:
         run.folder.mend()
         if run.folder.state() == "newer":
             console.print(f"left alone, as a newer vemrecon has written its result: {run.folder.path}", style="yellow")
     clear_stale(todo)
+    if options.prepare:
+        (devices, *_) = device_groups(setup, runs)
+        for one in todo:
+            begin(replace(one, job=replace(one.job, devices=devices)))
+            print(one.folder.path)
+        return 0
+    executor = executor_of(setup, runs)
     with Bars(console, total=len(todo)) as bars:
-        execute(todo, setup.folder, bars, Here(groups), setup.limits)
+        execute(todo, setup.folder, bars, executor, setup.limits)
     states = [run.folder.state() for run in runs]
     report = write_report(setup.folder, setup.folder / "report", _results(runs), options.pictures)
     print_table(report, console)
@@ -141,16 +152,22 @@ def plan(options: BenchOptions) -> int:
     from rich.console import Console
 
     from vemrecon.commands.plan_table import print_plan
+    from vemrecon.schedulers import batch_script
 
-    print_plan(_planned(options, fetch=False), options.setup, Console(highlight=False, soft_wrap=True))
+    setup = options.setup
+    script = setup.dask and batch_script(setup.dask, setup.devices_per_run if setup.torch_devices[0] != "cpu" else 0)
+    print_plan(_planned(options, fetch=False), setup, Console(highlight=False, soft_wrap=True))
+    if script:
+        print(f"\nscript of each job:\n{script}")
     return 0
 
 
 def run(options: RunOptions) -> int:
     """One run in this process."""
     from vemrecon.bench.store import RunFolder
-    from vemrecon.bench.worker import recorded
+    from vemrecon.bench.worker import learn_along, recorded
     from vemrecon.locks import exclusive
+    from vemrecon.processes import adopt_launcher, rank
 
     folder = RunFolder.open(options.folder)
     if folder.state() == "done":
@@ -159,6 +176,11 @@ def run(options: RunOptions) -> int:
     if folder.state() == "newer":
         print(f"{folder.path}: its result was written by a newer vemrecon, and is left alone; upgrade to read it")
         return 1
+    if options.together:
+        adopt_launcher()
+        if rank() > 0:
+            learn_along(folder)
+            return 0
     with exclusive(folder.path / "lease", f"run {folder.path.name}"):
         code = recorded(folder, _told)
     result = folder.result()

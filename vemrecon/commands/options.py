@@ -162,13 +162,16 @@ def require_devices(devices: Sequence[str]) -> None:
     """Refuse GPUs where there are none.
 
     Raises:
-        ConfigError: If torch finds no CUDA device.
+        ConfigError: If torch finds no CUDA device, or fewer than are named.
     """
     if any(device != "cpu" for device in devices):
         import torch
 
         if not torch.cuda.is_available():
             raise ConfigError("--devices: this machine has no CUDA device that torch can use; leave it at cpu")
+        count = torch.cuda.device_count()
+        if wrong := [one for one in devices if (torch.device(one).index or 0) >= count]:
+            raise ConfigError(f"--devices: there is no {wrong[0]} here; this machine has {count}, counted from cuda:0")
 
 
 def require_runs(runs: Path) -> None:

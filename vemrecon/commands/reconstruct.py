@@ -125,13 +125,13 @@ def _reconstruct(options: ReconstructOptions, log: JsonLog) -> int:
 
     from vemrecon.commands.bars import PhaseBar
     from vemrecon.figure.drawing import require_matplotlib
-    from vemrecon.infer.cluster import require_place
     from vemrecon.own.missing import reading_to_fill, sections_to_fill
     from vemrecon.own.preview import place_of
     from vemrecon.own.reconstruction import reconstruct_file, stamped, work_folder, work_place
     from vemrecon.own.sections import open_anisotropic, reopened
     from vemrecon.own.steps import make_ready
     from vemrecon.own.wish import AUTO
+    from vemrecon.schedulers import require_place
     from vemrecon.volume import Made, require_output
     from vemrecon.volume.made import source_of
 

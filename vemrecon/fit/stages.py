@@ -37,7 +37,7 @@ from vemrecon.fit.shared_stages import SharedStages
 from vemrecon.kept import read_mark, set_aside, write_mark
 from vemrecon.methods.base import Method
 from vemrecon.methods.stage import Stage
-from vemrecon.processes import local_rank, rank, world_size
+from vemrecon.processes import launched_together, local_rank, rank, world_size
 from vemrecon.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -191,6 +191,7 @@ def fit_stage(
 ) -> float:
     """Run one stage, from its last checkpoint if there is one; gives its seconds over all attempts."""
     from lightning.pytorch import Trainer
+    from lightning.pytorch.plugins.environments import LightningEnvironment
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its advertisements are no log of ours
     checkpoint = resumable(place)
@@ -204,6 +205,7 @@ def fit_stage(
         accelerator="gpu" if cuda else "cpu",
         devices=[torch.device(one).index or 0 for one in devices] if cuda else len(devices),
         num_nodes=world // len(devices),
+        plugins=None if launched_together() else [LightningEnvironment()],  # a batch job alone is no launcher
         strategy=_strategy(method, world),
         max_epochs=stage.epochs,
         callbacks=[callback],

@@ -150,7 +150,8 @@ class Ready:
         if where is None:
             yield None
             return
-        from vemrecon.infer.cluster import Cluster, connected
+        from vemrecon.infer.cluster import Cluster
+        from vemrecon.schedulers import connected
 
         with connected(where) if isinstance(where, str) else nullcontext(where) as client:
             opened = self.opened if self.opened and not self.filled else self._kept(work)
