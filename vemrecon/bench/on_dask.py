@@ -110,7 +110,7 @@ def _warm_here() -> WarmProcess:
 def _wanted() -> Callable[[], bool]:
     """Whether the scheduler still wants what this thread does."""
     from distributed import get_worker
-    from distributed.worker import thread_state
+    from distributed.worker import thread_state  # type: ignore[attr-defined]
 
     worker, key = get_worker(), thread_state.key
 

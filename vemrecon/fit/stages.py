@@ -191,7 +191,7 @@ def fit_stage(
 ) -> float:
     """Run one stage, from its last checkpoint if there is one; gives its seconds over all attempts."""
     from lightning.pytorch import Trainer
-    from lightning.pytorch.plugins.environments import LightningEnvironment
+    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its advertisements are no log of ours
     checkpoint = resumable(place)
