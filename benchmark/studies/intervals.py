@@ -51,6 +51,23 @@ def coverage(tries: int, seeds: int, blocks: int, parts: Iterable[float], draw: 
     return 100 * held / tries
 
 
+def pooled_coverage(tries: int, blocks: int, spread: float, seed: int = 0) -> float:
+    """Percentage of intervals of a PSNR that hold its true value, where the table shows that of the whole volume.
+
+    Mean squared errors of blocks are log-normal; the PSNR of the whole volume is that of their mean, and the interval
+    of the mean PSNR of blocks is moved there. `spread` is the standard deviation of the PSNR of blocks, in dB.
+    """
+    rng, held, log = np.random.default_rng(seed), 0, spread * np.log(10) / 10
+    truth = -10 * np.log10(np.exp(log**2 / 2))
+    for _ in range(tries):
+        errors = rng.lognormal(0.0, log, blocks)
+        psnr, whole = -10 * np.log10(errors), float(-10 * np.log10(errors.mean()))
+        found = mean_interval(psnr[None])
+        moved = found and found.around(float(psnr.mean()), whole)
+        held += moved is not None and moved.low <= truth <= moved.high
+    return 100 * held / tries
+
+
 def rejections(tries: int, seeds: int, blocks: int, parts: Iterable[float], seed: int = 0) -> float:
     """Percentage of pairs of equally good methods that are told apart at 5 %."""
     rng, parts, told = np.random.default_rng(seed), tuple(parts), 0
@@ -83,6 +100,12 @@ def main() -> None:
         for seeds in SEEDS:
             cells = [coverage(tries, seeds, blocks, p, draw) for draw in (normal, skewed) for p in PARTS]
             print(f"{blocks:6d} {seeds:5d}  ", "".join(f"{cell:8.1f}" for cell in cells), flush=True)
+    print(
+        "\nIntervals of PSNR around the value of the whole volume (%), by standard deviation of blocks: 0.5, 1, 2 dB\n"
+    )
+    for blocks in BLOCKS:
+        cells = [pooled_coverage(tries, blocks, spread) for spread in (0.5, 1.0, 2.0)]
+        print(f"{blocks:6d} blocks:", "".join(f"{cell:6.1f}" for cell in cells), flush=True)
     print("\nTrue nulls that the paired test rejects at 5 % (%), by standard deviation of seeds/rest; blocks have 1\n")
     for blocks in (6, 7, 8, 12, 27):
         cells = [rejections(tries, seeds, blocks, p) for seeds in (1, 3) for p in PARTS]

@@ -181,3 +181,14 @@ def test_compare_refuses_what_it_cannot_compare_in_one_line(make_run, tmp_path: 
     assert main(["compare", *words, "--runs", str(tmp_path / "runs")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
+
+
+def test_no_difference_is_shown_that_the_whole_volume_contradicts(make_run, tmp_path: Path, capsys):
+    """The whole volume has pooled errors, so that its order may be another one than that of the mean of blocks."""
+    make_run("linear", rows=blocks(24.0, 1))
+    low = [one if one.whole else score("psnr", "", "volume", one.value - 1.0, block=one.block) for one in blocks(24.0)]
+    make_run("bicubic", rows=[*(one for one in scores(24.5) if one.whole), *(one for one in low if not one.whole)])
+
+    assert [str(rank) for rank in table_of(tmp_path).certainty.ranks.values()] == ["1-2", "1-2"]
+    assert main(["compare", "linear", "bicubic", "--runs", str(tmp_path / "runs")]) == 0
+    assert "another sign than the whole volume" in capsys.readouterr().out

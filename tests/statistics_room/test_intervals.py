@@ -30,6 +30,12 @@ def test_intervals_hold_a_known_truth_in_93_to_97_percent(blocks: int, seeds: in
         assert 93 - 1.3 < study.coverage(TRIES, seeds, blocks, parts) < 97 + 1.3
 
 
+@pytest.mark.parametrize("blocks", [4, 8, 27])
+def test_intervals_of_psnr_may_be_moved_to_the_value_of_the_whole_volume(blocks: int):
+    """It is no mean of the values of blocks, but that of their mean squared error."""
+    assert 93 - 1.3 < study.pooled_coverage(TRIES, blocks, 1.0) < 97 + 1.3
+
+
 @pytest.mark.parametrize("blocks", [7, 8, 12])
 def test_the_paired_test_at_5_percent_rejects_4_to_6_percent_of_true_nulls(blocks: int):
     assert 4 - 1.3 < study.rejections(TRIES, 1, blocks, study.PARTS[0]) < 6 + 1.3

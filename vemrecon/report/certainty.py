@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from vemrecon.metrics.column import Column
+from vemrecon.metrics.column import Better, Column
 from vemrecon.report.block_scores import BlockScores, block_scores, judged
 from vemrecon.report.cells import WHOLE
 from vemrecon.report.columns import AnyColumn, Columns
@@ -83,7 +83,7 @@ def certainty_of(rows: Sequence[Row], columns: Columns, main: AnyColumn) -> Cert
             intervals |= _intervals(rows, column, {row.label: block_scores(row.runs, column) for row in rows})
     notes = _notes(known)
     scores = _tested(known)
-    if len(scores) < 2:
+    if len(scores) < 2 or main.better == Better.NEITHER:
         return Certainty(intervals, notes=notes)
     if len(scores) > MOST_COMPARED:
         return Certainty(intervals, notes=(*notes, f"no ranks: more than {MOST_COMPARED} rows"))
@@ -98,8 +98,19 @@ def certainty_of(rows: Sequence[Row], columns: Columns, main: AnyColumn) -> Cert
     pairs = tuple(Pair(labels[a], labels[b], means[a] - means[b], test) for (a, b), test in tests.items())
     whole = {row.label: row.cells[WHOLE][main.key].value for row in rows}
     badness = [main.better.badness(value) if (value := whole[label]) is not None else np.inf for label in labels]
-    found = dict(zip(labels, ranks(badness, tests), strict=True))
+    by_blocks = [-mean if main.better == Better.HIGH else mean for mean in means]
+    found = dict(zip(labels, ranks(badness, _agreeing(tests, badness, by_blocks)), strict=True))
     return Certainty(intervals, found, labels, pairs, notes)
+
+
+def _agreeing(
+    tests: Mapping[tuple[int, int], Tested], badness: Sequence[float], by_blocks: Sequence[float]
+) -> dict[tuple[int, int], Tested]:
+    """Tests, where none shows a difference whose mean over blocks contradicts the whole volume."""
+    return {
+        (a, b): test if (badness[a] - badness[b]) * (by_blocks[a] - by_blocks[b]) > 0 else Tested(test.p, 1.0)
+        for (a, b), test in tests.items()
+    }
 
 
 def _intervals(

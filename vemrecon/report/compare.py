@@ -122,6 +122,8 @@ def _tested(plain: Comparison, one: BlockScores | str, other: BlockScores | str)
         return replace(plain, reason=f"{len(common)} evaluation blocks in common, fewer than {FEWEST_BLOCKS}")
     found = compare(*(judged(part.of(common), plain.column.better) for part in (one, other)))
     interval = found.interval.around(found.mean, plain.difference) if found.interval else None
+    if found.mean * plain.difference < 0:
+        return replace(plain, interval=interval, reason="the mean over blocks has another sign than the whole volume")
     few = f"fewer than the {FEWEST_TESTED} blocks that can show a difference" if found.p is None else ""
     return replace(plain, interval=interval, p=found.p, reason=few)
 
