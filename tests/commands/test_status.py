@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from vemrecon.bench import changes
+from vemrecon.bench.changes import state_of
 from vemrecon.bench.due import clear_stale, needs_work
 from vemrecon.bench.heartbeat import Heartbeat
 from vemrecon.bench.plan import PlannedRun
@@ -79,6 +80,7 @@ def test_a_run_whose_method_has_changed_is_stale_and_made_anew_when_asked(tmp_pa
     monkeypatch.setattr(changes, "code_digest", lambda path: "another")
     one = asked(tmp_path, capsys)[str(folder.path)]
     assert one["state"] == "stale" and "code of linear has changed" in one["reason"]
+    assert state_of(folder) == "stale"
     assert not needs_work(folder, {"failed"}) and needs_work(folder, {"stale"})
 
     clear_stale([PlannedRun(folder, job=None)])

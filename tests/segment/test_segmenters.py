@@ -1,5 +1,7 @@
 """The segmenters: targets, networks that do not mind tiles, trainings that go on, instances."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from vemrecon.segment.instances import instances
 from vemrecon.segment.network import make_network, multiple, predict, reach, set_weights, weights_of
 from vemrecon.segment.recipe import level_kernels, level_strides, patch_shape, recipe, recipe_from
 from vemrecon.segment.target import membranes, target
-from vemrecon.segment.train import Example
+from vemrecon.segment.train import Example, _resumed
 from vemrecon.volume import VoxelSize
 
 ISOTROPIC, FLAT = VoxelSize(8, 8, 8), VoxelSize(45, 4.6, 4.6)
@@ -192,3 +194,25 @@ def test_a_trained_network_finds_what_it_was_taught(tmp_path):
     done = train.train([lesson], recipe_from(how), FLAT, tmp_path / "a.ckpt")
     found = predict(done.net, recipe_from(how), FLAT, lambda region: lesson.grey[region.slices], mask.shape) >= 0.5
     assert overlap(mask, found).iou > 0.7
+
+
+class _Hostile:
+    def __init__(self, place):
+        self.place = place
+
+    def __reduce__(self):
+        return Path.touch, (self.place,)
+
+
+def test_a_checkpoint_that_is_damaged_or_would_run_code_is_moved_aside(tmp_path):
+    trap = tmp_path / "executed"
+    torch.save({"done": 3, "note": _Hostile(trap)}, tmp_path / "last.ckpt")
+    assert _resumed(tmp_path / "last.ckpt", {}, "cpu") == (0, 0.0, [])
+    torch.save({"done": 3, "seconds": 1.0, "losses": [1.0]}, tmp_path / "last.ckpt")
+    assert _resumed(tmp_path / "last.ckpt", {}, "cpu") == (3, 1.0, [1.0])
+    whole = (tmp_path / "last.ckpt").read_bytes()
+    for harm in (lambda data: data[: len(data) // 2], lambda data: b"", lambda data: bytes(len(data))):
+        (tmp_path / "last.ckpt").write_bytes(harm(whole))
+        assert _resumed(tmp_path / "last.ckpt", {}, "cpu") == (0, 0.0, [])
+        assert not (tmp_path / "last.ckpt").exists()
+    assert not trap.exists()

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from vemrecon import protocol
 from vemrecon.bench.job import Job
-from vemrecon.bench.store import RunFolder
+from vemrecon.bench.result import Status
+from vemrecon.bench.store import STALE, RunFolder, RunState
 from vemrecon.errors import DataError, VemreconError
 from vemrecon.files import digest_of, sha256_of
 from vemrecon.kept import read_mark
@@ -19,6 +20,12 @@ from vemrecon.methods.registry import method_entry
 
 CODE: Final = "method_code"
 """Key of the digest of a method's source in the mark of a reconstruction."""
+
+
+def state_of(folder: RunFolder) -> RunState:
+    """Where a run stands, stale ones told from those that are done."""
+    state = folder.state()
+    return STALE if state == Status.DONE and changed_since(folder) else state
 
 
 def changed_since(folder: RunFolder) -> str:
@@ -30,16 +37,23 @@ def changed_since(folder: RunFolder) -> str:
     now = protocol.protocol()["version"]
     if spec.protocol != now:
         return f"it followed version {spec.protocol} of the protocol, which is {now} now"
-    try:
-        card = method_entry(spec.method.entry).card
-    except VemreconError:
-        card = None  # not installed here: nobody can say
-    if card is not None and card.version != spec.method.version:
-        return f"it is of version {spec.method.version} of {spec.method.entry}, which is {card.version} now"
+    version = version_now(spec.method.entry)
+    if version is not None and version != spec.method.version:
+        return f"it is of version {spec.method.version} of {spec.method.entry}, which is {version} now"
     code = read_mark(folder.path / "reconstruction.json").get(CODE)
     if code and code != (here := code_digest(spec.method.class_path)) and here:
         return f"the code of {spec.method.entry} has changed since"
     return _younger_argument(folder) or _other_data(folder)
+
+
+@cache
+def version_now(entry: str) -> str | None:
+    """Version of a method; None if it is not installed here, or its class would have to be imported."""
+    try:
+        card = method_entry(entry).card
+    except VemreconError:
+        return None
+    return card.version if card else None
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from vemrecon.bench.changes import changed_since
+from vemrecon.bench.changes import state_of
 from vemrecon.bench.plan import PlannedRun
 from vemrecon.bench.request import Retry
 from vemrecon.bench.result import RunResult, Status
@@ -35,7 +35,7 @@ def needs_work(folder: RunFolder, again: Collection[str]) -> bool:
     state = folder.state()
     if state in UNFINISHED or state in again or weights_arrived(folder):
         return True
-    return STALE in again and state == Status.DONE and bool(changed_since(folder))
+    return STALE in again and state_of(folder) == STALE
 
 
 def clear_stale(runs: Sequence[PlannedRun]) -> None:
@@ -45,7 +45,7 @@ def clear_stale(runs: Sequence[PlannedRun]) -> None:
         OutputError: If it cannot be removed.
     """
     for run in runs:
-        if run.folder.state() == Status.DONE and changed_since(run.folder):
+        if state_of(run.folder) == STALE:
             run.folder.clear()
 
 

@@ -12,7 +12,7 @@ from vemrecon.bench.changes import changed_since
 from vemrecon.bench.heartbeat import Beat, age
 from vemrecon.bench.migration import NewerError
 from vemrecon.bench.result import RunResult, Status
-from vemrecon.bench.store import NEWER, RUNNING, STALE, RunFolder, run_folders, unreadable_folders
+from vemrecon.bench.store import NEWER, PLANNED, RUNNING, STALE, RunFolder, run_folders, unreadable_folders
 from vemrecon.errors import DataError
 
 UNREADABLE: Final = "unreadable"
@@ -98,7 +98,9 @@ def _state(folder: RunFolder) -> tuple[str, str]:
         return result.status, result.reason
     if reason := changed_since(folder):
         return STALE, f"{reason}; `--retry stale` does it again"
-    return folder.state(), ""
+    if not result.scored_by(folder.spec.metrics):
+        return PLANNED, "a metric was added or has changed; `vemrecon bench` scores it again"
+    return Status.DONE, ""
 
 
 def _short(error: DataError, path: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,8 +119,6 @@ def bench(options: BenchOptions) -> int:
     console.print(f"{len(runs)} runs, {len(runs) - len(todo)} of them finished before; folder {setup.folder}")
     for run in runs:
         run.folder.mend()
-        if run.folder.state() == "newer":
-            console.print(f"left alone, as a newer vemrecon has written its result: {run.folder.path}", style="yellow")
     clear_stale(todo)
     if options.prepare:
         (devices, *_) = device_groups(setup, runs)
@@ -128,6 +126,8 @@ def bench(options: BenchOptions) -> int:
             begin(replace(one, job=replace(one.job, devices=devices)))
             print(one.folder.path)
         return 0
+    for line in _kept_as_they_are(runs):
+        console.print(line, style="yellow", markup=False, soft_wrap=True)
     executor = executor_of(setup, runs)
     with Bars(console, total=len(todo)) as bars:
         execute(todo, setup.folder, bars, executor, setup.limits)
@@ -143,6 +143,18 @@ def bench(options: BenchOptions) -> int:
             f"{bad} of {len(runs)} runs did not finish; reasons are in the table, details in log.txt of each run"
         )
     return 1 if bad else 0
+
+
+def _kept_as_they_are(runs: Sequence[PlannedRun]) -> Iterator[str]:
+    """A line for each run with a result that is not done again, though one might expect it."""
+    from vemrecon.bench.changes import changed_since, state_of
+
+    for folder in (run.folder for run in runs):
+        state = state_of(folder)
+        if state == "newer":
+            yield f"{folder.path}: left alone, a newer vemrecon has written its result"
+        elif state == "stale" and (folder.path / "reconstruction.json").exists():  # else it is done anew
+            yield f"{folder.path}: stale, {changed_since(folder)}; --retry stale does it again"
 
 
 def plan(options: BenchOptions) -> int:
@@ -164,6 +176,7 @@ def plan(options: BenchOptions) -> int:
 
 def run(options: RunOptions) -> int:
     """One run in this process."""
+    from vemrecon.bench.heartbeat import Heartbeat
     from vemrecon.bench.store import RunFolder
     from vemrecon.bench.worker import learn_along, recorded
     from vemrecon.locks import exclusive
@@ -181,8 +194,8 @@ def run(options: RunOptions) -> int:
         if rank() > 0:
             learn_along(folder)
             return 0
-    with exclusive(folder.path / "lease", f"run {folder.path.name}"):
-        code = recorded(folder, _told)
+    with exclusive(folder.path / "lease", f"run {folder.path.name}"), Heartbeat(folder.path, _told) as beat:
+        code = recorded(folder, beat.progress)
     result = folder.result()
     print(f"{folder.path}: {result.status if result else 'no result'} {result.reason if result else ''}".rstrip())
     return code

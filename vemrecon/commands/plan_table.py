@@ -19,6 +19,7 @@ HEADS = ("method", "preset", "seed", "run", "state", "time", "GB", "as long as")
 
 def print_plan(runs: Sequence[PlannedRun], setup: Setup, console: Console) -> None:
     """Print a table for each task, and what there is to do in all."""
+    from vemrecon.bench.changes import state_of
     from vemrecon.bench.due import to_do
     from vemrecon.bench.forecast import Experience
 
@@ -33,7 +34,7 @@ def print_plan(runs: Sequence[PlannedRun], setup: Setup, console: Console) -> No
             if spec.task.slug != task:
                 continue
             cells = _cells(made[spec.run_id]) if spec.run_id in open_ids else ("", "", "")
-            rows.append((spec.method.name, spec.preset, str(spec.seed), spec.run_id, run.folder.state(), *cells))
+            rows.append((spec.method.name, spec.preset, str(spec.seed), spec.run_id, state_of(run.folder), *cells))
         _print(task, rows, console)
     _sum_up(runs, todo, list(made.values()), setup, console)
 
