@@ -102,8 +102,13 @@ def test_a_result_is_not_written_into_a_run_that_somebody_else_is_at_work_on(fol
     assert run.state() == Status.DONE
 
 
+NO_JOB = SimpleNamespace(write=lambda path: None)
+
+
 class Refused:
     """An executor whose first run turns out to be at work on another machine."""
+
+    tells = True
 
     def __init__(self):
         self.seen = []
@@ -124,7 +129,7 @@ class Refused:
 
 
 def test_a_run_that_another_machine_has_does_not_stop_the_others(tmp_path):
-    first, second = (PlannedRun(RunFolder.of(replace(SPEC, seed=seed), tmp_path), job=None) for seed in (1, 2))
+    first, second = (PlannedRun(RunFolder.of(replace(SPEC, seed=seed), tmp_path), NO_JOB) for seed in (1, 2))
     first.folder.create()
     ended, executor = {}, Refused()
     listener = SimpleNamespace(

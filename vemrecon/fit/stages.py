@@ -190,8 +190,8 @@ def fit_stage(
     progress: Progress,
 ) -> float:
     """Run one stage, from its last checkpoint if there is one; gives its seconds over all attempts."""
-    from lightning.pytorch import Trainer
     from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+    from lightning.pytorch import Trainer
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its advertisements are no log of ours
     checkpoint = resumable(place)
