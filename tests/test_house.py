@@ -31,6 +31,7 @@ REPORT_MAY_SEE = (
     "vemrecon.bench.result",
     "vemrecon.bench.spec",
     "vemrecon.bench.schema1",
+    "vemrecon.bench.track",
     "vemrecon.metrics.catalogue",
     "vemrecon.metrics.column",
     "vemrecon.metrics.score",

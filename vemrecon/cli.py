@@ -122,6 +122,7 @@ COMMANDS: dict[str, Command] = {
         "lists", "MethodsOptions", "List the methods, built in and installed, show one, or count what they cost."
     ),
     "datasets": Command("lists", "DatasetsOptions", "List the datasets and their splits, or show one."),
+    "suites": Command("lists", "SuitesOptions", "List the suites: what can be compared under one name."),
     "metrics": Command("lists", "MetricsOptions", "List the metrics, or show what one gives."),
     "degradations": Command("lists", "DegradationsOptions", "List the degradations, or show one with its arguments."),
     "formats": Command("formats", "FormatsOptions", "List the formats of volumes that are read and written."),

@@ -16,6 +16,7 @@ import vemrecon
 from vemrecon.bench.plan import plan
 from vemrecon.bench.request import Request, Setup
 from vemrecon.bench.resolve import resolve
+from vemrecon.bench.track import Track
 from vemrecon.cli import COMMANDS, main, parser
 from vemrecon.commands.benchmark import BenchOptions
 from vemrecon.errors import ConfigError
@@ -310,6 +311,7 @@ def test_make_passes_every_variable_and_args(tmp_path, target):
         "DATASET": "phantom", "SPLIT": "smoke", "TASK": "reference", "SCALE": "4 8", "DEGRADATION": "average subsample",
         "METHODS": "linear lateral-cnn", "SEEDS": "0 1", "PRESET": "smoke", "MODE": "transductive",
         "METRICS": "psnr ssim", "SET": "lateral-cnn.width=4 lateral-cnn.blocks=1", "DATA_ROOT": "data",
+        "TRACK": "minutes=2",
         "VOXEL_SIZE": "z=8 y=4", "SQUARE_PIXELS": "1", "INTENSITY_RANGE": "0 99",
         "RUNS": "elsewhere", "DEVICES": "cuda:0 cuda:1", "JOBS": "2",
         "CHANNEL": "1", "TIME": "0", "AXES": "czyx", "MISSING": "fill",
@@ -339,7 +341,7 @@ def test_make_passes_every_variable_and_args(tmp_path, target):
     assert options.requests == (
         Request(
             "phantom", "smoke", "reference", (4, 8), ("average", "subsample"), ("linear", "lateral-cnn"), (0, 1),
-            "smoke", "transductive", ("psnr", "ssim"),
+            "smoke", Track(2.0), "transductive", ("psnr", "ssim"),
             {"lateral-cnn": {"width": 4, "blocks": 1}, "linear": {"a": 3}},
         ),
     )  # fmt: skip

@@ -25,6 +25,7 @@ from vemrecon.degradations import degrade, make_degradation
 from vemrecon.errors import DataError, LeakError
 from vemrecon.fit.callbacks import DivergedError, read_log
 from vemrecon.fit.checkpoints import read_checkpoint
+from vemrecon.fit.loggers import Logs
 from vemrecon.fit.note import Note
 from vemrecon.fit.sampler import StridedSampler
 from vemrecon.fit.stages import load_weights, train
@@ -406,10 +407,10 @@ def test_loggers_get_every_number_of_the_log(tmp_path, monkeypatch):
 
     from vemrecon.fit import stages
 
-    monkeypatch.setattr(stages, "make_loggers", lambda names, folder, run: [CSVLogger(folder, name="", version="")])
-    train(small(), source(), tmp_path, identity="x", seed=0, loggers=("csv",))
+    monkeypatch.setattr(stages, "make_loggers", lambda logs, stage: [CSVLogger(logs.folder, name="", version=stage)])
+    train(small(), source(), tmp_path, identity="x", seed=0, logs=Logs(("csv",), tmp_path / "logs"))
     ours = read_log(tmp_path / "fit" / "loss.csv")
-    theirs = (tmp_path / "fit" / "metrics.csv").read_text()
+    theirs = (tmp_path / "logs" / "fit" / "metrics.csv").read_text()
     assert "validation psnr" in theirs and f"{ours['loss'][1][-1]}" in theirs
 
 

@@ -3,6 +3,7 @@
 Run as a script it trains one method, for processes that are killed or are one of several.
 """
 
+import itertools
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ from vemrecon.fit.shared_stages import SharedStages
 from vemrecon.fit.stages import load_weights, save_weights, take_shared, train, trained_parts
 from vemrecon.methods.base import Tile, reconstruct_tile
 from vemrecon.methods.build import initialise
+from vemrecon.methods.d2r import distilled
 from vemrecon.methods.d2r.distilled import D2R, STUDENTS
 from vemrecon.methods.d2r.method import SliceInterpolation
 from vemrecon.methods.d2r.pseudo_truth import Tiling, joined_passes, restore_passes
@@ -143,6 +146,18 @@ def test_presets_are_accepted(student, preset):
         assert method.diffusion.parameter_count() == 20_400_261
         counts = {"aenet": 42_078_593, "dgean": 42_085_057, "srunet": 2_408_257}
         assert method.student.parameter_count() == counts[student]
+
+
+def test_the_time_of_stage_two_is_told_from_some_planes_of_a_tile(monkeypatch):
+    method, seen = small(), source()
+    monkeypatch.setattr(distilled, "PLANES", 8)
+    monkeypatch.setattr(distilled, "time", SimpleNamespace(perf_counter=itertools.count().__next__))
+    monkeypatch.setattr(method, "restorer", lambda number: lambda direction, tile, origin: tile)
+    first, second = method.stages()
+    whole = 4 * 24 * 24 * (len(Tiling((6, 40, 36), 4, (4, 24, 24), (2, 4, 4)).regions) + 1)  # and one that watches
+    assert method.preparation(first, seen) == 0
+    assert method.preparation(second, seen) == pytest.approx(2 * whole / (4 * 8 * 24), rel=0.01)
+    assert small(pseudo_scale=1).preparation(second, seen) == 0
 
 
 # stages that methods have in common

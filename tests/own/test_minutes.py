@@ -11,14 +11,13 @@ from vemrecon.cli import main
 from vemrecon.data.source import Source
 from vemrecon.degradations import make_degradation
 from vemrecon.errors import ConfigError
-from vemrecon.fit import pace
+from vemrecon.fit import minutes, pace
+from vemrecon.fit.minutes import length_of
 from vemrecon.fit.pace import Pace, paces
 from vemrecon.methods.batches import batches_of
 from vemrecon.methods.build import build_method
 from vemrecon.methods.lateral_cnn import LateralCNN
 from vemrecon.methods.registry import method_entry
-from vemrecon.own import minutes
-from vemrecon.own.minutes import length_of
 from vemrecon.own.steps import make_ready
 from vemrecon.own.wish import Wish
 from vemrecon.progress import silent
@@ -81,6 +80,14 @@ def test_looking_at_held_out_patches_takes_a_tenth_of_the_time_at_most(tmp_path)
     (stage,) = method.stages()
     assert stage.epochs * watch * 30.0 <= 61
     assert stage.epochs * stage.batches_per_epoch == pytest.approx(540, rel=0.05)
+
+
+def test_what_is_prepared_is_part_of_the_time_where_that_is_asked_for(tmp_path):
+    found = (Pace(0.1, 0.0), Pace(0.5, 0.0, prepare=120.0))
+    first, second = batches_of(decided(5, tmp_path, found=found)[0]).values()
+    assert 0.1 * first + 0.5 * second == pytest.approx(300 - 120, rel=0.05)
+    limits = json.loads((tmp_path / "minutes.json").read_text())["limits"]
+    assert limits["degradation"] == pytest.approx(0.1 * first, rel=0.05) and limits["fit"] == pytest.approx(300)
 
 
 def test_a_time_that_is_too_short_is_refused_with_what_it_takes(tmp_path):

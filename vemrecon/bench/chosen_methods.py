@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from vemrecon.arguments import check_arguments
 from vemrecon.bench.request import Request
 from vemrecon.bench.spec import MethodVariant
+from vemrecon.errors import ConfigError
 from vemrecon.methods.card import MethodCard
 from vemrecon.methods.registry import choose_preset, method_entry, with_settings
 
@@ -54,6 +57,7 @@ def _chosen(asked: str, request: Request) -> ChosenMethod:
 
         check_arguments(kind, entry.name, arguments)
         check_inner(kind, entry.name, arguments, changed)
+        _check_length(request, kind, asked, arguments, changed)
     label = ",".join(f"{key}={value}" for key, value in sorted(changed.items()))
     variant = MethodVariant(
         name=f"{entry.name}[{label}]" if label else entry.name,
@@ -63,3 +67,13 @@ def _chosen(asked: str, request: Request) -> ChosenMethod:
         arguments=arguments,
     )
     return ChosenMethod(variant, preset, card)
+
+
+def _check_length(
+    request: Request, kind: type[Any], asked: str, arguments: Mapping[str, Any], changed: Iterable[str]
+) -> None:
+    """Refuse batches that are counted where a time is given."""
+    from vemrecon.methods.batches import length_settings
+
+    if request.track and (both := sorted(set(changed) & set(length_settings(kind, arguments)))):
+        raise ConfigError(f"--set {asked}.{both[0]}: counts batches, as --track does; leave one of them out")

@@ -30,6 +30,8 @@ class Job:
     on the first."""
     loggers: tuple[str, ...] = ()
     """Logs of training beside loss.csv: wandb, tensorboard."""
+    group: str = ""
+    """Of the run in these logs: the name of its suite."""
 
     @property
     def device(self) -> str:

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from vemrecon.bench.result import Costs
 from vemrecon.bench.store import RunFolder
 from vemrecon.bench.task_volumes import TaskVolumes, learning_source, task_degradation
 from vemrecon.environment import environment
-from vemrecon.files import digest_of, write_json
+from vemrecon.files import canonical_json, digest_of, make_folder, slug, write_json
 from vemrecon.kept import read_mark, set_aside, write_mark
 from vemrecon.methods.registry import method_entry
 from vemrecon.metrics.score import Score
@@ -26,37 +27,48 @@ from vemrecon.progress import Progress
 from vemrecon.volume import Volume, open_volume
 
 if TYPE_CHECKING:
+    from vemrecon.data.source import Source
+    from vemrecon.fit.loggers import Logs
+    from vemrecon.fit.minutes import Length
     from vemrecon.methods.base import Method
 
 LOG = logging.getLogger(__name__)
 RECONSTRUCTION, UNCERTAINTY = "reconstruction.zarr", "uncertainty.zarr"
 
 
-def method_of(folder: RunFolder) -> Method:
-    """The method of a run, as it is before training."""
+def method_of(folder: RunFolder, arguments: Mapping[str, Any] | None = None) -> Method:
+    """The method of a run, as it is before training; `arguments` take the place of those of its specification."""
     from vemrecon.methods.build import build_method
 
     spec = folder.spec
     kind = method_entry(spec.method.entry).load()
     grid = task_degradation(folder).grid
-    return build_method(kind, spec.method.name, spec.method.arguments, grid=grid, seed=spec.seed)
+    return build_method(kind, spec.method.name, arguments or spec.method.arguments, grid=grid, seed=spec.seed)
 
 
-def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Progress) -> None:
-    """Train all stages, or load what an earlier attempt has finished. Training-free methods return at once."""
+def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Progress) -> Method:
+    """Train all stages, or load what an earlier attempt has finished. Training-free methods return at once.
+
+    Returns:
+        The method, in a track another one, whose training takes as many batches as fit into the time.
+    """
     from vemrecon.fit.shared_stages import SharedStages
     from vemrecon.fit.stages import save_weights, take_shared, train, trained_parts
 
     if not method.stages():
-        return
+        return method
+    source = learning_source(folder, job, regime)
+    length = track_length(folder, job, method, source, progress)
+    if folder.spec.track:
+        method = method_of(folder, length.arguments)
     finished = trained(folder, method)
     world, place, identity, seed = world_size(), folder.path / "train", folder.spec.run_id, folder.spec.seed
-    shared = SharedStages(folder.shared_stages, folder.spec.learning_id)
-    if world == 1:
+    # in a track every run learns all by itself, as what it has learned depends on the time that it took
+    shared = None if folder.spec.track else SharedStages(folder.shared_stages, folder.spec.learning_id)
+    if world == 1 and shared:
         take_shared(method, place, shared, identity=identity, seed=seed)
     if len(job.devices) > 1 and world == 1 and not trained(folder, method):
         learn_together(folder.path, len(job.devices), progress)
-    source = learning_source(folder, job, regime)
     train(
         method,
         source,
@@ -65,21 +77,61 @@ def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Pr
         seed=seed,
         devices=_devices_here(job),
         workers=0 if job.device == "cpu" else 4,
-        loggers=job.loggers,
+        logs=logs_of(folder, job),
         shared=shared,
+        watch=length.watch,
+        limits=length.limits,
         progress=progress,
     )
     leave_group()
     if rank() == 0:
         facts = {
             "method": folder.spec.method.entry,
-            "arguments": folder.spec.method.arguments,
+            "arguments": length.arguments,
             "scale": folder.spec.task.scale,
             "grid": task_degradation(folder).grid.as_dict(),
         }
         save_weights(method, folder.path / "weights.safetensors", trained_parts(method), facts)
         if not finished:
             write_mark(place / "environment.json", environment() | {"device": job.device})
+    return method
+
+
+def logs_of(folder: RunFolder, job: Job) -> Logs | None:
+    """Logs that are asked for: grouped by the suite, and named by method, preset and seed."""
+    from vemrecon.fit.loggers import Logs
+
+    spec = folder.spec
+    if not job.loggers:
+        return None
+    facts = {"task": spec.task.slug, "method": spec.method.name, "preset": spec.preset, "seed": spec.seed}
+    facts |= {"arguments": canonical_json(spec.method.arguments), **({"track": spec.track.words} if spec.track else {})}
+    title = slug(f"{spec.method.name} {spec.preset} seed {spec.seed}")
+    return Logs(job.loggers, folder.path, spec.run_id, title, job.group, facts)
+
+
+def track_length(folder: RunFolder, job: Job, method: Method, source: Source, progress: Progress) -> Length:
+    """How long the method learns: as its arguments say, or in a track as long as was found before the first batch."""
+    from vemrecon.fit.minutes import Length, length_of
+
+    spec = folder.spec
+    if spec.track is None:
+        return Length(dict(spec.method.arguments))
+    return length_of(
+        spec.track.minutes,
+        type(method),
+        spec.method.arguments,
+        partial(method_of, folder),
+        source,
+        make_folder(folder.path / "train"),
+        identity=spec.run_id,
+        seed=spec.seed,
+        device=job.device,
+        progress=progress,
+        say=lambda text: progress("time some batches", 1.0, text),
+        asked=f"--track minutes={spec.track.minutes:g}",
+        prepare=True,
+    )
 
 
 def _devices_here(job: Job) -> Sequence[str]:
@@ -224,9 +276,10 @@ def environments(folder: RunFolder) -> dict[str, Mapping[str, Any]]:
 def phase_costs(folder: RunFolder) -> Costs:
     """Costs that the finished marks of the phases tell."""
     mark = read_mark(folder.path / "reconstruction.json")
-    stages = [read_mark(path).get("seconds", 0.0) for path in sorted(folder.path.glob("train/*/stage.json"))]
+    stages = [read_mark(path) for path in sorted(folder.path.glob("train/*/stage.json"))]
     return Costs(
-        train_seconds=float(sum(stages)),
+        train_seconds=float(sum(stage.get("seconds", 0.0) for stage in stages)),
+        train_device_seconds=float(sum(stage.get("seconds", 0.0) * stage.get("devices", 1) for stage in stages)),
         reconstruct_seconds=mark["seconds"],
         peak_memory_bytes=mark["peak_memory_bytes"],
         parameters=mark["parameters"],

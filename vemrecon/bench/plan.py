@@ -23,8 +23,8 @@ class PlannedRun:
     """Whether the method is trained, so that runs should not compete for the same cores."""
 
 
-def plan(resolved: Resolved) -> list[PlannedRun]:
-    """Every run that is asked for, in order, without doubles."""
+def plan(resolved: Resolved, group: str = "") -> list[PlannedRun]:
+    """Every run that is asked for, in order, without doubles; `group` is what logs of training put them under."""
     setup, rules = resolved.setup, protocol.protocol()
     planned: dict[str, PlannedRun] = {}
     for part in resolved.requests:
@@ -37,6 +37,7 @@ def plan(resolved: Resolved) -> list[PlannedRun]:
                 found.defects,
                 found.segmentation,
                 loggers=setup.log,
+                group=group,
             )
             for task in tasks_of(part.request, found):
                 for method in part.methods:
@@ -53,6 +54,7 @@ def plan(resolved: Resolved) -> list[PlannedRun]:
                             metrics,
                             rules["precision"],
                             learning,
+                            part.request.track if method.learns else None,
                         )
                         run = PlannedRun(RunFolder.of(spec, setup.folder), job, method.learns)
                         planned.setdefault(spec.run_id, run)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from vemrecon import protocol
+from vemrecon.bench.track import Track, read_track
 from vemrecon.errors import ConfigError, unknown
 from vemrecon.file_options import FileOptions, RootOptions
 from vemrecon.options import Options, option
@@ -21,6 +22,8 @@ Retry = Literal["failed", "timed-out", "out-of-memory", "stale"]
 """States of runs that are repeated only when somebody asks for it."""
 MOST_SEEDS = 99
 """A larger number is taken for a seed that somebody likes."""
+Settings = Mapping[str, Mapping[str, Any]]
+"""Arguments by the names of what they belong to."""
 
 
 def known_kinds() -> Iterable[str]:
@@ -109,11 +112,18 @@ class Request(Options):
         choices=known_presets,
         noun="preset",
     )
+    track: Track | None = option(
+        "the same time of one device for every training, in place of the batches of the preset; rows stand apart",
+        None,
+        metavar="minutes=N",
+        read=read_track,
+        unset="as long as the preset says",
+    )
     mode: Mode = option("learn on the training split, or on the observed test volume", "inductive", noun="mode")
     metrics: tuple[str, ...] = option(
         "metrics to score", (), choices=known_metrics, noun="metric", unset="those of the protocol"
     )
-    set: Mapping[str, Mapping[str, Any]] = option(
+    set: Settings = option(
         "METHOD.ARGUMENT=VALUE makes a variant with its own row; DEGRADATION.ARGUMENT=VALUE another task",
         factory=dict,
         metavar="NAME.ARGUMENT=VALUE",
@@ -129,7 +139,7 @@ class Request(Options):
             raise ConfigError("no dataset is named; give --dataset, or a suite that names one")
         if not self.methods:
             raise ConfigError("no method is named; give --methods, or a suite that names some")
-        settings = {**checked_settings(settings, self.owners), **checked_settings(self.set, self.owners)}
+        settings = merged(checked_settings(settings, self.owners), checked_settings(self.set, self.owners))
         object.__setattr__(self, "set", settings)
 
     @property
@@ -168,7 +178,10 @@ class Setup(FileOptions, RootOptions):
     )
     memory: str | None = option("most memory of a run, such as 8GiB", None, metavar="SIZE", unset="no limit")
     log: tuple[str, ...] = option(
-        "logs of training beside loss.csv (WANDB_MODE=offline works)", (), choices=known_loggers, noun="logger"
+        "logs of training beside loss.csv; WANDB_MODE=online sends what is kept offline otherwise",
+        (),
+        choices=known_loggers,
+        noun="logger",
     )
     retry: tuple[Retry, ...] = option("repeat runs that ended so before", ())
 
@@ -240,10 +253,21 @@ def methods_of(value: Any) -> tuple[list[Any], dict[str, Any]]:
                 raise unknown("key of a method", str(key), ("class_path", "init_args"))
         if not isinstance(one.get("class_path"), str):
             raise ConfigError(f"methods: {dict(one)} must name its class_path")
+        if one["class_path"] in settings:
+            raise ConfigError(f"methods: {one['class_path']} stands twice with arguments; only a suite takes it so")
         names.append(one["class_path"])
         if one.get("init_args"):
             settings[one["class_path"]] = one["init_args"]
     return names, settings
+
+
+def merged(below: Settings, above: Settings) -> dict[str, dict[str, Any]]:
+    """Settings of two places, argument by argument; where both say something, `above` holds.
+
+    >>> merged({"m": {"a": 1, "b": 1}}, {"m": {"b": 2}, "n": {"c": 3}})
+    {'m': {'a': 1, 'b': 2}, 'n': {'c': 3}}
+    """
+    return {owner: {**below.get(owner, {}), **above.get(owner, {})} for owner in {**below, **above}}
 
 
 def parse_settings(words: Any, owners: Sequence[str]) -> dict[str, dict[str, Any]]:

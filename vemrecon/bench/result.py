@@ -40,6 +40,8 @@ class Costs:
     """What a run took; None where that was not recorded."""
 
     train_seconds: float | None = None
+    train_device_seconds: float | None = None
+    """The same, times the devices that shared the training; a track gives every method as many of them."""
     reconstruct_seconds: float | None = None
     score_seconds: float | None = None
     peak_memory_bytes: float | None = None

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vemrecon.bench.track import Track
 from vemrecon.errors import DataError
 from vemrecon.files import canonical_json, digest_of, from_plain, read_json, slug
 from vemrecon.volume.planes import AXES
@@ -81,6 +82,8 @@ class RunSpec:
     precision: str = "32"
     training: Mapping[str, Any] | None = None
     """What a method that learns may learn from: mode, split and digests; None for training-free methods"""
+    track: Track | None = None
+    """What the training may take; None for as long as the preset says, and for methods that do not learn"""
 
     @property
     def run_id(self) -> str:
@@ -102,8 +105,9 @@ class RunSpec:
         return runs / self.task.slug / f"{slug(self.method.name)}-{self.run_id}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {**asdict(self), "metrics": list(self.metrics)}
+        """Plain values for JSON; without what has been added to them since, where that is not asked for."""
+        values = {**asdict(self), "metrics": list(self.metrics)}
+        return values if self.track else {name: value for name, value in values.items() if name != "track"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RunSpec:

@@ -6,53 +6,79 @@ A file holds options by name. Where it asks for several things, `tasks` is a lis
       - {dataset: phantom, scale: [4, 8]}
       - {dataset: cremi, task: native, scale: 10}
     methods: [linear, bicubic]
+
+`include` names other suites, whose tasks come before; what the file says of all tasks then holds for these too. A
+method may stand several times with other arguments, as `{class_path: isovem, init_args: {rotations: [0]}}`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from vemrecon import protocol
-from vemrecon.bench.request import TASK_OPTIONS, Request, Setup, checked_settings
+from vemrecon.bench.request import TASK_OPTIONS, Request, Setup, checked_settings, merged
+from vemrecon.bench.track import Track
 from vemrecon.errors import ConfigError, unknown
 from vemrecon.options import options_of
 
 Given = Mapping[str, Any]
 """Words or values of options that were given, by name."""
-TASKS = "tasks"
+TASKS, INCLUDE, TITLE = "tasks", "include", "title"
 
 
-def read_suite(name: str) -> list[Given]:
+def read_suite(name: str, within: Sequence[str] = ()) -> list[Given]:
     """What a suite asks for, by name or from a YAML file.
 
+    Args:
+        name: Of the suite, or path of the file.
+        within: The suites that include it.
+
     Raises:
-        ConfigError: If it is missing or has unknown keys.
+        ConfigError: If it is missing, has unknown keys, or includes itself.
     """
+    if name in within:
+        raise ConfigError(f"suite {name}: includes itself ({' -> '.join((*within, name))})")
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
-        return read_file(path)
-    return _entries(protocol.load("suites", name), f"suite {name}", ())
+        return read_file(path, within=within)
+    return _entries(protocol.load("suites", name), f"suite {name}", (), (*within, name))
 
 
-def read_file(path: Path, also: Iterable[str] = ()) -> list[Given]:
-    """What a YAML file asks for, one mapping for each of its `tasks`; `also` names more options that it may hold.
+def read_file(path: Path, also: Iterable[str] = (), within: Sequence[str] = ()) -> list[Given]:
+    """What a YAML file asks for, one mapping for each of its tasks.
+
+    Args:
+        path: The file.
+        also: More options that it may hold.
+        within: The suites that include it.
 
     Raises:
         ConfigError: If it is missing or has unknown keys.
     """
-    return _entries(protocol.load_yaml(path), str(path), also)
+    return _entries(protocol.load_yaml(path), str(path), also, (*within, str(path)))
 
 
-def _entries(data: Mapping[str, Any], source: str, also: Iterable[str]) -> list[Given]:
+def titles() -> dict[str, str]:
+    """What every suite of this project is for, by name."""
+    return {name: str(protocol.load("suites", name).get(TITLE, "")) for name in protocol.names("suites")}
+
+
+def _entries(data: Mapping[str, Any], source: str, also: Iterable[str], within: Sequence[str]) -> list[Given]:
     known = {*options_of(Request), *options_of(Setup), *also}
-    whole = _given(data, {*known, TASKS}, f"key of {source}")
-    parts = whole.pop(TASKS, [{}])
-    if not (isinstance(parts, list) and parts and all(isinstance(part, Mapping) for part in parts)):
+    whole = _given(data, {*known, TASKS, INCLUDE, TITLE}, f"key of {source}")
+    whole.pop(TITLE, None)
+    names = whole.pop(INCLUDE, [])
+    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise ConfigError(f"{source}: {INCLUDE} must be a list of suites")
+    parts = whole.pop(TASKS, [] if names else [{}])
+    if not (isinstance(parts, list) and (parts or names) and all(isinstance(part, Mapping) for part in parts)):
         raise ConfigError(f"{source}: {TASKS} must be a list of named options")
-    return [{**whole, **_given(part, options_of(Request), f"key of {TASKS} in {source}")} for part in parts]
+    own = [{**whole, **_given(part, options_of(Request), f"key of {TASKS} in {source}")} for part in parts]
+    included = [entry for name in names for entry in read_suite(name, within)]
+    return _distinct([*layered(included, [whole]), *own])
 
 
 def _given(data: Mapping[str, Any], known: Iterable[str], what: str) -> dict[str, Any]:
@@ -69,9 +95,35 @@ def layered(*layers: Sequence[Given]) -> list[dict[str, Any]]:
     """
     result: list[dict[str, Any]] = [{}]
     for layer in layers:
-        found = [_over(below, above) for below in result for above in layer]
-        result = [one for n, one in enumerate(found) if one not in found[:n]]
+        result = _distinct([_over(below, above) for below in result for above in layer])
     return result
+
+
+def _distinct(entries: Sequence[Any]) -> list[Any]:
+    return [one for n, one in enumerate(entries) if one not in entries[:n]]
+
+
+def variants_apart(entry: Given) -> list[dict[str, Any]]:
+    """The entry once for each time that a method stands in it with other arguments, as a request holds it only once.
+
+    >>> entry = {"methods": ["linear", "m", {"class_path": "m", "init_args": {"a": 1}}], "scale": 8}
+    >>> [part["methods"] for part in variants_apart(entry)]
+    [['linear', 'm'], [{'class_path': 'm', 'init_args': {'a': 1}}]]
+    """
+    asked = entry.get("methods")
+    if not isinstance(asked, list):
+        return [dict(entry)]
+    parts: list[list[Any]] = [[]]
+    for one in _distinct(asked):
+        free = next((part for part in parts if _class_path(one) not in map(_class_path, part)), None)
+        if free is None:
+            parts.append(free := [])
+        free.append(one)
+    return [{**entry, "methods": part} for part in parts]
+
+
+def _class_path(method: Any) -> Any:
+    return method.get("class_path") if isinstance(method, Mapping) else method
 
 
 def _over(below: Given, above: Given) -> dict[str, Any]:
@@ -85,13 +137,14 @@ def requests_and_setup(entries: Sequence[Given]) -> tuple[tuple[Request, ...], S
     Raises:
         ConfigError: If an option cannot be used.
     """
+    entries = [part for entry in entries for part in variants_apart(entry)]
     plain = [Request(**{**_part(entry, Request), "set": {}}) for entry in entries]
     owners = [owner for request in plain for owner in request.owners]
     requests = []
     for entry, request in zip(entries, plain, strict=True):
         settings = checked_settings(entry.get("set", {}), owners)  # a file has them for all of its tasks
         own = {owner: arguments for owner, arguments in settings.items() if owner in request.owners}
-        requests.append(replace(request, set={**request.set, **own}))
+        requests.append(replace(request, set=merged(request.set, own)))
     return tuple(requests), Setup(**_part(entries[0], Setup))
 
 
@@ -115,4 +168,6 @@ def _plain_value(value: Any) -> Any:
         return {key: _plain_value(one) for key, one in value.items()}
     if isinstance(value, tuple | list):
         return [_plain_value(one) for one in value]
+    if isinstance(value, Track):
+        return asdict(value)
     return str(value) if isinstance(value, Path) else value

@@ -51,11 +51,13 @@ def run(folder: RunFolder, tell: Progress, part: Enter) -> None:
     volumes = observe(folder, job)
     facts |= {"grid": volumes.observed.grid, "intensity_range": job.truth.grey_range}
     reason = out_of_scope(card.regime, method, spec.task.kind)
+    if spec.track and card.at_test:
+        reason = "it fits every tile while it reconstructs, so there is no training that could be given a time"
     if reason := reason or method.supports(spec.task.scale, volumes.observed.require_grid()):
         folder.write_result(Status.DECLINED, reason=reason, **facts)
         return
     part("train")
-    phases.learn(folder, job, method, card.regime, tell)
+    method = phases.learn(folder, job, method, card.regime, tell)
     part("reconstruct")
     phases.reconstruct(folder, job, method.eval().to(job.device), volumes, tell)
     part("score")

@@ -56,6 +56,7 @@ class BenchOptions(Options):
     print_config: bool = False
     prepare: bool = False
     pictures: int | None = None
+    suite: str = "default"
 
     @classmethod
     def parts(cls) -> tuple[type[Any], ...]:
@@ -75,7 +76,8 @@ class BenchOptions(Options):
             call["suite"] = name
         asked = _CallOptions(**call)
         requests, setup = requests_and_setup(layered(read_suite(asked.suite), file, [words]))
-        return cls(requests, setup, asked.dry_run, asked.print_config, asked.prepare, asked.pictures)
+        call_only = (asked.dry_run, asked.print_config, asked.prepare, asked.pictures)
+        return cls(requests, setup, *call_only, suite=asked.suite)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,7 +237,7 @@ def _planned(options: BenchOptions, *, fetch: bool, say: Say = lambda text: None
     runs = options.setup.runs
     if runs.exists() and not runs.is_dir():
         raise ConfigError(f"--runs {runs}: is a file, not a folder")
-    return planned(resolve(options.requests, options.setup, fetch=fetch, say=say))
+    return planned(resolve(options.requests, options.setup, fetch=fetch, say=say), group=Path(options.suite).stem)
 
 
 def _results(runs: Sequence[PlannedRun]) -> list[Any]:

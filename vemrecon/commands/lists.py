@@ -23,12 +23,14 @@ __all__ = [
     "MethodsOptions",
     "MetricsOptions",
     "PublishedOptions",
+    "SuitesOptions",
     "cite",
     "datasets",
     "degradations",
     "methods",
     "metrics",
     "published",
+    "suites",
 ]
 
 
@@ -61,6 +63,11 @@ class PublishedOptions(Options):
     scale: str | None = option("anisotropy factor, such as 8", None)
     metric: str | None = option("such as psnr, ssim, fsc, iou", None)
     method: str | None = option("such as isovem; brings its variants", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuitesOptions(Options):
+    """`suites` has no options."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +214,22 @@ def published(options: PublishedOptions) -> int:
     for key in dict.fromkeys(score.paper for score in found):
         console.print(Text(f"{key}: {published_facts()['papers'].get(key, 'not listed')}"), soft_wrap=True)
     print("They can rarely be compared with each other or with ours: see leaderboards/README.md.")
+    return 0
+
+
+def suites(options: SuitesOptions) -> int:
+    """Names and purposes of the suites."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from vemrecon.bench.suite import titles
+
+    table = Table("suite", "what it compares", box=None, pad_edge=False, padding=(0, 2))
+    for name, title in titles().items():
+        table.add_row(name, title)
+    console = Console(highlight=False)
+    console.print(table)
+    console.print("`vemrecon plan --suite NAME` shows its runs, without data or a network; bench does them")
     return 0
 
 

@@ -22,6 +22,7 @@ from vemrecon.methods.stage import Stage
 from vemrecon.progress import Progress
 from vemrecon.seeding import derive, derive_seed
 
+clock = time.perf_counter
 FIELDS = ("batch", "name", "value")
 
 
@@ -30,7 +31,17 @@ class DivergedError(VemreconError):
 
 
 class StageCallback(Callback):
-    """Serves one stage of one method."""
+    """Serves one stage of one method.
+
+    Args:
+        stage: The stage.
+        folder: Its folder.
+        seed: Of the run.
+        held_out: Patches that watch it.
+        progress: Told how it goes.
+        fixed: Names of parameters that never learn.
+        limit: Seconds after which it ends, with the epoch at work; None for no limit.
+    """
 
     def __init__(
         self,
@@ -40,14 +51,24 @@ class StageCallback(Callback):
         held_out: PatchStream | None,
         progress: Progress,
         fixed: frozenset[str],
+        limit: float | None = None,
     ) -> None:
         self.stage, self.folder, self.seed, self.held_out, self.progress = stage, folder, seed, held_out, progress
-        self.fixed = fixed
+        self.fixed, self.limit = fixed, limit
         self.note = Note(stage.patches.held_out)
         self.rows: list[tuple[int, str, float]] = []
         self.totals: dict[str, float] = {}
-        self.count = 0
-        self.seconds, self.clock = 0.0, time.perf_counter()
+        self.count = self.batches = 0
+        self.seconds, self.clock = 0.0, clock()
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Learn nothing more where an attempt that was killed had reached the limit."""
+        trainer.should_stop = self.batches > 0 and self._is_over(trainer)
+
+    def _is_over(self, trainer: Trainer) -> bool:
+        if self.limit is None:
+            return False
+        return trainer.strategy.reduce_boolean_decision(self.seconds >= self.limit, all=False)
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Put resting submodules into evaluation mode."""
@@ -85,7 +106,7 @@ class StageCallback(Callback):
         batch = (trainer.current_epoch + 1) * self.stage.batches_per_epoch
         self.rows += [(batch, name, total / max(1, self.count)) for name, total in self.totals.items()]
         self.totals, self.count = {}, 0
-        now = time.perf_counter()
+        self.batches, now = batch, clock()
         self.seconds, self.clock = self.seconds + now - self.clock, now
         for name, value in self._validate(module).items():
             self.rows.append((batch, name, value))
@@ -98,6 +119,7 @@ class StageCallback(Callback):
             write_log(self.folder / "loss.csv", self.rows)
             keep(part)
         trainer.strategy.barrier()
+        trainer.should_stop = self._is_over(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         """Log and seconds travel with the checkpoint, so that they always agree with it."""
@@ -106,6 +128,7 @@ class StageCallback(Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on with the log of the checkpoint."""
         self.rows = [(int(batch), str(name), float(value)) for batch, name, value in state["rows"]]
+        self.batches = max((batch for batch, _, _ in self.rows), default=0)
         self.seconds = float(state["seconds"])
         self.note.psnr = self._latest_psnr()
 

@@ -26,17 +26,21 @@ class Pace:
     Attributes:
         batch: Of one batch, with what is drawn for it.
         epoch: What an epoch takes beside its batches: validation and checkpoint.
+        prepare: What is made before the first batch, as far as it was asked for.
     """
 
     batch: float
     epoch: float
+    prepare: float = 0.0
 
     def of(self, stage: Stage) -> float:
         """Seconds of a whole stage."""
         return stage.epochs * (stage.batches_per_epoch * self.batch + self.epoch)
 
 
-def paces(method: Method, source: Source, folder: Path, *, seed: int, device: str = "cpu") -> list[Pace]:
+def paces(
+    method: Method, source: Source, folder: Path, *, seed: int, device: str = "cpu", prepare: bool = False
+) -> list[Pace]:
     """Learn a little of every stage.
 
     Args:
@@ -45,21 +49,31 @@ def paces(method: Method, source: Source, folder: Path, *, seed: int, device: st
         folder: Made and removed; what an attempt that was killed has left there is no start for this one.
         seed: Of the training.
         device: Where it will be trained.
+        prepare: Whether to time what is prepared, too.
     """
     fixed = fixed_parameters(method)
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        return [_pace(method, stage, source, folder, fixed, seed, device) for stage in method.stages()]
+        return [_pace(method, stage, source, folder, fixed, seed, device, prepare) for stage in method.stages()]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _pace(
-    method: Method, stage: Stage, source: Source, folder: Path, fixed: frozenset[str], seed: int, device: str
+    method: Method,
+    stage: Stage,
+    source: Source,
+    folder: Path,
+    fixed: frozenset[str],
+    seed: int,
+    device: str,
+    prepare: bool,
 ) -> Pace:
     found = _timed(method, stage, FIRST, source, folder, fixed, seed, device)
     more = min(MOST, math.ceil(LONG_ENOUGH / found.batch))
-    return found if more <= FIRST else _timed(method, stage, more, source, folder, fixed, seed, device)
+    if more > FIRST:
+        found = _timed(method, stage, more, source, folder, fixed, seed, device)
+    return replace(found, prepare=method.eval().preparation(stage, source)) if prepare else found
 
 
 def _timed(

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from safetensors import safe_open
@@ -31,7 +31,7 @@ from vemrecon.files import (
 )
 from vemrecon.fit.callbacks import StageCallback, rest_others, write_log
 from vemrecon.fit.checkpoints import CHECKPOINT, PREVIOUS, read_checkpoint, resumable
-from vemrecon.fit.loggers import make_loggers
+from vemrecon.fit.loggers import Logs, close_logs, make_loggers
 from vemrecon.fit.sampler import StridedSampler
 from vemrecon.fit.shared_stages import SharedStages
 from vemrecon.kept import read_mark, set_aside, write_mark
@@ -47,6 +47,13 @@ if TYPE_CHECKING:
 WEIGHTS, LOG = "stage.safetensors", "loss.csv"
 
 
+class Learned(NamedTuple):
+    """What a stage has taken, over all attempts."""
+
+    seconds: float
+    batches: int
+
+
 def train(
     method: Method,
     source: Source,
@@ -56,9 +63,10 @@ def train(
     seed: int,
     devices: Sequence[str] = ("cpu",),
     workers: int = 0,
-    loggers: Sequence[str] = (),
+    logs: Logs | None = None,
     shared: SharedStages | None = None,
     watch: float = 1.0,
+    limits: Mapping[str, float] | None = None,
     progress: Progress = silent,
 ) -> None:
     """Train all stages of a method.
@@ -72,37 +80,44 @@ def train(
         devices: Torch devices, one for each process of this machine that shares every batch: this process learns on
             the one that its local rank counts.
         workers: Processes that prepare patches.
-        loggers: Further logs beside loss.csv: wandb, tensorboard.
+        logs: Further logs beside loss.csv.
         shared: Where stages are kept that other runs may have in common; see `take_shared`.
         watch: Share of the held-out patches that are looked at; of what is learned it changes nothing.
+        limits: Seconds of one device after which each stage ends, with the epoch at work; counted from the start of the
+            first one, and kept through kills. None for no limit.
         progress: Told stage, finished share, and a `Note`.
 
     Raises:
         DivergedError: If the loss becomes NaN or infinite; the last good checkpoint is kept.
         DataError: If the source holds nothing to learn from.
     """
-    fixed = fixed_parameters(method)
+    fixed, spent = fixed_parameters(method), 0.0
     for number, stage in enumerate(method.stages()):
         place = folder / stage.name
         key, mark = stage_key(identity, number, stage), place / "stage.json"
         if finished(mark, key):
             load_weights(method, place / WEIGHTS, stage.trains)
             mend_log(place)
+            spent += read_mark(mark).get("seconds", 0.0)
             continue
         make_folder(place)
         stage = replace(stage, validation=math.ceil(watch * stage.validation))
         method.stage, method.seed = stage, seed
         waited = prepared(method, stage, source, place, key, devices[local_rank()], progress)
-        made = make_loggers(loggers, place, f"{identity}-{stage.name}")
-        seconds = fit_stage(method, stage, place, fixed, seed, devices, workers, made, progress)
+        made = make_loggers(logs, stage.name) if logs else []
+        limit = limits[stage.name] / world_size() - spent - waited if limits else None
+        learned = fit_stage(method, stage, place, fixed, seed, devices, workers, made, progress, limit)
+        spent += learned.seconds + waited
         if method.global_rank == 0:
             save_weights(method, place / WEIGHTS, stage.trains)
-            facts = {"key": key, "seconds": seconds + waited, "batches": stage.epochs * stage.batches_per_epoch}
+            facts = {"key": key, "seconds": learned.seconds + waited, "batches": learned.batches}
+            facts |= {"devices": world_size()}
             sums = {"crc32": checksum(place / WEIGHTS), "log_crc32": checksum(place / LOG)}
             write_mark(mark, {**facts, **sums})
             (place / PREVIOUS).unlink(missing_ok=True)  # the last one is enough to mend a finished stage
             if shared:
                 shared.put(stage, seed, place)
+    close_logs()
 
 
 def fixed_parameters(method: Method) -> frozenset[str]:
@@ -188,8 +203,9 @@ def fit_stage(
     workers: int,
     loggers: list[Logger],
     progress: Progress,
-) -> float:
-    """Run one stage, from its last checkpoint if there is one; gives its seconds over all attempts."""
+    limit: float | None = None,
+) -> Learned:
+    """Run one stage, from its last checkpoint if there is one, and end it with the epoch that reaches the limit."""
     from lightning.fabric.plugins.environments.lightning import LightningEnvironment
     from lightning.pytorch import Trainer
 
@@ -198,7 +214,7 @@ def fit_stage(
     held_out = None
     if stage.validation and method.source.validation:
         held_out = PatchStream(method.source, stage.patches, seed, stage.name, stage.validation)
-    callback = StageCallback(stage, place, seed, held_out, progress, fixed)
+    callback = StageCallback(stage, place, seed, held_out, progress, fixed, limit)
     rest_others(method, stage, fixed)
     cuda, world = devices[0].startswith("cuda"), world_size()
     trainer = Trainer(
@@ -233,7 +249,7 @@ def fit_stage(
     )
     warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)`", module="lightning")  # no concern of users
     trainer.fit(method, loader, ckpt_path=checkpoint.path if checkpoint else None, weights_only=True)
-    return callback.seconds
+    return Learned(callback.seconds, callback.batches)
 
 
 def _strategy(method: Method, world: int) -> str:

@@ -134,6 +134,10 @@ class Method(LightningModule, ABC):
         """What is like the result of `prepare` as far as batches of it take as long, but is there at once."""
         return self.prepare(stage, source, scratch)
 
+    def preparation(self, stage: Stage, source: Source) -> float:
+        """Seconds that `prepare` will take, from a small part of it; 0 where it makes nothing."""
+        return 0.0
+
     def validate(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Numbers that tell how the stage goes on, from held-out patches; by default the PSNR of `restore`."""
         error = (self.restore(batch["observed"]).clamp(0, 1) - batch["target"]).square().mean()

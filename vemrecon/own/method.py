@@ -13,6 +13,7 @@ from typing import Any
 from vemrecon.data.regime import Regime
 from vemrecon.errors import ConfigError
 from vemrecon.files import digest_of
+from vemrecon.fit.minutes import Length, length_of
 from vemrecon.fit.stages import weights_facts
 from vemrecon.infer.inpainting import require_filler
 from vemrecon.methods.base import Method
@@ -21,7 +22,6 @@ from vemrecon.methods.build import build_method, check_inner_names
 from vemrecon.methods.card import MethodCard
 from vemrecon.methods.registry import built_in_methods, check_preset, choose_preset, method_entry, with_settings
 from vemrecon.own.learning import SOUND, Faults, learning_source
-from vemrecon.own.minutes import Length, length_of
 from vemrecon.own.scales import Resampling
 from vemrecon.progress import Progress, Say
 from vemrecon.volume import SectionGrid, Volume

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from vemrecon.bench.result import Status
+from vemrecon.bench.result import RunResult, Status
 from vemrecon.bench.spec import RunSpec, Task
+from vemrecon.bench.track import Track
 from vemrecon.files import canonical_json
 from vemrecon.metrics.column import Better
 from vemrecon.report.cells import WHOLE, Cell, cell
@@ -42,6 +43,8 @@ class Table:
     rows: tuple[Row, ...]
     best: frozenset[tuple[str, str, str]]
     """(range, column key, row label) of the best values."""
+    track: Track | None = None
+    """What every training of its rows may take; None where presets say it."""
     published: tuple[PublishedLine, ...] = ()
     """What papers printed for the same tissue and scale; never part of the ranking."""
     segmentations: tuple[Segmentation, ...] = ()
@@ -50,7 +53,7 @@ class Table:
     @property
     def title(self) -> str:
         """What a reader calls the task."""
-        return " · ".join(task_words(self.task))
+        return " · ".join(table_words(self.task, self.track))
 
     @property
     def main(self) -> tuple[AnyColumn, ...]:
@@ -97,6 +100,11 @@ class Leaderboard:
     warnings: tuple[str, ...] = ()
 
 
+def table_words(task: Task, track: Track | None) -> tuple[str, ...]:
+    """Those of the task, and of the track where there is one."""
+    return (*task_words(task), *([track.words] if track else []))
+
+
 def task_words(task: Task) -> tuple[str, ...]:
     """Dataset, split, axis, scale and degradation in words."""
     given = ", ".join(f"{key}={value}" for key, value in sorted(task.degradation.arguments.items()))
@@ -108,12 +116,20 @@ def task_words(task: Task) -> tuple[str, ...]:
 
 
 def build(runs: Iterable[Run], warnings: Iterable[str] = ()) -> Leaderboard:
-    """Group results into tables, one per task, data and protocol version: others were not measured alike."""
+    """Group results into tables, one per task, data, protocol version and track: others were not measured alike.
+
+    Runs that learn nothing stand in the tables of all tracks, as a reference.
+    """
     groups: dict[str, list[Run]] = {}
     for run in runs:
         spec = run[1].spec
-        groups.setdefault(canonical_json([asdict(spec.task), spec.protocol]), []).append(run)
-    ordered = sorted(groups.items(), key=lambda item: (task_order(item[1][0][1].spec.task), item[0]))
+        groups.setdefault(canonical_json([asdict(spec.task), spec.protocol, minutes_of(spec)]), []).append(run)
+    for members in groups.values():
+        spec = members[0][1].spec
+        if spec.track:
+            usual = groups.get(canonical_json([asdict(spec.task), spec.protocol, 0]), [])
+            members += [run for run in usual if learns_nothing(run[1])]
+    ordered = sorted(groups.items(), key=lambda item: (_table_order(item[1][0][1].spec), item[0]))
     tables: list[Table] = []
     notes = list(warnings)
     for _, members in ordered:
@@ -122,6 +138,20 @@ def build(runs: Iterable[Run], warnings: Iterable[str] = ()) -> Leaderboard:
             notes.append(f"{table.title}: results of other data or another protocol are in a table of their own")
         tables.append(table)
     return Leaderboard(tuple(tables), tuple(notes))
+
+
+def minutes_of(spec: RunSpec) -> float:
+    """Of the track of a run; 0 where it has none."""
+    return spec.track.minutes if spec.track else 0
+
+
+def learns_nothing(result: RunResult) -> bool:
+    """Whether the method of a run is free of training."""
+    return result.card is not None and result.card.regime == "none"
+
+
+def _table_order(spec: RunSpec) -> tuple[object, ...]:
+    return (*task_order(spec.task), minutes_of(spec))
 
 
 def task_order(task: Task) -> tuple[object, ...]:
@@ -137,15 +167,15 @@ def primary(columns: Columns) -> AnyColumn:
 
 def _table(members: Sequence[Run], taken: set[str]) -> Table:
     results = [result for _, result in members]
-    task = results[0].spec.task
+    task, track = results[0].spec.task, results[0].spec.track
     found = {s.range for result in results if result.status == Status.DONE for s in result.scores if s.whole}
     ranges = (MAIN_RANGE, *sorted(found - {MAIN_RANGE}))
     columns = columns_of(results)
     rows = _rows(members, columns, ranges)
-    slug = "".join(c if c.isalnum() else "-" for c in "-".join(task_words(task)).lower())
+    slug = "".join(c if c.isalnum() else "-" for c in "-".join(table_words(task, track)).lower())
     slug = "-".join(part for part in slug.split("-") if part)
     key = next(k for n in range(1, len(taken) + 2) if (k := slug if n == 1 else f"{slug}-{n}") not in taken)
-    return Table(key, task, results[0].spec.protocol, columns, ranges, rows, _best(columns, ranges, rows))
+    return Table(key, task, results[0].spec.protocol, columns, ranges, rows, _best(columns, ranges, rows), track)
 
 
 def _rows(members: Sequence[Run], columns: Columns, ranges: Sequence[str]) -> tuple[Row, ...]:

@@ -77,9 +77,12 @@ def read_board(path: Path) -> list[Run]:
 
 
 def _results(board: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Results with the scores of evaluation blocks that the file has; those of earlier versions have none."""
-    runs = [run for task in board["tasks"] for row in task["rows"] for run in row["runs"]]
-    return [{**run, "scores": [*run["scores"], *scores_of_blocks(run.get("blocks", ()))]} for run in runs]
+    """Results with the scores of evaluation blocks that the file has; those of earlier versions have none.
+
+    Every run once: those without training also stand in the tables of tracks.
+    """
+    runs = {run["run_id"]: run for task in board["tasks"] for row in task["rows"] for run in row["runs"]}
+    return [{**run, "scores": [*run["scores"], *scores_of_blocks(run.get("blocks", ()))]} for run in runs.values()]
 
 
 def artifact(folder: Path, result: RunResult, name: str) -> Path | None:

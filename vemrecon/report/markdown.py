@@ -14,6 +14,7 @@ from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table, environm
 from vemrecon.report.published_table import COMPARABLE, PUBLISHED, PublishedLine, PublishedPart
 from vemrecon.report.row import Row
 from vemrecon.report.segmentation_table import UNFAIR, Line, Segmentation
+from vemrecon.report.track import track_lines
 
 LEGEND = (
     "Rows are sorted by regime (none, self, isotropic, external: how much a method may see beyond the volume it "
@@ -196,6 +197,7 @@ def short(digest: object) -> str:
 
 
 PANELS: tuple[Callable[[Table], list[str]], ...] = (
+    lambda table: [escape(line) for line in track_lines(table)],
     scores_text,
     lambda table: [escape(provenance(table))],
     segmentation_text,

@@ -18,9 +18,11 @@ from vemrecon.report.page_table import published_panel, scores_panel
 from vemrecon.report.panel import TEMPLATES, Fragment, Look, Panel
 from vemrecon.report.profiles import profiles_panel
 from vemrecon.report.scatter import cost_panel
+from vemrecon.report.track import track_panel
 from vemrecon.report.viewer import viewer_panel
 
 PANELS: tuple[Panel, ...] = (
+    track_panel,
     scores_panel,
     published_panel,
     viewer_panel,
@@ -62,7 +64,7 @@ def html_text(board: Leaderboard, pictures: int) -> tuple[str, tuple[str, ...]]:
 
 def _counts(board: Leaderboard) -> dict[str, int]:
     rows = [row for table in board.tables for row in table.rows]
-    runs = [result for row in rows for _, result in row.runs]
+    runs = {result.run_id: result for row in rows for _, result in row.runs}.values()
     return {
         "tasks": len(board.tables),
         "methods": len({row.method for row in rows}),

@@ -29,7 +29,7 @@ SCORE = (
 HEADER = (
     "dataset", "split", "kind", "axis", "scale", "degradation", "degradation_arguments", "first_section",
     "black", "white", "range_stated_by",
-    "method", "method_version", "method_arguments", "regime", "preset", "seed", *SCORE,
+    "method", "method_version", "method_arguments", "regime", "preset", "track_minutes", "seed", *SCORE,
     "status", "reason", "run_id", "protocol", "precision", "dataset_digest", "split_digest",
     "vemrecon", "commit", "python", "torch", "platform", "device", "cpu", "threads", *COSTS,
 )  # fmt: skip
@@ -43,7 +43,8 @@ def csv_text(board: Leaderboard) -> str:
     for table in board.tables:
         for row in table.rows:
             for _, result in row.runs:
-                writer.writerows(_lines(row, result))
+                if result.spec.track == table.track:  # a run without training stands in the tables of tracks, too
+                    writer.writerows(_lines(row, result))
     return stream.getvalue()
 
 
@@ -58,6 +59,7 @@ def _lines(row: Row, result: RunResult) -> Iterator[dict[str, str]]:
         "method": method.name,
         "method_version": method.version,
         "method_arguments": canonical_json(plain(method.arguments)),
+        "track_minutes": spec.track.minutes if spec.track else None,
         **{name: getattr(spec, name) for name in ("preset", "seed", "protocol", "precision")},
         **{name: getattr(task, name) for name in ("dataset_digest", "split_digest")},
         "regime": row.regime,
@@ -100,6 +102,7 @@ def _task_record(table: Table) -> dict[str, Any]:
         "title": table.title,
         "task": asdict(table.task),
         "protocol": table.protocol,
+        "track": asdict(table.track) if table.track else None,
         "grid": table.grid.as_dict() if table.grid else None,
         "intensity_range": asdict(table.intensity_range) if table.intensity_range else None,
         "columns": {column.key: _column_record(table, column) for column in table.columns.every},

@@ -10,6 +10,7 @@ from vemrecon.report.columns import Columns
 from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table
 from vemrecon.report.markdown import meanings, provenance
 from vemrecon.report.row import Row
+from vemrecon.report.track import track_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,7 +82,14 @@ def provenance_part(table: Table, width: int) -> list[Any]:
     return [Text(provenance(table), style="dim")]
 
 
-PANELS: tuple[Callable[[Table, int], list[Any]], ...] = (scores_part, undone_part, provenance_part)
+def track_part(table: Table, width: int) -> list[Any]:
+    """What every training had, and has taken."""
+    from rich.text import Text
+
+    return [Text(line, style="dim") for line in track_lines(table)]
+
+
+PANELS: tuple[Callable[[Table, int], list[Any]], ...] = (track_part, scores_part, undone_part, provenance_part)
 """What stands below the title of a task, in this order, for a terminal of so many characters."""
 
 

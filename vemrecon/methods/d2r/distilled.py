@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from vemrecon.errors import ConfigError, unknown
 from vemrecon.files import digest_of
 from vemrecon.methods.base import Method, Tile
 from vemrecon.methods.d2r.method import SliceInterpolation
-from vemrecon.methods.d2r.pseudo_truth import OVERLAP, TILE, Tiling, stored_pseudo_truth
+from vemrecon.methods.d2r.pseudo_truth import DIRECTIONS, OVERLAP, TILE, RestorePass, Tiling, stored_pseudo_truth
 from vemrecon.methods.irsde.method import IRSDE
 from vemrecon.methods.srunet.method import SRUNet
 from vemrecon.methods.stage import Stage
@@ -38,6 +39,8 @@ from vemrecon.volume.region import Triple, triple
 LATERAL_AXES = (1, 2)
 """Axes that planes of training sequences follow each other along; xy sections of a pseudo truth were never restored."""
 STUDENTS = ("aenet", "dgean", "srunet")
+PLANES = 8
+"""Of a tile, whose restoration is timed."""
 
 
 class D2R(Method):
@@ -141,12 +144,35 @@ class D2R(Method):
         )
         return owner.prepare(stage, made, scratch)
 
+    def preparation(self, stage: Stage, source: Source) -> float:
+        """Seconds of stage II, from some planes of one tile."""
+        if self.diffusion is None or stage.name == "diffusion":
+            return 0.0
+        observed, watched = self.to_restore(source)
+        z, y, x = self.pieces
+        part = middle(observed[0], (z, min(y, PLANES), x))
+        tile, restore = torch.from_numpy(part.read(part.whole)).to(self.device), self.restorer(0)
+        for _ in range(2):  # the first one also loads libraries
+            clock = time.perf_counter()
+            restore("xz", tile, (0, 0, 0)).cpu()
+            seconds = time.perf_counter() - clock
+        tiles = [tile for volume in (*observed, *watched) for tile in self.tiling(volume).regions]
+        return len(DIRECTIONS) * sum(tile.voxels for tile in tiles) * seconds / tile.numel()
+
+    def to_restore(self, source: Source) -> tuple[list[Volume], list[Volume]]:
+        """Volumes that stage II makes isotropic: to learn from, and to watch that by."""
+        longest = sorted(source.validation, key=lambda volume: -volume.shape[0])
+        watched = [middle(volume, self.pieces) for volume in longest[:1]]
+        return list(long_enough(source.observed, math.ceil(self.student.crop / self.factor))), watched
+
+    def tiling(self, volume: Volume) -> Tiling:
+        """How stage II cuts a volume."""
+        return Tiling(volume.shape, self.factor, self.pieces, self.overlap)
+
     def with_pseudo_truth(self, source: Source, scratch: Path) -> Source:
         """What the student learns from: stage II of all observed volumes, as if it were the truth."""
         folder = scratch / f"pseudo-truth-{self.restorer_digest()}"
-        longest = sorted(source.validation, key=lambda volume: -volume.shape[0])
-        watched = [middle(volume, self.pieces) for volume in longest[:1]]
-        observed = long_enough(source.observed, math.ceil(self.student.crop / self.factor))
+        observed, watched = self.to_restore(source)
         volumes, count = [*observed, *watched], len(observed)
         made = [
             self.restored(volume, folder / f"{'training' if n < count else 'validation'}-{n}.zarr", n, len(volumes))
@@ -166,6 +192,18 @@ class D2R(Method):
         """Stage II of one volume, by its number among all that are restored."""
         if self.diffusion is None:
             return volume
+        return stored_pseudo_truth(
+            volume,
+            self.restorer(number),
+            self.tiling(volume),
+            path,
+            device=self.device,
+            progress=lambda done: self.progress((number + done) / of),
+        )
+
+    def restorer(self, number: int) -> RestorePass:
+        """Stage II of tiles of one volume, by its number among all that are restored."""
+        assert self.diffusion is not None
         diffusion = self.diffusion.eval()
         diffusion.seed = self.seed
 
@@ -176,14 +214,7 @@ class D2R(Method):
             ]
             return torch.stack(samples).mean(dim=0)
 
-        return stored_pseudo_truth(
-            volume,
-            restore,
-            Tiling(volume.shape, self.factor, self.pieces, self.overlap),
-            path,
-            device=self.device,
-            progress=lambda done: self.progress((number + done) / of),
-        )
+        return restore
 
     def restorer_digest(self) -> str:
         """Of all that decides stage II besides the observed volume, so that no volume of other weights is taken."""

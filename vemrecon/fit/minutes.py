@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from vemrecon.data.source import Source
 from vemrecon.errors import ConfigError
-from vemrecon.files import digest_of, recalled, write_json
+from vemrecon.files import digest_of
 from vemrecon.fit.pace import Pace, paces
+from vemrecon.kept import read_mark, write_mark
 from vemrecon.methods.base import Method
 from vemrecon.methods.batches import batches_of, lengthened
+from vemrecon.processes import world_size
 from vemrecon.progress import Progress, Say
 
 WATCHING = 0.1  # of the time, at most, for looking at held-out patches
@@ -29,10 +32,12 @@ class Length:
     Attributes:
         arguments: Of the method.
         watch: Share of the held-out patches that are looked at.
+        limits: Seconds from the start of the training in which each stage should be done.
     """
 
     arguments: dict[str, Any]
     watch: float = 1.0
+    limits: Mapping[str, float] = field(default_factory=dict)
 
 
 def length_of(
@@ -48,13 +53,15 @@ def length_of(
     device: str,
     progress: Progress,
     say: Say,
+    asked: str = "",
+    prepare: bool = False,
 ) -> Length:
     """Arguments with which a training takes so many minutes; all that counts batches grows or shrinks alike.
 
     It is decided once, by the time that some batches take. An interrupted training goes on with what was decided.
 
     Args:
-        minutes: Of all stages together; what a method prepares between them comes on top.
+        minutes: Of all stages together.
         kind: Class of the method.
         arguments: Those of the preset.
         build: Makes the method.
@@ -65,26 +72,44 @@ def length_of(
         device: Where it is trained.
         progress: Told that batches are timed.
         say: Told what was decided.
+        asked: How that was asked for; empty for `--train-minutes`.
+        prepare: Whether what a method prepares for its stages is part of the time, or comes on top.
 
     Raises:
         ConfigError: If hardly a batch fits, or the method does not say what counts batches.
     """
     mark, key = scratch / "minutes.json", digest_of([identity, minutes])
-    known = recalled(mark)
+    asked = asked or f"--train-minutes {minutes:g}"
+    known = read_mark(mark)
     if known.get("key") != key:
+        if world_size() > 1:
+            raise ConfigError(f"{asked}: one process must find the time, so not on several machines")
         progress("time some batches", 0.0)
-        found = paces(build(arguments), source, scratch / "rehearsal", seed=seed, device=device)
-        factor, watch = _factor(60 * minutes, lambda share: build(lengthened(kind, arguments, share)), found)
-        known = {"key": key, "factor": factor, "watch": watch, "seconds_per_batch": [pace.batch for pace in found]}
-        write_json(mark, known)
+        place = scratch / "rehearsal"
+        found = paces(build(arguments), source, place, seed=seed, device=device, prepare=prepare)
+        factor, watch = _factor(minutes, lambda share: build(lengthened(kind, arguments, share)), found, asked)
+        limits = _limits(60 * minutes, build(lengthened(kind, arguments, factor)), found, watch)
+        known = {"key": key, "factor": factor, "watch": watch, "limits": limits}
+        known |= {"seconds_per_batch": [pace.batch for pace in found]}
+        write_mark(mark, known)
     made = lengthened(kind, arguments, known["factor"])
     each = zip(batches_of(build(made)).items(), known["seconds_per_batch"], strict=True)
     parts = ", ".join(f"{name} {count} batches of {seconds:.2g} s" for (name, count), seconds in each)
     say(f"training of {minutes:g} min, as timed on this machine: {parts}")
-    return Length(made, known["watch"])
+    return Length(made, known["watch"], known.get("limits", {}))
 
 
-def _factor(seconds: float, build: Callable[[float], Method], found: Sequence[Pace]) -> tuple[float, float]:
+def _limits(seconds: float, method: Method, found: Sequence[Pace], watch: float) -> dict[str, float]:
+    """When each stage should be done: the time is shared as the stages are expected to need it."""
+    stages = method.stages()
+    parts = [
+        pace.prepare + stage.epochs * (stage.batches_per_epoch * pace.batch + watch * pace.epoch)
+        for stage, pace in zip(stages, found, strict=True)
+    ]
+    return {stage.name: seconds * part / sum(parts) for stage, part in zip(stages, accumulate(parts), strict=True)}
+
+
+def _factor(minutes: float, build: Callable[[float], Method], found: Sequence[Pace], asked: str) -> tuple[float, float]:
     """By what the batches of all stages are multiplied to fill a time, and the share of held-out patches to look at."""
 
     def parts(factor: float) -> tuple[float, float, int]:
@@ -94,20 +119,18 @@ def _factor(seconds: float, build: Callable[[float], Method], found: Sequence[Pa
         between = sum(stage.epochs * pace.epoch for stage, pace in zip(stages, found, strict=True))
         return batches, between, sum(counts)
 
+    seconds, before = 60 * minutes, sum(pace.prepare for pace in found)
     whole, _, usual = parts(1.0)
     factor = least = LEAST / usual
     watch = 1.0
     for _ in range(ROUNDS):
         _, between, _ = parts(factor)
         watch = min(1.0, WATCHING * seconds / between) if between else 1.0
-        factor = max(least, (seconds - watch * between) / whole)
+        factor = max(least, (seconds - before - watch * between) / whole)
     batches, between, count = parts(factor)
     if count == usual and abs(factor - 1) > 0.5:
-        raise ConfigError("--train-minutes: the method does not say which arguments count batches (Method.in_batches)")
-    taken = batches + watch * between
+        raise ConfigError(f"{asked}: the method does not say which arguments count batches (Method.in_batches)")
+    taken = before + batches + watch * between
     if factor == least and taken > seconds:
-        raise ConfigError(
-            f"--train-minutes {seconds / 60:g}: {LEAST} batches, which are few, take {taken / 60:.2g} minutes here; "
-            f"give it more"
-        )
+        raise ConfigError(f"{asked}: {LEAST} batches, which are few, take {taken / 60:.2g} minutes here; give it more")
     return factor, watch
