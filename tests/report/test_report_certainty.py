@@ -75,7 +75,7 @@ def test_a_row_without_blocks_is_left_out_and_the_others_are_ranked(make_run, tm
     make_run("nearest", rows=[one for one in scores(20.0) if one.whole])
     certainty = table_of(tmp_path).certainty
     assert "nearest" not in certainty.ranks and len(certainty.ranks) == 4
-    assert certainty.notes[0].startswith("no interval of 1 rows: no scores of evaluation blocks")
+    assert certainty.notes[0].startswith("no interval of nearest: no scores of evaluation blocks")
 
 
 def test_bounds_have_no_interval(make_run, tmp_path: Path):
@@ -192,3 +192,18 @@ def test_no_difference_is_shown_that_the_whole_volume_contradicts(make_run, tmp_
     assert [str(rank) for rank in table_of(tmp_path).certainty.ranks.values()] == ["1-2", "1-2"]
     assert main(["compare", "linear", "bicubic", "--runs", str(tmp_path / "runs")]) == 0
     assert "another sign than the whole volume" in capsys.readouterr().out
+
+
+def test_every_row_of_the_page_is_as_wide_as_its_headings(make_run, tmp_path: Path):
+    several(make_run)
+    make_run("srunet", regime="isotropic", status="failed", reason="out of memory")
+    write_report(tmp_path / "runs", tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text()
+    table = page[page.index('<table class="scores"') : page.index("</table>")]
+    rows = re.findall(r"<tr.*?</tr>", table, re.DOTALL)
+    widths = {
+        sum(int((re.search(r'colspan="(\d+)"', cell) or [0, 1])[1]) for cell in re.findall(r"<t[hd]\b[^>]*>", row))
+        for row in rows
+    }
+    assert len(rows) == 2 + 5 and len(widths) == 1
+    assert table.count("<td") + table.count("<th ") == table.count("</td>") + table.count("</th>")

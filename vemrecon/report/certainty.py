@@ -26,6 +26,8 @@ from vemrecon.statistics import (
 
 MOST_COMPARED = 100
 """Rows of which all pairs are tested: 4950 pairs, which take seconds."""
+NAMED = 4
+"""Rows that a note names; of more of them it says how many."""
 ONE_SEED = "\N{DAGGER}"
 """Behind the seed of a random method that ran once."""
 
@@ -147,7 +149,11 @@ def _notes(known: Mapping[str, BlockScores | str]) -> tuple[str, ...]:
             words = f"{len(found.blocks)} evaluation blocks, fewer than {FEWEST_BLOCKS}"
             reasons.setdefault(words, []).append(label)
     return tuple(
-        f"no interval{'' if len(labels) == len(known) else f' of {len(labels)} rows'}: {reason}"
+        f"no interval{_of(labels) if len(labels) < len(known) else ''}: {reason}"
         for reason, labels in reasons.items()
         if reason != "no value"
     )
+
+
+def _of(labels: Sequence[str]) -> str:
+    return f" of {', '.join(labels)}" if len(labels) <= NAMED else f" of {len(labels)} rows"
