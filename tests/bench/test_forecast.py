@@ -44,6 +44,18 @@ def test_times_grow_with_voxels_and_trainings_do_not(tmp_path):
     assert Experience(tmp_path, "cuda").forecast(again).seconds is None, "another kind of device is no measure"
 
 
+def test_a_training_of_a_track_takes_what_it_has_and_tells_nothing_of_others(tmp_path):
+    (cnn,) = planned(tmp_path, methods=("lateral-cnn",))
+    finish(cnn, train_seconds=7.0, reconstruct_seconds=1.0, score_seconds=1.0, output_voxels=output_voxels(cnn))
+    (timed,) = planned(tmp_path, methods=("lateral-cnn",), track="minutes=2")
+    finish(timed, train_seconds=119.0, reconstruct_seconds=1.0, score_seconds=1.0, output_voxels=output_voxels(cnn))
+
+    known = Experience(tmp_path, "cpu")
+
+    assert known.forecast(timed).train_seconds == 120
+    assert known.forecast(cnn).train_seconds == 7
+
+
 def test_other_arguments_of_a_preset_are_taken_where_there_are_no_better_ones(tmp_path):
     (cnn,) = planned(tmp_path, methods=("lateral-cnn",), set={"lateral-cnn": {"width": 4}})
     finish(cnn, train_seconds=1.0, reconstruct_seconds=1.0, score_seconds=1.0, output_voxels=output_voxels(cnn))

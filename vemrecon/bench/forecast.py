@@ -77,7 +77,8 @@ class Experience:
     def forecast(self, run: PlannedRun) -> Forecast:
         """What a run will take.
 
-        Training takes as long as with the same arguments before, since its batches are counted; reconstruction and
+        Training takes as long as with the same arguments before, since its batches are counted, or as long as its track
+        says; reconstruction and
         scoring as long per voxel. Where no run had the same arguments, one of the same preset is taken.
         """
         spec, voxels = run.folder.spec, output_voxels(run)
@@ -85,7 +86,9 @@ class Experience:
         if not like:
             size = None if voxels is None else float(voxels)  # 8 bit
             return Forecast(None if run.learns else 0.0, None, None, size, "")
-        training = _median(one.result.costs.train_seconds for one in like)
+        training = _median(one.result.costs.train_seconds for one in like if one.spec.track is None)
+        if spec.track:
+            training = spec.track.seconds
         return Forecast(
             training if run.learns else 0.0,
             _scaled(((one.result.costs.reconstruct_seconds, one.result.costs.output_voxels) for one in like), voxels),

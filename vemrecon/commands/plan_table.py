@@ -34,7 +34,8 @@ def print_plan(runs: Sequence[PlannedRun], setup: Setup, console: Console) -> No
             if spec.task.slug != task:
                 continue
             cells = _cells(made[spec.run_id]) if spec.run_id in open_ids else ("", "", "")
-            rows.append((spec.method.name, spec.preset, str(spec.seed), spec.run_id, state_of(run.folder), *cells))
+            preset = f"{spec.preset}, {spec.track.words}" if spec.track else spec.preset
+            rows.append((spec.method.name, preset, str(spec.seed), spec.run_id, state_of(run.folder), *cells))
         _print(task, rows, console)
     _sum_up(runs, todo, list(made.values()), setup, console)
 

@@ -21,6 +21,7 @@ from vemrecon.progress import Progress, Say
 WATCHING = 0.1  # of the time, at most, for looking at held-out patches
 LEAST = 20  # batches of all stages; fewer teach nothing
 ROUNDS = 4
+TIMED = 0.05  # of a time that is to be met closely, for timing batches of each stage; it comes on top
 Build = Callable[[Mapping[str, Any]], Method]
 """Makes a method from its arguments."""
 
@@ -86,7 +87,10 @@ def length_of(
             raise ConfigError(f"{asked}: one process must find the time, so not on several machines")
         progress("time some batches", 0.0)
         place = scratch / "rehearsal"
-        found = paces(build(arguments), source, place, seed=seed, device=device, prepare=prepare)
+        found = paces(
+            build(arguments), source, place, seed=seed, device=device, prepare=prepare,
+            seconds=TIMED * 60 * minutes if prepare else 0.0,
+        )  # fmt: skip
         factor, watch = _factor(minutes, lambda share: build(lengthened(kind, arguments, share)), found, asked)
         limits = _limits(60 * minutes, build(lengthened(kind, arguments, factor)), found, watch)
         known = {"key": key, "factor": factor, "watch": watch, "limits": limits}

@@ -39,7 +39,14 @@ class Pace:
 
 
 def paces(
-    method: Method, source: Source, folder: Path, *, seed: int, device: str = "cpu", prepare: bool = False
+    method: Method,
+    source: Source,
+    folder: Path,
+    *,
+    seed: int,
+    device: str = "cpu",
+    prepare: bool = False,
+    seconds: float = 0.0,
 ) -> list[Pace]:
     """Learn a little of every stage.
 
@@ -50,11 +57,15 @@ def paces(
         seed: Of the training.
         device: Where it will be trained.
         prepare: Whether to time what is prepared, too.
+        seconds: That batches of a stage are timed for, if that is more than usual.
     """
     fixed = fixed_parameters(method)
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        return [_pace(method, stage, source, folder, fixed, seed, device, prepare) for stage in method.stages()]
+        long_enough = max(LONG_ENOUGH, seconds)
+        return [
+            _pace(method, stage, source, folder, fixed, seed, device, prepare, long_enough) for stage in method.stages()
+        ]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -68,9 +79,10 @@ def _pace(
     seed: int,
     device: str,
     prepare: bool,
+    long_enough: float,
 ) -> Pace:
     found = _timed(method, stage, FIRST, source, folder, fixed, seed, device)
-    more = min(MOST, math.ceil(LONG_ENOUGH / found.batch))
+    more = min(MOST, math.ceil(long_enough / found.batch))
     if more > FIRST:
         found = _timed(method, stage, more, source, folder, fixed, seed, device)
     return replace(found, prepare=method.eval().preparation(stage, source)) if prepare else found
