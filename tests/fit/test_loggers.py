@@ -47,11 +47,11 @@ def test_what_the_user_has_said_to_wandb_holds(wandb, monkeypatch, mode):
 
 def test_a_run_of_wandb_is_ended_with_the_training(monkeypatch):
     ended = []
-    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(run=object(), finish=lambda: ended.append(True)))
-    close_logs()
-    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(run=None, finish=lambda: ended.append(True)))
-    close_logs()
-    assert ended == [True]
+    calls = {name: lambda name=name: ended.append(name) for name in ("finish", "teardown")}
+    for run in (object(), None):
+        monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(run=run, **calls))
+        close_logs()
+    assert ended == ["finish", "teardown"]
 
 
 def test_wandb_itself_writes_a_run_that_was_not_sent(monkeypatch, tmp_path):

@@ -90,3 +90,4 @@ def close_logs() -> None:
     """End the run of Weights & Biases, if there is one, so that the next training in this process gets its own."""
     if "wandb" in sys.modules and (wandb := sys.modules["wandb"]).run is not None:
         wandb.finish()
+        wandb.teardown()  # waits until its own process has written everything
