@@ -9,6 +9,7 @@ ends with it.
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import json
 import os
@@ -16,8 +17,10 @@ import selectors
 import signal
 import socket
 import sys
+import traceback
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from vemrecon.processes import end_with_parent
 
@@ -36,6 +39,7 @@ MODULES = (
     "vemrecon.metrics.evaluate",
 )
 """What nearly every run imports."""
+FAILED = 1
 MOST = 1 << 16  # bytes of an order
 
 
@@ -44,8 +48,7 @@ def main(descriptor: int) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asked for runs decides what becomes of them
     channel = socket.socket(fileno=descriptor)
     channel.setblocking(True)
-    for name in MODULES:
-        importlib.import_module(name)
+    load()
     begun: set[int] = set()
     ours, theirs = socket.socketpair()
     for end in (ours, theirs):
@@ -73,15 +76,25 @@ def main(descriptor: int) -> int:
                     ready.close()
                     for end in (ours, theirs, channel):
                         end.close()
-                    return forked(json.loads(data), *pipes)
+                    forked(json.loads(data), *pipes)
                 begun.add(number)
                 for pipe in pipes:
                     os.close(pipe)
                 _say(channel, {"begun": number})
 
 
-def forked(order: list[str], alive: int, messages: int) -> int:
-    """Do a run in a process that was forked; gives its exit code."""
+def load() -> None:
+    """Import what nearly every run imports."""
+    for name in MODULES:
+        importlib.import_module(name)
+
+
+def forked(order: list[str], alive: int, messages: int) -> NoReturn:
+    """Do a run in a process that was forked, and end it.
+
+    Taking the libraries down in an orderly way takes seconds and serves nobody; what the run itself has registered for
+    its end, as loggers do, is called.
+    """
     parent = os.getppid()
     os.setsid()
     signal.set_wakeup_fd(-1)
@@ -93,7 +106,20 @@ def forked(order: list[str], alive: int, messages: int) -> int:
         os.close(ours)
     from vemrecon.bench.worker import main as work
 
-    return work(Path(order[0]))
+    atexit._clear()
+    code = FAILED
+    try:
+        code = work(Path(order[0]))
+    except SystemExit:  # the trainer turns SIGTERM into an orderly end
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
 
 
 def ended(begun: set[int]) -> list[tuple[int, int]]:
