@@ -4,8 +4,8 @@
 
 Kernels on a small volume at many scales (`--seconds 0`), or a method that computes for so many seconds. `imports` is a
 process that only imports the libraries, `work` does all runs one after the other in a process that has imported them,
-the others are `vemrecon bench` from the shell to the report. Prints seconds, what one run costs beside work and imports,
-and the time as a multiple of the work (divided by the runs at once).
+the others are `vemrecon bench` from the shell to the report. Prints seconds, what one run costs beside work and
+imports, and the time as a multiple of the work (divided by the runs at once).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 METHODS = ("nearest", "linear", "bicubic", "bicubic-keys", "bspline3", "lanczos3")
-SLOW = '''
+SLOW = """
 import time
 from vemrecon.methods import Method, MethodCard
 
@@ -35,7 +35,7 @@ class Slow(Method):
     def reconstruct(self, tile):
         time.sleep(self.seconds)
         return tile.observed.repeat_interleave(int(tile.scale), dim=2)
-'''
+"""
 MODES = {"one at a time": ("--jobs", "1"), "two at once": ("--jobs", "2"), "dask local:2": ("--dask", "local:2")}
 VOLUME = (48, 64, 64)
 

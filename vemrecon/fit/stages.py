@@ -206,8 +206,9 @@ def fit_stage(
     limit: float | None = None,
 ) -> Learned:
     """Run one stage, from its last checkpoint if there is one, and end it with the epoch that reaches the limit."""
-    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
     from lightning.pytorch import Trainer
+
+    from vemrecon.fit.launched import Launched
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its advertisements are no log of ours
     checkpoint = resumable(place)
@@ -221,7 +222,7 @@ def fit_stage(
         accelerator="gpu" if cuda else "cpu",
         devices=[torch.device(one).index or 0 for one in devices] if cuda else len(devices),
         num_nodes=world // len(devices),
-        plugins=None if launched_together() else [LightningEnvironment()],  # a batch job alone is no launcher
+        plugins=None if launched_together() else [Launched()],
         strategy=_strategy(method, world),
         max_epochs=stage.epochs,
         callbacks=[callback],
