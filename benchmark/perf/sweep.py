@@ -63,8 +63,8 @@ def timed(command: list[str], folder: Path) -> float:
 
 def alone(folders: list[str]) -> None:
     """Do runs one after the other in this process, and print the seconds."""
+    from vemrecon.bench.executors.warm import load
     from vemrecon.bench.store import RunFolder
-    from vemrecon.bench.warm import load
     from vemrecon.bench.worker import recorded
     from vemrecon.progress import silent
 
@@ -89,7 +89,7 @@ def main() -> None:
         folder = Path(place)
         np.save(folder / "v.npy", np.random.default_rng(0).integers(60, 190, VOLUME, dtype=np.uint8))
         (folder / "slow.py").write_text(SLOW)
-        imports = timed([sys.executable, "-c", "from vemrecon.bench.warm import load; load()"], folder)
+        imports = timed([sys.executable, "-c", "from vemrecon.bench.executors.warm import load; load()"], folder)
         print(f"imports {imports:.1f} s")
         for seconds in asked.seconds:
             begun = [*words(folder, f"alone-{seconds}", asked.runs, seconds), "--prepare"]

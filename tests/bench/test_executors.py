@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from small_volumes import textured
 
 from vemrecon.bench.devices import device_groups
-from vemrecon.bench.limits import Limits, Watch, memory_of, read_timeout
-from vemrecon.bench.messages import Lines
+from vemrecon.bench.executors.limits import Limits, Watch, memory_of, read_timeout
+from vemrecon.bench.executors.messages import Lines
 from vemrecon.bench.request import Setup
 from vemrecon.bench.result import Status
 from vemrecon.errors import ConfigError

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from vemrecon.bench.attend import Outcome
+from vemrecon.bench.executors.attend import Outcome
 from vemrecon.bench.heartbeat import FILE, Beat, Heartbeat, TakenError
 from vemrecon.bench.plan import PlannedRun
 from vemrecon.bench.result import Status

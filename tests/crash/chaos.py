@@ -92,7 +92,7 @@ class Sweep:
 def kind_of(command: str) -> str:
     """What a process is, by its command line."""
     names = {
-        "vemrecon.bench.warm": "warm process or run",
+        "vemrecon.bench.executors.warm": "warm process or run",
         "training_process": "trainer",
         "dask scheduler": "scheduler",
         "dask worker": "worker of dask",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vemrecon.bench.executors import Executor, Here
-from vemrecon.bench.on_dask import OnDask
+from vemrecon.bench.executors.here import Executor, Here
+from vemrecon.bench.executors.on_dask import OnDask
 from vemrecon.bench.plan import PlannedRun
 from vemrecon.bench.request import Setup
 from vemrecon.environment import cores

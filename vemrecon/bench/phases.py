@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vemrecon.bench.changes import CODE, code_digest
+from vemrecon.bench.executors.ranks import learn_together
 from vemrecon.bench.job import Job
-from vemrecon.bench.ranks import learn_together
 from vemrecon.bench.result import Costs
 from vemrecon.bench.store import RunFolder
 from vemrecon.bench.task_volumes import TaskVolumes, learning_source, task_degradation

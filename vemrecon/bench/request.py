@@ -15,7 +15,7 @@ from vemrecon.options import Options, option
 from vemrecon.quantities import byte_count
 
 if TYPE_CHECKING:
-    from vemrecon.bench.limits import Limits
+    from vemrecon.bench.executors.limits import Limits
 
 Mode = Literal["inductive", "transductive"]
 Retry = Literal["failed", "timed-out", "out-of-memory", "stale"]
@@ -192,7 +192,7 @@ class Setup(FileOptions, RootOptions):
         Raises:
             ConfigError: If an option is no time or size, or cannot be watched here.
         """
-        from vemrecon.bench.limits import Limits, read_timeout
+        from vemrecon.bench.executors.limits import Limits, read_timeout
 
         memory = None if self.memory is None else byte_count("--memory", self.memory)
         return Limits(*read_timeout(self.timeout), memory)

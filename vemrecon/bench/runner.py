@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from vemrecon.bench.attend import Order, Outcome
 from vemrecon.bench.due import with_earlier_metrics
-from vemrecon.bench.executors import Executor
+from vemrecon.bench.executors.attend import Order, Outcome
+from vemrecon.bench.executors.here import Executor
+from vemrecon.bench.executors.limits import Limits
 from vemrecon.bench.heartbeat import Beat
-from vemrecon.bench.limits import Limits
 from vemrecon.bench.plan import PlannedRun
 from vemrecon.bench.result import Status
 from vemrecon.bench.store import RUNNING, RunFolder

@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vemrecon.bench.executors.messages import STOPPED, Part, Teller, kind_of, reason_of
 from vemrecon.bench.heartbeat import Heartbeat, TakenError
 from vemrecon.bench.job import Job
-from vemrecon.bench.messages import STOPPED, Part, Teller, kind_of, reason_of
 from vemrecon.bench.result import Status
 from vemrecon.bench.store import RunFolder
 from vemrecon.environment import environment, of_run

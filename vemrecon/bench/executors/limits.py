@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vemrecon.bench.messages import PARTS
+from vemrecon.bench.executors.messages import PARTS
 from vemrecon.bench.result import Status
 from vemrecon.errors import ConfigError, unknown
 from vemrecon.quantities import second_count

@@ -1,6 +1,6 @@
-"""One of several processes that share the training of a run: `python -m vemrecon.bench.training_process FOLDER PARENT`.
+"""One of several processes that share the training of a run.
 
-Every process builds the same method from the same seed; each takes its share of every batch.
+`python -m vemrecon.bench.executors.training_process FOLDER PARENT`, begun by `learn_together`. Every process builds the same method from the same seed; each takes its share of every batch.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from vemrecon.bench.messages import Teller
+from vemrecon.bench.executors.messages import Teller
 from vemrecon.processes import end_with_input, end_with_parent, join_group
 
 

@@ -14,7 +14,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from vemrecon.bench.messages import Lines
+from vemrecon.bench.executors.messages import Lines
 from vemrecon.errors import VemreconError
 
 
@@ -75,7 +75,7 @@ class WarmProcess:
         # methods given by class path may live in the folder that the user works in
         environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(Path.cwd())]))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "vemrecon.bench.warm", str(theirs.fileno())],
+            [sys.executable, "-m", "vemrecon.bench.executors.warm", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=self._errors,

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Self
 
-from vemrecon.bench.attend import Order, Outcome, Told
-from vemrecon.bench.executors import Done, attended, threads_per_run
+from vemrecon.bench.executors.attend import Order, Outcome, Told
+from vemrecon.bench.executors.here import Done, attended, threads_per_run
+from vemrecon.bench.executors.warm_process import WarmProcess
 from vemrecon.bench.result import Status
-from vemrecon.bench.warm_process import WarmProcess
 from vemrecon.errors import DataError
 from vemrecon.schedulers import GPU, connected
 

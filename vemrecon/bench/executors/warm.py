@@ -1,10 +1,10 @@
 """The warm process: has imported what runs need, and forks a process for each of them, which then starts at once.
 
-`python -m vemrecon.bench.warm SOCKET`, begun by `WarmProcess`. Over the socket come orders, each with two pipes: one
-that the process ends with, and one for its messages. Back go the numbers of processes, and how they ended.
+`python -m vemrecon.bench.executors.warm SOCKET`, begun by `WarmProcess`. Over the socket come orders, each with two
+pipes: one that the process ends with, and one for its messages. Back go the numbers of processes, and how they ended.
 
-It runs no thread and touches no GPU before it forks. Every process leads a group of its own, so that whatever it begins
-ends with it.
+It runs no thread and touches no GPU before it forks. Every process leads a group of its own, so that whatever it
+begins ends with it.
 """
 
 from __future__ import annotations

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from vemrecon.bench.executors.limits import Limits, Watch, killed_for_memory
+from vemrecon.bench.executors.messages import STOPPED, Lines, end_of
+from vemrecon.bench.executors.warm_process import WarmProcess
 from vemrecon.bench.job import Job
-from vemrecon.bench.limits import Limits, Watch, killed_for_memory
-from vemrecon.bench.messages import STOPPED, Lines, end_of
 from vemrecon.bench.result import Status
-from vemrecon.bench.warm_process import WarmProcess
 
 Told = Callable[[Mapping[str, Any]], None]
 """Gets the messages of a run."""

@@ -9,7 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
-from vemrecon.bench.messages import Lines, end_of, error_of
+from vemrecon.bench.executors.messages import Lines, end_of, error_of
 from vemrecon.errors import VemreconError
 from vemrecon.processes import STORE_PORT
 from vemrecon.progress import Progress
@@ -59,7 +59,7 @@ class _Rank:
         places = {"RANK": number, "LOCAL_RANK": number, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "NODE_RANK": 0}
         threads = max(1, int(os.environ.get("OMP_NUM_THREADS") or 1) // count)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "vemrecon.bench.training_process", str(path), str(os.getpid())],
+            [sys.executable, "-m", "vemrecon.bench.executors.training_process", str(path), str(os.getpid())],
             stdin=subprocess.PIPE,  # its end tells the process that this one is gone
             stdout=subprocess.PIPE,
             env=os.environ

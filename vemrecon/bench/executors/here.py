@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from vemrecon.bench.attend import Order, Outcome, Told, attend
-from vemrecon.bench.warm_process import GoneError, WarmProcess
+from vemrecon.bench.executors.attend import Order, Outcome, Told, attend
+from vemrecon.bench.executors.warm_process import GoneError, WarmProcess
 from vemrecon.environment import cores
 
 Devices = tuple[str, ...]
