@@ -142,9 +142,11 @@ def test_no_process_outlives_who_began_it(tmp_path, whom):
         assert results(tmp_path)["lateral-cnn[budget=4000]"]["status"] == "interrupted"
 
 
-def test_batches_and_devices_are_checked_before_anything_is_run(tmp_path):
-    more = ["--devices-per-run", "3", "--preset", "smoke", "--mode", "transductive"]
-    done = run(tmp_path, ["lateral-cnn"], *more)
+@pytest.mark.parametrize("command", ["bench", "plan"])
+def test_batches_and_devices_are_checked_before_anything_is_run(tmp_path, command):
+    words = bench(tmp_path, ["lateral-cnn"], "--preset", "smoke", "--mode", "transductive", "--devices-per-run", "3")
+    words[words.index("bench")] = command
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment(), timeout=300)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert "batches of" in done.stderr and "3 devices cannot share evenly" in done.stderr
 

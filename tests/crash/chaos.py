@@ -38,6 +38,7 @@ LEARNERS = ("lateral-cnn", "srunet")
 SIGNED = "VEMRECON_CHAOS"  # in the environment of every process that belongs to the sweep
 TARGETS = ("*/*/train/*/*", "*/*/*.json", "*/*/*.npz", "*/*/*.log", "*/*/reconstruction.zarr/**/*", "*/observed-*/**/*")
 EVERY = 1.5  # seconds between kills, on average
+FIRST = (2.0, 12.0)  # seconds before the first one: libraries are imported meanwhile
 
 
 class Sweep:
@@ -136,6 +137,7 @@ def torment(
 ) -> None:
     """Kill processes of a sweep, one now and then, until the command has ended or enough were killed."""
     pause = threading.Event()
+    pause.wait(chance.uniform(*FIRST))
     while process.poll() is None:
         pause.wait(chance.expovariate(1 / EVERY))
         if killed.total() >= most:
@@ -148,6 +150,8 @@ def torment(
         kinds = sorted({kind_of(command) for command in alive.values()})
         if not kinds or process.poll() is not None:
             continue
+        if "runner" in kinds and len(kinds) > 1 and chance.random() < 0.7:  # its end ends all others, too
+            kinds.remove("runner")
         kind = chance.choice(kinds)
         victim = chance.choice(sorted(pid for pid, command in alive.items() if kind_of(command) == kind))
         with contextlib.suppress(ProcessLookupError):

@@ -165,12 +165,15 @@ def plan(options: BenchOptions) -> int:
         return _print_config(options)
     from rich.console import Console
 
+    from vemrecon.bench.devices import executor_of
     from vemrecon.commands.plan_table import print_plan
     from vemrecon.schedulers import batch_script
 
     setup = options.setup
     script = setup.dask and batch_script(setup.dask, setup.devices_per_run if setup.torch_devices[0] != "cpu" else 0)
-    print_plan(_planned(options, fetch=False), setup, Console(highlight=False, soft_wrap=True))
+    runs = _planned(options, fetch=False)
+    executor_of(setup, runs)  # refuses devices and batches that do not go together
+    print_plan(runs, setup, Console(highlight=False, soft_wrap=True))
     if script:
         print(f"\nscript of each job:\n{script}")
     return 0

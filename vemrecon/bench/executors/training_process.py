@@ -1,6 +1,7 @@
 """One of several processes that share the training of a run.
 
-`python -m vemrecon.bench.executors.training_process FOLDER PARENT`, begun by `learn_together`. Every process builds the same method from the same seed; each takes its share of every batch.
+`python -m vemrecon.bench.executors.training_process FOLDER PARENT`, begun by `learn_together`. Every process builds the
+same method from the same seed; each takes its share of every batch.
 """
 
 from __future__ import annotations
