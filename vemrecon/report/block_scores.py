@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,6 @@ from vemrecon.bench.result import RunResult
 from vemrecon.metrics.column import Better, Column
 from vemrecon.metrics.score import Limit
 from vemrecon.report.cells import WHOLE
-
-if TYPE_CHECKING:
-    from vemrecon.report.load import Run
-
 
 KIND = ("metric", "variant", "plane", "target", "reference")
 """What `Score.kind` holds."""
@@ -38,13 +34,13 @@ class BlockScores:
         return self.values[:, [at[name] for name in blocks]]
 
 
-def block_scores(runs: Sequence[Run], column: Column) -> BlockScores | str:
-    """What the finished runs of a row have kept for a column, or why that is nothing.
+def block_scores(results: Sequence[RunResult], column: Column) -> BlockScores | str:
+    """What the results of a row have kept for a column, or why that is nothing.
 
     A block counts where every seed has a value, and a seed where its whole volume has one.
     """
     tables: dict[int, Mapping[str, float]] = {}
-    for _, result in runs:
+    for result in results:
         kind = [s for s in result.scores if s.range == WHOLE and s.kind == column.kind]
         if all(score.value is None for score in kind if score.whole):
             continue

@@ -78,11 +78,11 @@ def certainty_of(rows: Sequence[Row], columns: Columns, main: AnyColumn) -> Cert
     """
     if not isinstance(main, Column):
         return Certainty()
-    known = {row.label: block_scores(row.runs, main) for row in rows}
+    known = {row.label: block_scores(row.results, main) for row in rows}
     intervals = dict(_intervals(rows, main, known))
     for column in columns.leading if len(rows) <= MOST_COMPARED else ():
         if column != main:
-            intervals |= _intervals(rows, column, {row.label: block_scores(row.runs, column) for row in rows})
+            intervals |= _intervals(rows, column, {row.label: block_scores(row.results, column) for row in rows})
     notes = _notes(known)
     scores = _tested(known)
     if len(scores) < 2 or main.better == Better.NEITHER:

@@ -107,7 +107,7 @@ def _comparison(table: Table, one: Row, other: Row, column: Column) -> Compariso
         table.title, column, (one.label, other.label), (known[0], known[1]), first - second, None, None, 0,
         (len(one.runs), len(other.runs)), (one.one_seed, other.one_seed),
     )  # fmt: skip
-    found = [block_scores(row.runs, column) for row in rows]
+    found = [block_scores(row.results, column) for row in rows]
     return _tested(plain, found[0], found[1])
 
 

@@ -86,6 +86,11 @@ class Row:
         return self.status == Status.DONE
 
     @property
+    def results(self) -> tuple[RunResult, ...]:
+        """What its runs have left behind."""
+        return tuple(result for _, result in self.runs)
+
+    @property
     def one_seed(self) -> bool:
         """Whether it is a random method that ran once, so that nobody knows how far its scores vary."""
         card = self.runs[0][1].card
