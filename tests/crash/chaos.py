@@ -16,6 +16,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,7 +35,7 @@ from small_volumes import textured
 
 PROGRAM = [sys.executable, "-m", "vemrecon.cli"]
 KERNELS = ("nearest", "linear", "bicubic", "bicubic-keys", "bspline3", "lanczos3")
-LEARNERS = ("lateral-cnn", "srunet")
+LONGER = ("--set", "lateral-cnn.budget=1000")  # or trainings would be over before they can be disturbed
 SIGNED = "VEMRECON_CHAOS"  # in the environment of every process that belongs to the sweep
 TARGETS = ("*/*/train/*/*", "*/*/*.json", "*/*/*.npz", "*/*/*.log", "*/*/reconstruction.zarr/**/*", "*/observed-*/**/*")
 EVERY = 1.5  # seconds between kills, on average
@@ -56,7 +57,8 @@ class Sweep:
         found = [*PROGRAM, "bench", "--dataset", f"local:{self.folder.parent / 'v.npy'}", "--voxel-size", "8", "8", "8"]
         found += ["--metrics", "psnr", "ssim", "--runs", str(self.runs), "--mode", "transductive", "--preset", "smoke"]
         if part == "shared":
-            return [*found, "--methods", "lateral-cnn", "--seeds", "8", "9", "--scale", "4", "--devices-per-run", "2"]
+            found += ["--methods", "lateral-cnn", "--seeds", "8", "9", "--scale", "4", "--devices-per-run", "2"]
+            return [*found, *LONGER]
         return [*found, "--methods", *KERNELS, "lateral-cnn", "--seeds", "0", "1", "2", "3", "4", "--scale", "2", "4"]
 
     def start(self, part: str, *more: str) -> subprocess.Popen[bytes]:
@@ -180,7 +182,7 @@ def gone(sweep: Sweep, patience: float = 60.0) -> dict[int, str]:
 
 def attempt(sweep: Sweep, chance: random.Random, killed: Counter[str], most: int) -> int:
     """One command, tormented; gives its exit code."""
-    part = "shared" if chance.random() < 0.3 else "most"
+    part = chance.choice(["most", "shared"])
     way = chance.choice(["here", "here", "local", "scheduler"])
     with contextlib.ExitStack() as places:
         more = ["--jobs", "2"] if way == "here" else ["--dask", "local:2"]
@@ -221,9 +223,11 @@ def chaos(folder: Path, kills: int, damages: int, seed: int) -> None:
         for _ in range(chance.randint(1, 3)):
             if harmed.total() < damages:
                 damage(wild, chance, harmed)
-        if killed.total() < kills and attempts % 3 == 0:  # or nothing would be left to do
+        if killed.total() < kills and attempts % 2 == 0:  # or nothing would be left to do
             for path in sorted(wild.runs.glob("*/*/result.json")):
-                if chance.random() < 0.5:
+                if chance.random() < 0.3:
+                    shutil.rmtree(path.parent)
+                elif chance.random() < 0.3:
                     path.unlink()
         print(f"attempt {attempts}: {killed.total()} kills, {harmed.total()} damages", flush=True)
     starts = completed(wild)
