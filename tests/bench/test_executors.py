@@ -121,7 +121,7 @@ def test_a_run_that_takes_too_much_memory_is_ended(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
-@pytest.mark.parametrize("whom", ["runner", "worker", "warm"])
+@pytest.mark.parametrize("whom", ["runner", *(pytest.param(one, marks=pytest.mark.slow) for one in ("worker", "warm"))])
 def test_no_process_outlives_who_began_it(tmp_path, whom):
     """A training in two processes: whoever is killed, all below end at once, and the next start completes it."""
     words = bench(tmp_path, ["lateral-cnn"], "--devices-per-run", "2", "--preset", "smoke", "--mode", "transductive")
@@ -224,6 +224,7 @@ def test_workers_of_dask_do_what_this_machine_does(tmp_path):
     assert shared["Outgrown"]["status"] == "out of memory"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
 def test_no_run_outlives_the_workers_of_dask(tmp_path):
     words = bench(tmp_path, ["troubled_methods.Hanging"], "--dask", "local:1")
@@ -240,6 +241,7 @@ def weights(runs):
     return load_file(path)
 
 
+@pytest.mark.slow
 def test_two_nodes_train_what_one_process_does(tmp_path):
     """Two process groups of torchrun on one machine, each with a process, stand for two nodes."""
     words = ["--preset", "smoke", "--mode", "transductive", "--set", "lateral-cnn.budget=20"]
