@@ -363,6 +363,7 @@ def test_a_training_that_is_asked_to_end_is_interrupted_and_goes_on(undisturbed,
     assert torch.equal(finished(runs), undisturbed)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_weights_as_one(tmp_path):
     """Short, because Adam turns the last bit of a gradient near zero into a whole step, and weights drift apart."""
     found = []
