@@ -46,9 +46,9 @@ def words(folder: Path, runs: str, count: int, seconds: float) -> list[str]:
     found += ["--voxel-size", "8", "8", "8", "--metrics", "psnr", "ssim", "--runs", str(folder / runs)]
     if seconds:
         suite = folder / "slow.yaml"
-        tasks = "\n".join(f"  - {{scale: {2 + n / 10}}}" for n in range(count))
-        suite.write_text(f"methods: [slow.Slow]\nset: [slow.Slow.seconds={seconds}]\ntasks:\n{tasks}\n")
-        return [*found, "--suite", str(suite)]
+        rows = [f"  - {{class_path: slow.Slow, init_args: {{seconds: {seconds}, number: {n}}}}}" for n in range(count)]
+        suite.write_text("\n".join(["scale: 4", "methods:", *rows, ""]))
+        return [*found, "--scale", "4", "--suite", str(suite)]
     scales = [str(2 + n / 4) for n in range(-(-count // len(METHODS)))]
     return [*found, "--methods", *METHODS, "--scale", *scales]
 
