@@ -99,8 +99,7 @@ def test_index_order_matters_front_to_back_and_not_in_sums():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("mode", MODES)
 def test_tiles_chunks_and_threads_change_nothing(mode, dtype):
-    # short floats are added up in another order, which some processors round by 1.3e-4 of the largest gradient
-    splats, tolerance = random_splats(300, (70, 61), dtype=dtype), {torch.float32: 5e-4, torch.float64: 1e-11}[dtype]
+    splats, tolerance = random_splats(300, (70, 61), dtype=dtype), {torch.float32: 5e-5, torch.float64: 1e-11}[dtype]
     before = torch.get_num_threads()
     found = []
     for tile, chunk, threads in ((8, None, 1), (16, None, 1), (5, 1, 1), (8, 5000, 1), (32, 10**7, 2)):
@@ -111,8 +110,10 @@ def test_tiles_chunks_and_threads_change_nothing(mode, dtype):
         found.append([section.detach(), opacity.detach(), *(x.grad / x.grad.abs().max() for x in leaves)])
     torch.set_num_threads(before)
     for other in found[1:]:
-        for ours, wanted in zip(other, found[0], strict=True):
-            torch.testing.assert_close(ours, wanted, atol=tolerance, rtol=0)
+        for number, (ours, wanted) in enumerate(zip(other, found[0], strict=True)):
+            # gradients add up all pixels, in another order: some processors round that by 1.3e-4 of the largest one
+            most = 5e-4 if number > 1 and dtype == torch.float32 else tolerance
+            torch.testing.assert_close(ours, wanted, atol=most, rtol=0)
     for chunked in zip(found[3][:2], found[0][:2], strict=True):
         torch.testing.assert_close(*chunked, atol=1e-6, rtol=0)
 
