@@ -96,15 +96,17 @@ def wait_for(found, process, patience=120.0):
 
 
 def test_every_end_has_its_name_and_stops_nobody(tmp_path):
-    names = ["Hanging", "Outgrown", "Killed", "Honest"]
+    names = ["Hanging", "Outgrown", "Killed", "Leaving", "Honest"]
     done = run(tmp_path, [f"troubled_methods.{name}" for name in names], "--timeout", "8", "--jobs", "4")
     assert done.returncode == 1, done.stdout + done.stderr
     found = results(tmp_path)
     assert {name: one["status"] for name, one in found.items()} == {
-        "Hanging": "timed out", "Outgrown": "out of memory", "Killed": "interrupted", "Honest": "done",
+        "Hanging": "timed out", "Outgrown": "out of memory", "Killed": "interrupted", "Leaving": "failed",
+        "Honest": "done",
     }  # fmt: skip
     assert "took more than 8 s (in reconstruct); give --timeout more" in found["Hanging"]["reason"]
     assert "no room for 900 GB" in found["Outgrown"]["reason"]
+    assert "it asked to end with 2" in found["Leaving"]["reason"]
     assert found["Killed"]["reason"] == "ended by SIGKILL; start again to go on"
     (log,) = (tmp_path / "runs").glob("*/Hanging-*/log.txt")
     children = [int(line.split()[1]) for line in log.read_text().splitlines() if line.startswith("child")]

@@ -55,7 +55,9 @@ def test_every_row_of_a_paper_can_be_made(name, nowhere):
     for spec in specs_of(name, nowhere):
         if spec.method.name not in made and (made.add(spec.method.name) or "[" in spec.method.name):
             kind = method_entry(spec.method.entry).load()
-            build_method(kind, spec.method.name, spec.method.arguments, grid=SectionGrid.kept_every(8), seed=0)
+            arguments = spec.method.arguments
+            method = build_method(kind, spec.method.name, arguments, grid=SectionGrid.kept_every(8), seed=0)
+            assert type(method).__name__ == spec.method.class_path.rpartition(".")[2]
 
 
 def test_every_kind_of_method_is_in_the_quick_one(nowhere):

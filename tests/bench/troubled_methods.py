@@ -42,6 +42,13 @@ class Outgrown(Honest):
         raise MemoryError("no room for 900 GB")
 
 
+class Leaving(Honest):
+    """Ends the process, with the code that means that nothing can be written."""
+
+    def reconstruct(self, tile):
+        sys.exit(2)
+
+
 class Killed(Honest):
     """Is killed by somebody."""
 

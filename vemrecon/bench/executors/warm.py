@@ -110,8 +110,9 @@ def forked(order: list[str], alive: int, messages: int) -> NoReturn:
     code = FAILED
     try:
         code = work(Path(order[0]))
-    except SystemExit:  # the trainer turns SIGTERM into an orderly end
-        code = 0
+    except SystemExit as end:  # the trainer turns SIGTERM into an orderly end; other codes are those of a method
+        code = FAILED if end.code else 0
+        print(f"it asked to end with {end.code}", file=sys.stderr)
     except BaseException:
         traceback.print_exc()
     finally:
