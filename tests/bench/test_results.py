@@ -207,6 +207,24 @@ def test_a_result_of_schema_2_is_read(tmp_path: Path):
     assert folder.state() == Status.DONE
 
 
+def test_results_of_schema_3_know_which_methods_are_kernels(tmp_path: Path):
+    """Then all of them were of one class; that of the earliest ones is not named."""
+    result = RunResult.read(OLD["reference"])
+    assert result.card is not None and not result.card.random
+    kernel = "vemrecon.methods.interpolation.Interpolation"
+    for path, name, expected in (
+        (kernel, "mine", True),
+        ("", "linear", True),
+        ("", "mine", False),
+        ("m.M", "linear", False),
+    ):
+        method = replace(result.spec.method, class_path=path, name=name)
+        data = json.loads(json.dumps(replace(result, spec=replace(result.spec, method=method)).as_dict()))
+        del data["card"]["kernel"]
+        found = RunResult.from_dict({**data, "schema": 3})
+        assert found.card is not None and found.card.kernel is expected
+
+
 def test_a_metric_that_computes_other_values_now_is_scored_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder = folder_of("reference", tmp_path)
     assert folder.state() == Status.DONE

@@ -94,61 +94,66 @@ def grid_of(task: Mapping[str, Any]) -> SectionGrid:
     return SectionGrid.of_kind(kind, task["scale"])
 
 
-def maker(runs: Path) -> MakeRun:
-    """A function that writes one run folder below `runs` and returns the folder."""
+def result_of(
+    method: str = "bicubic",
+    *,
+    task: Mapping[str, Any] = TASK,
+    regime: str = "none",
+    preset: str = "default",
+    seed: int = 0,
+    arguments: Mapping[str, Any] | None = None,
+    status: str = "done",
+    reason: str = "",
+    rows: list[Score] | None = None,
+    costs: Mapping[str, Any] | None = None,
+    environment: Mapping[str, Any] = ENVIRONMENT,
+    spec: Mapping[str, Any] | None = None,
+    split_digest: str = "e" * 64,
+    metrics: tuple[str, ...] = METRICS,
+    grid: SectionGrid | None = None,
+    card: Mapping[str, Any] | None = None,
+    artifacts: Mapping[str, str] | None = None,
+) -> RunResult:
+    """What a run says of itself."""
+    run_id = digest_of(repr((method, preset, seed, arguments, task, status, spec, split_digest)))[:12]
+    found = scores() if rows is None else rows
+    return RunResult(
+        run_id=run_id,
+        spec=RunSpec(
+            Task(
+                **{**task, "degradation": DegradationVariant(**task["degradation"])},
+                dataset_digest="d" * 64,
+                split_digest=split_digest,
+            ),
+            MethodVariant(method, method, "m.M", "1", dict(arguments or {})),
+            preset,
+            seed,
+            **{"protocol": 1, "metrics": metrics, **(spec or {})},
+        ),
+        status=Status(status),
+        reason=reason,
+        card=MethodCard(**(card or {**CARD, "title": method.title(), "regime": regime})),
+        scores=tuple(found) if status == "done" else (),
+        grid=grid or grid_of(task),
+        costs=Costs(**(costs if costs is not None else (COSTS if status == "done" else {}))),
+        environment=environment,
+        artifacts=artifacts or {},
+    )
 
-    def make(
-        method: str = "bicubic",
-        *,
-        task: Mapping[str, Any] = TASK,
-        regime: str = "none",
-        preset: str = "default",
-        seed: int = 0,
-        arguments: Mapping[str, Any] | None = None,
-        status: str = "done",
-        reason: str = "",
-        rows: list[Score] | None = None,
-        costs: Mapping[str, Any] | None = None,
-        environment: Mapping[str, Any] = ENVIRONMENT,
-        pictures: bool = True,
-        spec: Mapping[str, Any] | None = None,
-        split_digest: str = "e" * 64,
-        metrics: tuple[str, ...] = METRICS,
-        grid: SectionGrid | None = None,
-        card: Mapping[str, Any] | None = None,
-    ) -> Path:
-        run_id = digest_of(repr((method, preset, seed, arguments, task, status, spec, split_digest)))[:12]
-        name = f"{task['dataset']}-{task['kind']}-{task['axis']}-x{task['scale']:g}"
-        folder = runs / name / f"{method.replace('/', '-').replace('<', '-')}-{run_id}"
+
+def maker(runs: Path) -> MakeRun:
+    """A function that writes one run folder below `runs` and returns the folder; it takes what `result_of` takes."""
+
+    def make(method: str = "bicubic", *, pictures: bool = True, **facts: Any) -> Path:
+        made = result_of(method, **facts)
+        task = made.spec.task
+        name = f"{task.dataset}-{task.kind}-{task.axis}-x{task.scale:g}"
+        folder = runs / name / f"{method.replace('/', '-').replace('<', '-')}-{made.run_id}"
         folder.mkdir(parents=True, exist_ok=True)
-        artifacts = {}
-        if status == "done" and pictures:
+        if made.status == Status.DONE and pictures:
             np.savez(folder / "sections.npz", **sections())
             (folder / "curves.json").write_text(json.dumps(curves()))
-            artifacts = {"sections": "sections.npz", "curves": "curves.json"}
-        found = scores() if rows is None else rows
-        made = RunResult(
-            run_id=run_id,
-            spec=RunSpec(
-                Task(
-                    **{**task, "degradation": DegradationVariant(**task["degradation"])},
-                    dataset_digest="d" * 64,
-                    split_digest=split_digest,
-                ),
-                MethodVariant(method, method, "m.M", "1", dict(arguments or {})),
-                preset,
-                seed,
-                **{"protocol": 1, "metrics": metrics, **(spec or {})},
-            ),
-            status=Status(status),
-            reason=reason,
-            card=MethodCard(**(card or {**CARD, "title": method.title(), "regime": regime})),
-            scores=tuple(found) if status == "done" else (),
-            grid=grid or grid_of(task),
-            costs=Costs(**(costs if costs is not None else (COSTS if status == "done" else {}))),
-            environment=environment,
-            artifacts=artifacts,
-        )
+            made = replace(made, artifacts={"sections": "sections.npz", "curves": "curves.json"})
         write_json(folder / "result.json", made.as_dict())  # without a checksum, so that tests can change it
         return folder
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from vemrecon.errors import DataError
 
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 """Of result.json, as this version writes it."""
 
 
@@ -49,5 +49,17 @@ def _from_2(data: Mapping[str, Any]) -> dict[str, Any]:
     return {**data, "metric_versions": {}}
 
 
-STEPS: Mapping[int, Callable[[Mapping[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2}
+KERNELS = ("nearest", "linear", "bicubic", "bicubic-keys", "bspline3", "lanczos3")
+"""Of schemas before 4; the earliest results do not name the class."""
+INTERPOLATION = "vemrecon.methods.interpolation.Interpolation"
+
+
+def _from_3(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Schema 4 says which methods are kernels; before, all of them were of one class."""
+    method, card = data["spec"]["method"], data.get("card")
+    kernel = method["class_path"] == INTERPOLATION or (not method["class_path"] and method["name"] in KERNELS)
+    return {**data, "card": {**card, "kernel": kernel} if card else None}
+
+
+STEPS: Mapping[int, Callable[[Mapping[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2, 3: _from_3}
 """By the schema that they start from."""

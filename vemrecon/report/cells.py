@@ -45,7 +45,7 @@ class Cell:
         return self.limit is None or (column.better == Better.LOW and self.limit == Limit.AT_MOST)
 
 
-def cell(results: Sequence[RunResult], column: AnyColumn, name: str) -> Cell:
+def cell(results: Sequence[RunResult], column: Column | CostColumn, name: str) -> Cell:
     """Average a score of a whole scored range, or a cost, over seeds; `name` is the range."""
     return cost_cell(results, column) if isinstance(column, CostColumn) else score_cell(results, column, name)
 

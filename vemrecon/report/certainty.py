@@ -12,6 +12,7 @@ from vemrecon.metrics.column import Better, Column
 from vemrecon.report.block_scores import BlockScores, block_scores, judged
 from vemrecon.report.cells import WHOLE
 from vemrecon.report.columns import AnyColumn, Columns
+from vemrecon.report.gain import gain_intervals
 from vemrecon.report.row import Row
 from vemrecon.statistics import (
     FEWEST_BLOCKS,
@@ -84,6 +85,10 @@ def certainty_of(rows: Sequence[Row], columns: Columns, main: AnyColumn) -> Cert
         if column != main:
             intervals |= _intervals(rows, column, {row.label: block_scores(row.results, column) for row in rows})
     notes = _notes(known)
+    if columns.gain:
+        gains, reasons = gain_intervals(rows, columns.gain)
+        intervals |= {(columns.gain.key, label): interval for label, interval in gains.items()}
+        notes += _gain_notes({label: why for label, why in reasons.items() if (main.key, label) in intervals})
     scores = _tested(known)
     if len(scores) < 2 or main.better == Better.NEITHER:
         return Certainty(intervals, notes=notes)
@@ -153,6 +158,14 @@ def _notes(known: Mapping[str, BlockScores | str]) -> tuple[str, ...]:
         for reason, labels in reasons.items()
         if reason != "no value"
     )
+
+
+def _gain_notes(reasons: Mapping[str, str]) -> tuple[str, ...]:
+    """Why rows that have an interval have none of their gain."""
+    grouped: dict[str, list[str]] = {}
+    for label, reason in reasons.items():
+        grouped.setdefault(reason, []).append(label)
+    return tuple(f"no interval of the gain{_of(labels)}: {reason}" for reason, labels in grouped.items())
 
 
 def _of(labels: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from vemrecon.bench.result import RunResult, Status
@@ -38,7 +38,42 @@ class CostColumn:
         return FORMATS[self.style](value)
 
 
-AnyColumn = Column | CostColumn
+@dataclass(frozen=True)
+class GainColumn:
+    """How much better a row is than the best kernel of its table; see `Column` for what its properties say."""
+
+    of: Column
+    """The score that ranks the rows."""
+    key: str = "gain"
+    label: str = "gain"
+    better: Better = Better.HIGH
+    rank: int = 3
+    help: str = (
+        "how much better than the best kernel of the table, which is chosen on the same blocks: rather too small"
+    )
+
+    @property
+    def group(self) -> str:
+        """That of the score."""
+        return self.of.group
+
+    @property
+    def unit(self) -> str:
+        """That of the score."""
+        return self.of.unit
+
+    @property
+    def heading(self) -> str:
+        """Label with its group and unit."""
+        return f"{self.group} {self.label}{f' ({self.unit})' if self.unit else ''}"
+
+    def text(self, value: float) -> str:
+        """With a sign, unless it reads as zero, and as many digits as the score."""
+        text = self.of.text(value)
+        return f"+{text}" if value > 0 and text.strip("0.") else text
+
+
+AnyColumn = Column | CostColumn | GainColumn
 
 
 def seconds_text(value: float) -> str:
@@ -101,6 +136,16 @@ class Columns:
         return (*self.main, *self.more, *self.apart)
 
     @property
+    def primary(self) -> AnyColumn:
+        """The first score in which there is something to win."""
+        return next((c for c in self.main if isinstance(c, Column) and c.better), self.main[0])
+
+    @property
+    def gain(self) -> GainColumn | None:
+        """That of the score which ranks; None where nothing can be won."""
+        return next((column for column in self.main if isinstance(column, GainColumn)), None)
+
+    @property
     def leading(self) -> tuple[Column, ...]:
         """The first score of every metric in the main table."""
         found: dict[str, Column] = {}
@@ -133,10 +178,19 @@ def columns_of(results: Sequence[RunResult]) -> Columns:
     rest = [column for column in every if column.kind in scores and column not in main]
     rest += [_unknown(score) for score in scores.values() if score.kind not in known]
     return Columns(
-        (*main, *COSTS),
+        (*_with_gain(main), *COSTS),
         tuple(column for column in rest if not column.per_target),
         tuple(column for column in rest if column.per_target),
     )
+
+
+def _with_gain(main: Sequence[Column]) -> Iterator[AnyColumn]:
+    """The gain stands behind the score that ranks."""
+    ranking = next((column for column in main if column.better), None)
+    for column in main:
+        yield column
+        if column is ranking:
+            yield GainColumn(column)
 
 
 def _of_targets(kind: str, axis: str, scores: Iterable[Score]) -> Iterable[Column]:

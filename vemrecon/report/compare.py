@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from vemrecon.errors import ConfigError, DataError, unknown
 from vemrecon.metrics.column import Better, Column
-from vemrecon.report.block_scores import BlockScores, block_scores, judged
 from vemrecon.report.cells import WHOLE
 from vemrecon.report.columns import AnyColumn
 from vemrecon.report.leaderboard import Leaderboard, Table
+from vemrecon.report.paired_rows import Paired, paired
 from vemrecon.report.row import Row
-from vemrecon.statistics import FEWEST_BLOCKS, FEWEST_TESTED, SIGNIFICANT, Interval, compare
+from vemrecon.statistics import FEWEST_TESTED, SIGNIFICANT, Interval, compare_all
 
 
 @dataclass(frozen=True)
@@ -96,37 +96,26 @@ def _column(table: Table, metric: str | None) -> Column | None:
 
 def _comparison(table: Table, one: Row, other: Row, column: Column) -> Comparison:
     rows = (one, other)
-    values = tuple(row.cells[WHOLE][column.key].value for row in rows)
-    for row, value in zip(rows, values, strict=True):
-        if value is None:
-            notes = row.cells[WHOLE][column.key].notes
-            raise DataError(f"{table.title}: {row.label} has no {column.heading}: {'; '.join(notes)}")
-    known = [float(value) for value in values if value is not None]
-    first, second = (float(column.better.badness(v)) if _distance(column) else v for v in known)
-    plain = Comparison(
-        table.title, column, (one.label, other.label), (known[0], known[1]), first - second, None, None, 0,
-        (len(one.runs), len(other.runs)), (one.one_seed, other.one_seed),
+    found = paired(one, other, column)
+    cells = [row.cells[WHOLE][column.key] for row in rows]
+    known = [cell.value for cell in cells if cell.value is not None]
+    if found is None:
+        row, cell = next((row, cell) for row, cell in zip(rows, cells, strict=True) if cell.value is None)
+        raise DataError(f"{table.title}: {row.label} has no {column.heading}: {'; '.join(cell.notes)}")
+    p, reason = _tested(found)
+    return Comparison(
+        table.title, column, (one.label, other.label), (known[0], known[1]), found.difference, found.interval, p,
+        found.blocks, (len(one.runs), len(other.runs)), (one.one_seed, other.one_seed), reason,
     )  # fmt: skip
-    found = [block_scores(row.results, column) for row in rows]
-    return _tested(plain, found[0], found[1])
 
 
-def _tested(plain: Comparison, one: BlockScores | str, other: BlockScores | str) -> Comparison:
-    """With an interval and a p value, or the reason why there is none."""
-    if isinstance(one, str) or isinstance(other, str):
-        label, reason = (plain.labels[0], one) if isinstance(one, str) else (plain.labels[1], other)
-        return replace(plain, reason=f"{label}: {reason}")
-    common = sorted(set(one.blocks) & set(other.blocks))
-    plain = replace(plain, blocks=len(common))
-    if len(common) < FEWEST_BLOCKS:
-        return replace(plain, reason=f"{len(common)} evaluation blocks in common, fewer than {FEWEST_BLOCKS}")
-    found = compare(*(judged(part.of(common), plain.column.better) for part in (one, other)))
-    interval = found.interval.around(found.mean, plain.difference) if found.interval else None
-    if found.mean * plain.difference < 0:
-        return replace(plain, interval=interval, reason="the mean over blocks has another sign than the whole volume")
-    few = f"fewer than the {FEWEST_TESTED} blocks that can show a difference" if found.p is None else ""
-    return replace(plain, interval=interval, p=found.p, reason=few)
-
-
-def _distance(column: Column) -> bool:
-    return column.better in (Better.ONE, Better.ZERO)
+def _tested(found: Paired) -> tuple[float | None, str]:
+    """P value, or the reason why there is none."""
+    if found.tables is None:
+        return None, found.reason
+    if found.by_blocks * found.difference < 0:
+        return None, "the mean over blocks has another sign than the whole volume"
+    tests = compare_all(found.tables)
+    if not tests:
+        return None, f"fewer than the {FEWEST_TESTED} blocks that can show a difference"
+    return tests[0, 1].p, ""

@@ -15,8 +15,9 @@ from vemrecon.files import canonical_json
 from vemrecon.metrics.column import Better
 from vemrecon.report.cells import WHOLE, Cell, cell
 from vemrecon.report.certainty import Certainty, certainty_of
-from vemrecon.report.columns import AnyColumn, Columns, CostColumn, columns_of
+from vemrecon.report.columns import AnyColumn, Columns, CostColumn, GainColumn, columns_of
 from vemrecon.report.environments import hardware, values
+from vemrecon.report.gain import best_kernel, gain_cells
 from vemrecon.report.load import Run
 from vemrecon.report.row import Row
 from vemrecon.volume import SectionGrid
@@ -63,12 +64,23 @@ class Table:
     @property
     def primary(self) -> AnyColumn:
         """The column that rows are sorted by."""
-        return primary(self.columns)
+        return self.columns.primary
 
     @property
     def done(self) -> tuple[Row, ...]:
         """Rows with scores."""
         return tuple(row for row in self.rows if row.done)
+
+    @property
+    def kernels(self) -> tuple[Row, ...]:
+        """Finished kernels."""
+        return tuple(row for row in self.rows if row.kernel)
+
+    @cached_property
+    def best_kernel(self) -> Row | None:
+        """What gains are taken over."""
+        gain = self.columns.gain
+        return best_kernel(self.done, gain.of) if gain else None
 
     @cached_property
     def certainty(self) -> Certainty:
@@ -160,18 +172,13 @@ def task_order(task: Task) -> tuple[object, ...]:
     return (task.dataset, task.split, task.kind, task.axis, task.scale, rest)
 
 
-def primary(columns: Columns) -> AnyColumn:
-    """The first column in which there is something to win."""
-    return next((c for c in columns.main if c.better and not isinstance(c, CostColumn)), columns.main[0])
-
-
 def _table(members: Sequence[Run], taken: set[str]) -> Table:
     results = [result for _, result in members]
     task, track = results[0].spec.task, results[0].spec.track
     found = {s.range for result in results if result.status == Status.DONE for s in result.scores if s.whole}
     ranges = (MAIN_RANGE, *sorted(found - {MAIN_RANGE}))
     columns = columns_of(results)
-    rows = _rows(members, columns, ranges)
+    rows = _with_gains(_rows(members, columns, ranges), columns, ranges)
     slug = "".join(c if c.isalnum() else "-" for c in "-".join(table_words(task, track)).lower())
     slug = "-".join(part for part in slug.split("-") if part)
     key = next(k for n in range(1, len(taken) + 2) if (k := slug if n == 1 else f"{slug}-{n}") not in taken)
@@ -193,7 +200,20 @@ def _rows(members: Sequence[Run], columns: Columns, ranges: Sequence[str]) -> tu
             cells = _cells(same, columns, ranges) if status == Status.DONE else {}
             card = same[0][1].card
             rows.append(Row(labels[key], card.regime if card else "", status, reason, tuple(same), cells))
-    return tuple(sorted(rows, key=lambda row: _row_order(row, primary(columns))))
+    return tuple(sorted(rows, key=lambda row: _row_order(row, columns.primary)))
+
+
+def _with_gains(rows: Sequence[Row], columns: Columns, ranges: Sequence[str]) -> tuple[Row, ...]:
+    """The rows, with the cells of the column of gains."""
+    if (gain := columns.gain) is None:
+        return tuple(rows)
+    found = gain_cells([row for row in rows if row.done], gain, ranges)
+    return tuple(
+        replace(row, cells={name: {**row.cells[name], gain.key: found[row.label][name]} for name in ranges})
+        if row.done
+        else row
+        for row in rows
+    )
 
 
 def regime_order(regime: str) -> int:
@@ -209,7 +229,8 @@ def _row_order(row: Row, column: AnyColumn) -> tuple[object, ...]:
 
 def _cells(runs: Sequence[Run], columns: Columns, ranges: Sequence[str]) -> dict[str, dict[str, Cell]]:
     results = [result for _, result in runs]
-    return {name: {column.key: cell(results, column, name) for column in columns.every} for name in ranges}
+    own = [column for column in columns.every if not isinstance(column, GainColumn)]
+    return {name: {column.key: cell(results, column, name) for column in own} for name in ranges}
 
 
 def label_variants(specs: Mapping[str, RunSpec]) -> dict[str, str]:
@@ -256,7 +277,9 @@ def _best(columns: Columns, ranges: Sequence[str], rows: Sequence[Row]) -> froze
     marked = set()
     for name in ranges:
         for column in columns.every:
-            if column.better == Better.NEITHER or (isinstance(column, CostColumn) and not one_machine):
+            if isinstance(column, GainColumn) or column.better == Better.NEITHER:
+                continue
+            if isinstance(column, CostColumn) and not one_machine:
                 continue
             values = {row.label: row.cells[name][column.key] for row in done}
             known = {label: v for label, c in values.items() if (v := c.value) is not None and c.comparable(column)}

@@ -10,6 +10,7 @@ from vemrecon.metrics.column import Column
 from vemrecon.report.certainty import ONE_SEED
 from vemrecon.report.columns import AnyColumn
 from vemrecon.report.footnotes import Footnotes
+from vemrecon.report.gain import gain_words
 from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table, environments
 from vemrecon.report.published_table import COMPARABLE, PUBLISHED, PublishedLine, PublishedPart
 from vemrecon.report.row import Row
@@ -65,6 +66,9 @@ def meanings(table: Table) -> list[str]:
         blocks = " or ".join(map(str, sorted({interval.blocks for interval in found})))
         seeds = " and seeds" if any(interval.seeds > 1 for interval in found) else ""
         lines.append(f"[low, high]: 95 % interval of {main.heading}, over {blocks} evaluation blocks{seeds}")
+    if gain := table.columns.gain:
+        sure = any(key == gain.key for key, _ in table.certainty.intervals)
+        lines += [words for words in (gain_words(table.done, gain, sure=sure),) if words]
     if table.certainty.ranks:
         lines.append(
             f"rank: places by {main.heading} that paired tests leave open (5 % for all pairs of rows together)"
@@ -168,7 +172,8 @@ def _cell(table: Table, row: Row, column: AnyColumn, notes: Footnotes) -> str:
     text = escape(cell.text(column)).replace("&lt;=", "<=").replace("&gt;=", ">=")
     if (MAIN_RANGE, column.key, row.label) in table.best:
         text = f"**{text}**"
-    interval = table.certainty.interval_text(column, row.label) if column == table.primary else ""
+    sure = column in (table.primary, table.columns.gain)
+    interval = table.certainty.interval_text(column, row.label) if sure else ""
     parts = [text, cell.spread(column), interval]
     if cell.value is not None and cell.count != len(row.runs):
         parts.append(f"(n = {cell.count})")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vemrecon.metrics.score import SIGNS
 from vemrecon.report.certainty import ONE_SEED
 from vemrecon.report.chosen_rows import LARGE
-from vemrecon.report.columns import AnyColumn, CostColumn
+from vemrecon.report.columns import AnyColumn, CostColumn, GainColumn
 from vemrecon.report.footnotes import Footnotes
 from vemrecon.report.leaderboard import MAIN_RANGE, Table, environments
 from vemrecon.report.markdown import meanings
@@ -144,7 +144,9 @@ class Axis:
 def _cell(table: Table, row: Row, column: AnyColumn, name: str, notes: Footnotes, axis: Axis | None) -> dict[str, Any]:
     cell = row.cells[name][column.key]
     interval = table.certainty.intervals.get((column.key, row.label)) if name == MAIN_RANGE else None
-    sure = [f"95 % interval {table.certainty.interval_text(column, row.label)}"] if interval else []
+    ends = table.certainty.interval_text(column, row.label) if interval else ""
+    seen = isinstance(column, GainColumn)  # other intervals are bars, or titles alone
+    sure = [f"95 % interval {ends}"] if ends and not seen else []
     bar: Markup | str = ""
     if axis and interval and column == table.primary and cell.value is not None:
         bar = axis.bar(interval, cell.value)
@@ -157,7 +159,7 @@ def _cell(table: Table, row: Row, column: AnyColumn, name: str, notes: Footnotes
     return {
         "sort": None if large and is_number(text) else "" if cell.value is None else repr(float(cell.value)),
         "text": text.replace("<= ", "≤ ").replace(">= ", "≥ "),
-        "spread": cell.spread(column),
+        "spread": ends if seen else cell.spread(column),
         "few": few,
         "marks": notes.marks(reasons),
         "bar": bar,

@@ -11,11 +11,12 @@ from typing import Any
 
 from vemrecon.bench.result import Costs, RunResult, Status
 from vemrecon.files import canonical_json, csv_cell, finite
+from vemrecon.metrics.column import Column
 from vemrecon.report.block_scores import blocks_record
 from vemrecon.report.cells import Cell
-from vemrecon.report.columns import AnyColumn, CostColumn, score_order
+from vemrecon.report.columns import AnyColumn, CostColumn, GainColumn, score_order
 from vemrecon.report.environments import hardware, told
-from vemrecon.report.leaderboard import Leaderboard, Table
+from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table
 from vemrecon.report.load import BOARD_SCHEMA
 from vemrecon.report.published_table import PublishedLine
 from vemrecon.report.row import Row
@@ -26,10 +27,12 @@ SCORE = (
     "metric", "variant", "plane", "target", "reference", "range", "block", "value", "limit", "unit", "std", "count",
     "note",
 )  # fmt: skip
+SURE = ("interval_low", "interval_high", "rank_best", "rank_worst", "gain", "gain_low", "gain_high", "best_kernel")
+"""Of the score that ranks alone, of the whole volume; the same for every seed of a row."""
 HEADER = (
     "dataset", "split", "kind", "axis", "scale", "degradation", "degradation_arguments", "first_section",
     "black", "white", "range_stated_by",
-    "method", "method_version", "method_arguments", "regime", "preset", "track_minutes", "seed", *SCORE,
+    "method", "method_version", "method_arguments", "regime", "preset", "track_minutes", "seed", *SCORE, *SURE,
     "status", "reason", "run_id", "protocol", "precision", "dataset_digest", "split_digest",
     "vemrecon", "commit", "python", "torch", "platform", "device", "cpu", "threads", *COSTS,
 )  # fmt: skip
@@ -44,11 +47,11 @@ def csv_text(board: Leaderboard) -> str:
         for row in table.rows:
             for _, result in row.runs:
                 if result.spec.track == table.track:  # a run without training stands in the tables of tracks, too
-                    writer.writerows(_lines(row, result))
+                    writer.writerows(_lines(table, row, result))
     return stream.getvalue()
 
 
-def _lines(row: Row, result: RunResult) -> Iterator[dict[str, str]]:
+def _lines(table: Table, row: Row, result: RunResult) -> Iterator[dict[str, str]]:
     spec, task, method = result.spec, result.spec.task, result.spec.method
     run = {
         **{name: getattr(task, name) for name in ("dataset", "split", "kind", "axis", "scale")},
@@ -68,8 +71,30 @@ def _lines(row: Row, result: RunResult) -> Iterator[dict[str, str]]:
         **asdict(result.costs),
     }
     scores = sorted(result.scores, key=score_order) if result.status == Status.DONE else []
-    for cells in [{name: getattr(score, name) for name in SCORE} for score in scores] or [{}]:
+    main = table.primary.kind if isinstance(table.primary, Column) else None
+    for score in scores:
+        ranks = score.whole and score.range == MAIN_RANGE and score.kind == main
+        cells = {**{name: getattr(score, name) for name in SCORE}, **(_sure_cells(table, row) if ranks else {})}
         yield {name: _csv_cell(value) for name, value in {**run, **cells}.items()}
+    if not scores:
+        yield {name: _csv_cell(value) for name, value in run.items()}
+
+
+def _sure_cells(table: Table, row: Row) -> dict[str, Any]:
+    """How sure the main score is, and what it is above the best kernel."""
+    found, rank, gain = table.certainty, table.certainty.ranks.get(row.label), table.columns.gain
+    interval = found.intervals.get((table.primary.key, row.label))
+    more = found.intervals.get((gain.key, row.label)) if gain else None
+    value = row.cells[MAIN_RANGE][gain.key].value if gain else None
+    kernel = table.best_kernel.label if table.best_kernel and value is not None else None
+    cells = (
+        *((interval.low, interval.high) if interval else (None, None)),
+        *((rank.best, rank.worst) if rank else (None, None)),
+        value,
+        *((more.low, more.high) if more else (None, None)),
+        kernel,
+    )
+    return dict(zip(SURE, cells, strict=True))
 
 
 def _range_cells(found: GreyRange | None) -> dict[str, Any]:
@@ -107,6 +132,7 @@ def _task_record(table: Table) -> dict[str, Any]:
         "intensity_range": asdict(table.intensity_range) if table.intensity_range else None,
         "columns": {column.key: _column_record(table, column) for column in table.columns.every},
         "rows": _row_records(table),
+        "best_kernel": table.best_kernel.label if table.best_kernel else None,
         "comparisons": _comparisons(table),
         "certainty_notes": list(table.certainty.notes),
         "published": [_published_record(line) for line in table.published],
@@ -116,6 +142,9 @@ def _task_record(table: Table) -> dict[str, Any]:
 def _column_record(table: Table, column: AnyColumn) -> dict[str, Any]:
     if isinstance(column, CostColumn):
         return {"cost": column.cost, "heading": column.heading, "better": column.better, "main": True}
+    if isinstance(column, GainColumn):
+        facts = {name: getattr(column, name) for name in ("heading", "better", "help", "unit")}
+        return {"gain_of": column.of.key, **facts, "main": True}
     return {
         **{name: getattr(column, name) for name in ("metric", "variant", "plane", "target", "reference", "unit")},
         **{name: getattr(column, name) for name in ("heading", "better", "help")},

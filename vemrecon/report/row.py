@@ -86,6 +86,12 @@ class Row:
         return self.status == Status.DONE
 
     @property
+    def kernel(self) -> bool:
+        """Whether it is a kernel that has scores."""
+        card = self.runs[0][1].card
+        return self.done and card is not None and card.kernel
+
+    @property
     def results(self) -> tuple[RunResult, ...]:
         """What its runs have left behind."""
         return tuple(result for _, result in self.runs)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from vemrecon.report.certainty import ONE_SEED
-from vemrecon.report.columns import Columns
+from vemrecon.report.columns import AnyColumn, Columns, GainColumn
 from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table
 from vemrecon.report.markdown import meanings, provenance
 from vemrecon.report.row import Row
@@ -22,7 +22,8 @@ GAP = 3
 """Characters between two columns: padding on both sides and the divider."""
 
 FIRST = ("method", "regime", "seeds")
-INTERVAL = "95 %"
+INTERVAL = " 95 %"
+"""Heading of the column of intervals, and what its key ends with."""
 
 
 def print_table(report: Report | Leaderboard, console: Console | None = None) -> None:
@@ -98,18 +99,19 @@ def _render(table: Table, width: int) -> Any:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    texts = {c.key: [_text(table, row, c.key) for row in table.done] for c in table.main}
-    heads = {c.key: f"{c.group.replace('Cost', '')}\n{c.label} {c.unit}".rstrip(" ") for c in table.main}
-    order, importance, main = [c.key for c in table.main], _by_importance(table.columns), table.primary.key
-    if any(key == main for key, _ in table.certainty.intervals):
-        texts[INTERVAL] = [Text(table.certainty.interval_text(table.primary, row.label)) for row in table.done]
-        heads[INTERVAL] = f"\n{INTERVAL}"
-        for keys in (order, importance):
-            keys.insert(keys.index(main) + 1, INTERVAL)
+    columns = _shown(table)
+    texts = {c.key: [_text(table, row, c) for row in table.done] for c in columns}
+    heads = {c.key: f"{c.group.replace('Cost', '')}\n{c.label} {c.unit}".rstrip(" ") for c in columns}
+    order = [c.key for c in columns]
+    for column in _with_intervals(table):
+        ends = column.key + INTERVAL
+        texts[ends] = [Text(table.certainty.interval_text(column, row.label)) for row in table.done]
+        heads[ends] = f"\n{INTERVAL.strip()}"
+        order.insert(order.index(column.key) + 1, ends)
     names, first = _first(table)
     room = width - 1 - sum(GAP + max(map(len, cells)) for cells in zip(names, *first, strict=True))
     shown = set()
-    for key in importance:
+    for key in (key for key in _by_importance(table.columns) if key in texts):
         needed = GAP + max(*map(len, heads[key].split("\n")), *(text.cell_len for text in texts[key]))
         if needed <= room:
             shown.add(key)
@@ -136,16 +138,31 @@ def _first(table: Table) -> tuple[list[str], list[list[str]]]:
     return [FIRST[0], "rank", *FIRST[1:]], cells
 
 
+def _shown(table: Table) -> list[AnyColumn]:
+    """Columns that may stand in the table: not that of gains where there are none, which is said below it."""
+    return [c for c in table.main if not isinstance(c, GainColumn) or table.best_kernel]
+
+
+def _with_intervals(table: Table) -> list[AnyColumn]:
+    """The main score and its gain, where there are intervals of them."""
+    known = {key for key, _ in table.certainty.intervals}
+    return [c for c in table.main if c in (table.primary, table.columns.gain) and c.key in known]
+
+
 def _by_importance(columns: Columns) -> list[str]:
-    """Keys of columns: the first one of every metric that was asked for, then the others by their ranks."""
-    leading = columns.leading
-    return [c.key for c in sorted(columns.main, key=lambda c: (c not in leading, c.rank))]
+    """Keys of all columns that might be shown, those first that a narrow terminal keeps.
+
+    What ranks and its gain, the first column of every other metric, then the others by their ranks.
+    """
+    main, gain = columns.primary.key, columns.gain.key if columns.gain else ""
+    rest = sorted(columns.main, key=lambda c: (c not in columns.leading, c.rank))
+    leading = [c.key for c in rest if c in columns.leading]
+    return list(dict.fromkeys((main, main + INTERVAL, gain, *leading, gain + INTERVAL, *(c.key for c in rest))))
 
 
-def _text(table: Table, row: Row, key: str) -> Text:
+def _text(table: Table, row: Row, column: AnyColumn) -> Text:
     from rich.text import Text
 
-    column = next(c for c in table.main if c.key == key)
-    cell = row.cells[MAIN_RANGE][key]
+    cell = row.cells[MAIN_RANGE][column.key]
     text = " ".join(part for part in (cell.text(column), cell.spread(column)) if part)
-    return Text(text, style="bold green" if (MAIN_RANGE, key, row.label) in table.best else "")
+    return Text(text, style="bold green" if (MAIN_RANGE, column.key, row.label) in table.best else "")

@@ -1,6 +1,6 @@
 """How sure a number is: intervals, paired tests and ranks. Knows arrays of scores, and nothing of what was scored."""
 
-from vemrecon.statistics.interval import FEWEST_BLOCKS, Interval, mean_interval
+from vemrecon.statistics.interval import FEWEST_BLOCKS, Interval, combined_interval, mean_interval
 from vemrecon.statistics.paired import FEWEST_TESTED, Difference, Tested, compare, compare_all
 from vemrecon.statistics.ranks import SIGNIFICANT, Rank, ranks
 
@@ -12,6 +12,7 @@ __all__ = [
     "Interval",
     "Rank",
     "Tested",
+    "combined_interval",
     "compare",
     "compare_all",
     "mean_interval",

@@ -34,7 +34,7 @@
     const at = Array.from(head.parentNode.children).indexOf(head);
     const value = (row) => {
       if (kind === "place") return row.dataset.place;
-      if (at === 0) return row.cells[0].dataset.sort;
+      if (at === 0) return row.cells[0].textContent;
       const fromEnd = head.parentNode.children.length - at;
       const cell = kind === "text" ? row.cells[row.cells.length - fromEnd] : row.classList.contains("done") ? row.cells[at] : null;
       if (!cell) return "";
