@@ -25,7 +25,7 @@ from vemrecon.judges.labelled import SegmentationAt
 from vemrecon.metrics.catalogue import expanded
 from vemrecon.metrics.score import Need
 from vemrecon.progress import Say
-from vemrecon.volume import Volume, check_range, open_volume, require_content
+from vemrecon.volume import Volume, check_range, require_content
 from vemrecon.volume.geometry import require_square
 
 NATIVE_SPLIT = "axial"
@@ -168,7 +168,7 @@ def _resolved(request: Request, chosen: ChosenSplit, locator: Locator) -> Resolv
         defects = _checked(request, chosen, located, locator)
         if train and source and train.file != split.file:
             if not card.name.startswith(LOCAL):
-                check_card(open_volume(source.path, source.dataset), card, card.files[train.file])
+                check_card(source.as_it_says(), card, card.files[train.file])
             _check_range(task_volume(source, train), card)
             if kind != "native":
                 require_no_copy(train, source, split, located, locator.scratch)
@@ -207,7 +207,7 @@ def _checked(request: Request, chosen: ChosenSplit, located: Located, locator: L
     """
     file = chosen.card.files[chosen.split.file]
     if not chosen.card.name.startswith(LOCAL):
-        check_card(open_volume(located.path, located.dataset), chosen.card, file)
+        check_card(located.as_it_says(), chosen.card, file)
     volume = task_volume(located, chosen.split)
     defects = _defects(chosen, located, volume, locator)
     volume.require_voxel_size()

@@ -265,7 +265,7 @@ def _dataset_lines(card: DatasetCard, root: Path) -> Iterator[str]:
     """All that is known about a dataset, for people."""
     facts = {"dataset": card.name, "title": card.title, "tasks": ", ".join(card.tasks), "voxel size": card.voxel_size}
     facts |= {"grey levels": card.dtype, "grey range": _range_text(card.intensity_range)}
-    facts |= {"licence": card.licence, "citation": card.citation, "source": card.source}
+    facts |= {"licence": card.licence, "citation": card.citation, "source": card.source, "note": card.note}
     yield from (f"{name + ':':14} {value}" for name, value in facts.items() if value not in ("", None))
     for key, volume in card.files.items():
         yield f"file {key}:"
@@ -284,15 +284,16 @@ def _dataset_lines(card: DatasetCard, root: Path) -> Iterator[str]:
 def _file_lines(file: RemoteFile, root: Path) -> Iterator[str]:
     from vemrecon.data.card import DatasetFile
     from vemrecon.data.remote.missing import size_text
-    from vemrecon.data.remote.recognise import known_sha256
+    from vemrecon.data.remote.recognise import as_here, known_sha256
 
+    file = as_here(file, root)
     volume = file if isinstance(file, DatasetFile) else DatasetFile()
     if volume.generator is not None:
         yield "  made on demand"
         return
     path = root / file.path
     place = "is here" if path.exists() else "not here"
-    sha256 = known_sha256(file, path) or "recorded at first download"
+    sha256 = known_sha256(file, path) or ("" if file.voxels_sha256 else "recorded at first download")
     box = volume.precomputed
     facts = {
         "path": f"{file.path} ({place}: {path})",
@@ -300,7 +301,9 @@ def _file_lines(file: RemoteFile, root: Path) -> Iterator[str]:
         "shape": volume.shape and " x ".join(map(str, volume.shape)),
         "range": _range_text(volume.intensity_range),
         "size": size_text(file.bytes) if file.bytes else None,
+        "axes": volume.axes,
         "sha256": sha256,
+        "of voxels": file.voxels_sha256,
         "url": file.url or (f"{box.url}, box {box.region}" if box else "none; see source"),
         "server": None if file.verify_tls else "its certificate is not verified; the sha256 is",
         **{f"mirror {number}": url for number, url in enumerate(file.mirrors, start=1)},

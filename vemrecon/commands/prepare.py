@@ -60,7 +60,6 @@ def _prepare_file(options: PrepareOptions, card: Any, key: str, memory: int) -> 
     from vemrecon.data import Locator, default_data_root
     from vemrecon.data.inspect import check_card
     from vemrecon.data.prepared import prepared_path, prepared_volume
-    from vemrecon.volume import open_volume
 
     file = card.files[key]
     if file.generator is not None:
@@ -71,7 +70,7 @@ def _prepare_file(options: PrepareOptions, card: Any, key: str, memory: int) -> 
     if prepared_volume(located.path, located.digest):
         _show(located.path, card.exclude_outliers)
         return
-    volume = open_volume(located.path, located.dataset)  # without the card's voxel size, which is compared first
+    volume = located.as_it_says()
     check_card(volume, card, file)
     volume = replace(volume, voxel_size=card.voxel_size or volume.require_voxel_size())
     out = prepared_path(root, card.name, key, located.digest)

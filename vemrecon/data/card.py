@@ -30,8 +30,8 @@ class RemoteFile:
     sha256: str = ""
     """Empty where none is public: then that of the first download is recorded, and later ones must equal it."""
     voxels_sha256: str = ""
-    """Of the voxels (C order). A file without an address that somebody else has packed from the same source has other
-    bytes, but these voxels."""
+    """Of the voxels (z, y, x in C order), by which a file is recognised whose bytes differ from those of `sha256`, or
+    have none: somebody else has packed the same voxels."""
     url: str = ""
     mirrors: tuple[str, ...] = ()
     bytes: int | None = None
@@ -79,10 +79,24 @@ class Precomputed:
 
 
 @dataclass(frozen=True)
+class Packed:
+    """A file of the same voxels (z, y, x) as the published one, which is used where only this one is there."""
+
+    path: str
+    """Relative to the data root."""
+    dataset: str | None = None
+    """Name inside an HDF5 file or zarr group."""
+
+
+@dataclass(frozen=True)
 class DatasetFile(RemoteFile):
     """One volume of a dataset: a file, a box of a chunked remote volume, or the recipe of a generated volume."""
 
     shape: tuple[int, int, int] | None = None
+    """Of the volume (z, y, x), however its axes are stored."""
+    axes: str = ""
+    """Letters of the axes as they are stored, such as `xyz`, where they are not z, y, x and no name says so."""
+    packed: Packed | None = None
     labels: Mapping[str, LabelFile] = field(default_factory=dict)
     """By what is labelled: neurons, mitochondria, membranes, clefts."""
     generator: Mapping[str, Any] | None = None
@@ -116,6 +130,8 @@ class DatasetCard:
     citation: str = ""
     source: str = ""
     """How to get files that have no address."""
+    note: str = ""
+    """What is not known of the data, or limits what its scores say."""
     default_split: str = "test"
     tasks: tuple[TaskKind, ...] = ("reference",)
     """Kinds of task that make sense; the first is the default."""
@@ -184,7 +200,7 @@ def card_from(name: str, facts: Mapping[str, Any], splits: Mapping[str, Any]) ->
 
 
 def _file(facts: Mapping[str, Any]) -> DatasetFile:
-    remote = facts.get("precomputed")
+    remote, packed = facts.get("precomputed"), facts.get("packed")
     return DatasetFile(
         **{
             **facts,
@@ -192,6 +208,7 @@ def _file(facts: Mapping[str, Any]) -> DatasetFile:
             "defects": tuple(facts.get("defects", ())),
             "intensity_range": span_of(facts.get("intensity_range")),
             "labels": {key: _labels(value) for key, value in facts.get("labels", {}).items()},
+            "packed": Packed(**packed) if packed else None,
             "precomputed": Precomputed(**{**remote, "region": Region.of(remote["region"])}) if remote else None,
         }
     )

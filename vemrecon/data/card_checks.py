@@ -63,6 +63,7 @@ def check_card(card: DatasetCard) -> None:
         check_names("kind of labels", file.labels)
         for one in (file, *file.labels.values()):
             _check_file(one, named=file.generator is None)
+        _check_packed(key, file)
         _check_generator(key, file)
         _check_range(card, key)
     for name, split in card.splits.items():
@@ -95,6 +96,20 @@ def stays_below(path: str) -> bool:
     """
     kinds = (PurePosixPath(path), PureWindowsPath(path))
     return not any(one.is_absolute() or one.drive or one.root or ".." in one.parts for one in kinds)
+
+
+def _check_packed(key: str, file: DatasetFile) -> None:
+    if file.axes and (not isinstance(file.axes, str) or sorted(file.axes) != ["x", "y", "z"]):
+        raise ConfigError(
+            f"axes {file.axes!r} of '{key}': must be the letters x, y and z as they are stored, such as xyz"
+        )
+    if file.packed is None:
+        return
+    path = file.packed.path
+    if not isinstance(path, str) or "\0" in path or not path.strip("./ "):
+        raise ConfigError(f"packed path {path!r} of '{key}': must name a file")
+    if not file.voxels_sha256:
+        raise ConfigError(f"packed file of '{key}': needs voxels_sha256, by which it is recognised")
 
 
 def _check_generator(key: str, file: DatasetFile) -> None:

@@ -52,7 +52,8 @@ def _own_card(path: Path) -> DatasetCard:
     files = {}
     for key, file in card.files.items():
         labels = {kind: replace(one, path=str(folder / one.path)) for kind, one in file.labels.items()}
-        files[key] = replace(file, path=str(folder / file.path), labels=labels)
+        packed = file.packed and replace(file.packed, path=str(folder / file.packed.path))
+        files[key] = replace(file, path=str(folder / file.path), labels=labels, packed=packed)
     return replace(card, files=files)
 
 

@@ -15,7 +15,7 @@ from vemrecon.data.catalogue import LOCAL
 from vemrecon.data.labels import require_size
 from vemrecon.data.prepared import prepared_path, prepared_volume
 from vemrecon.data.remote.fetch import fetch_file, fetch_files, spoken
-from vemrecon.data.remote.recognise import content_sha256, known_sha256, recognise
+from vemrecon.data.remote.recognise import as_here, content_sha256, identity_of, recognise
 from vemrecon.data.split import Split
 from vemrecon.data.stated_range import default_range, stated_range
 from vemrecon.files import atomic_write, digest_of, make_folder, sha256_of
@@ -52,6 +52,10 @@ class Located:
             intensity_range=self.intensity_range,
             reading=self.reading,
         )
+
+    def as_it_says(self) -> Volume:
+        """Open it without the voxel size of its card, to be compared with that."""
+        return open_volume(self.path, self.dataset, reading=self.reading)
 
 
 @dataclass(frozen=True)
@@ -110,21 +114,21 @@ class Locator:
         Raises:
             DataError: If the file is missing, cannot be downloaded or has another checksum.
         """
-        file = card.files[key]
+        file = as_here(card.files[key], self.root)
         if file.generator is not None:
             return self._generated(card, file)
-        path = self.root / file.path
+        path, reading = self.root / file.path, Reading(axes=file.axes or None)
         if not path.exists():
-            if ready := _prepared(
-                card, key, self.root, known_sha256(file, path)
-            ):  # the raw file is not needed any more
+            identity = identity_of(file, path)
+            if ready := _prepared(card, key, self.root, identity):  # the raw file is not needed any more
                 return ready
             if not self.fetch:
-                return Located(path, file.dataset, known_sha256(file, path), card.voxel_size)
+                return Located(path, file.dataset, identity, card.voxel_size, reading=reading)
             fetch_file(card, file, self.root, progress=spoken(self.say, path.name), say=self.say)
         found = content_sha256(file, path) if file.precomputed else _digest(path, self.scratch)
         found = recognise(card, file, path, found)
-        return _prepared(card, key, self.root, found) or Located(path.resolve(), file.dataset, found, card.voxel_size)
+        ready = _prepared(card, key, self.root, found)
+        return ready or Located(path.resolve(), file.dataset, found, card.voxel_size, reading=reading)
 
     def labels(self, card: DatasetCard, key: str, kind: str) -> LocatedLabels:
         """Labels of one file of a dataset.
@@ -136,7 +140,7 @@ class Locator:
             return self._generated_labels(card, card.files[key], kind)
         file = card.files[key].labels[kind]
         path = self.root / file.path
-        digest = known_sha256(file, path)
+        digest = identity_of(file, path)
         if not path.exists() and self.fetch:
             fetch_file(card, file, self.root, progress=spoken(self.say, path.name), say=self.say)
         if path.exists():
@@ -153,9 +157,10 @@ class Locator:
         """
         wanted: dict[Path, tuple[DatasetCard, RemoteFile]] = {}
         for card, key in needed:
-            file, path = card.files[key], self.root / card.files[key].path
+            file = as_here(card.files[key], self.root)
+            path = self.root / file.path
             here = file.generator is not None or card.name.startswith(LOCAL) or path.exists()
-            if not here and not _prepared(card, key, self.root, known_sha256(file, path)):
+            if not here and not _prepared(card, key, self.root, identity_of(file, path)):
                 wanted[path] = (card, file)
         fetch_files(wanted.values(), self.root, begin=lambda file: spoken(self.say, Path(file.path).name), say=self.say)
 

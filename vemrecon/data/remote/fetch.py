@@ -15,14 +15,14 @@ from vemrecon.data.card import DatasetCard, DatasetFile, RemoteFile
 from vemrecon.data.remote.connection import PATIENT, Patience
 from vemrecon.data.remote.download import Received, download
 from vemrecon.data.remote.missing import MissingFilesError, missing_line, size_text
-from vemrecon.data.remote.recognise import content_sha256, known_sha256, recognise
+from vemrecon.data.remote.recognise import as_here, content_sha256, known_sha256, recognise
 from vemrecon.errors import DataError, unknown
 from vemrecon.files import make_folder, output_error
 from vemrecon.progress import Say
 
-Check = Literal["published", "recorded", "new", "none"]
-"""What a sha256 was compared with: that of the card, the one recorded when the file was first seen, or nothing; then it
-is new and recorded now, or not."""
+Check = Literal["published", "voxels", "recorded", "new", "none"]
+"""What a sha256 was compared with: that of the card, of bytes or of voxels, the one recorded when the file was first
+seen, or nothing; then it is new and recorded now, or not."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,9 @@ class Fetched:
         if self.check in ("new", "none"):
             kept = "recorded" if self.check == "new" else "and none is recorded;"
             return f"{state}; no checksum is published, {kept} sha256 {self.sha256}: {self.path}"
-        what = "verified" if self.check == "published" else "as when it was first seen"
-        return f"{state}, {what}: {self.path}  sha256 {self.sha256}"
+        what = "as when it was first seen" if self.check == "recorded" else "verified"
+        of = " of voxels" if self.check == "voxels" else ""
+        return f"{state}, {what}: {self.path}  sha256{of} {self.sha256}"
 
 
 def files_of(card: DatasetCard, keys: Sequence[str] = (), labels: bool = True) -> list[RemoteFile]:
@@ -127,6 +128,7 @@ def fetch_file(
         DataError: If it is there, but is not the right file.
         OutputError: If it cannot be written, or the disk is full; what is downloaded is kept.
     """
+    file = as_here(file, root)
     path = root / file.path
     if not path.exists():
         if obstacle := _obstacle(file, path):
@@ -140,7 +142,9 @@ def fetch_file(
 
 
 def _recognised(card: DatasetCard, file: RemoteFile, path: Path, found: str, *, downloaded: bool) -> Fetched:
-    check: Check = "published" if file.sha256 else "recorded" if known_sha256(file, path) else "new"
+    check: Check = "published" if file.sha256 else "voxels" if file.voxels_sha256 else "new"
+    if check == "new" and known_sha256(file, path):
+        check = "recorded"
     sha256 = recognise(card, file, path, found)
     if check == "new" and not known_sha256(file, path):  # a read-only data root
         check = "none"

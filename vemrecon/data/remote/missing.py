@@ -35,7 +35,9 @@ def missing_line(card: DatasetCard, file: RemoteFile, path: Path, why: str) -> s
     facts = [size_text(file.bytes)] if file.bytes else []
     facts += [f"sha256 {sha256}"] if sha256 else []
     if file.voxels_sha256:
-        facts.append(f"or the same voxels packed otherwise, sha256 of voxels {file.voxels_sha256}")
+        packed = file.packed if isinstance(file, DatasetFile) else None
+        where = f", in {packed.path}" if packed else ""
+        facts.append(f"or the same voxels packed otherwise{where}, sha256 of voxels {file.voxels_sha256}")
     told = f" ({', '.join(facts)})" if facts else ""
     return f"{card.name}: {file.path} {why}; {origin}{told} and put it at {path}"
 

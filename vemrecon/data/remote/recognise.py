@@ -1,17 +1,38 @@
-"""How a file is recognised: by the sha256 of its card, or by the one that was recorded when it was first seen."""
+"""How a file is recognised: by the sha256 of its card, by that of its voxels, or by one recorded when first seen."""
 
 from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from vemrecon.data.card import DatasetCard, DatasetFile, RemoteFile
-from vemrecon.errors import DataError, OutputError
+from vemrecon.errors import DataError, OutputError, VemreconError
 from vemrecon.files import atomic_write, sha256_of
-from vemrecon.volume import open_volume
+from vemrecon.volume import Reading, open_volume
+
+File = TypeVar("File", bound=RemoteFile)
+
+
+def as_here(file: File, root: Path) -> File:
+    """A file of a card as it lies below a data root: the one of the same voxels where only that is there."""
+    packed = file.packed if isinstance(file, DatasetFile) else None
+    if packed is None or (root / file.path).exists() or not (root / packed.path).exists():
+        return file
+    return replace(file, path=packed.path, dataset=packed.dataset, axes="", bytes=None)  # type: ignore[call-arg]  # a DatasetFile
+
+
+def identity_of(file: RemoteFile, path: Path) -> str:
+    """What stands for the content of a file, before it is looked at; nothing where that is not known.
+
+    Raises:
+        DataError: If the record cannot be understood.
+    """
+    return file.sha256 or file.voxels_sha256 or known_sha256(file, path)
 
 
 def known_sha256(file: RemoteFile, path: Path) -> str:
@@ -35,9 +56,9 @@ def content_sha256(file: RemoteFile, path: Path) -> str:
     return voxels_sha256(path, None) if boxed else sha256_of(path)
 
 
-def voxels_sha256(path: Path, dataset: str | None) -> str:
-    """sha256 of the voxels of a volume in C order."""
-    volume = open_volume(path, dataset)
+def voxels_sha256(path: Path, dataset: str | None, axes: str = "") -> str:
+    """sha256 of the voxels of a volume, z, y, x in C order, whatever the order of the stored `axes`."""
+    volume = open_volume(path, dataset, reading=Reading(axes=axes or None))
     digest = hashlib.sha256()
     for slab in volume.slabs():
         digest.update(np.ascontiguousarray(volume.read_raw(slab)).data)
@@ -48,11 +69,14 @@ def recognise(card: DatasetCard, file: RemoteFile, path: Path, found: str) -> st
     """Compare the sha256 of a file with what it must be, and record it where nothing is known yet.
 
     Returns:
-        The sha256 that stands for its content: that of the card where the same voxels are packed in another way.
+        The sha256 that stands for its content (see `identity_of`), whoever has packed it.
 
     Raises:
         DataError: If it is another file.
     """
+    if file.voxels_sha256 and not file.sha256:
+        _require_voxels(card, file, path)
+        return file.voxels_sha256
     known = known_sha256(file, path)
     if known and found != known:
         if _same_voxels(file, path):
@@ -78,13 +102,22 @@ def recognise(card: DatasetCard, file: RemoteFile, path: Path, found: str) -> st
     return found
 
 
+def _require_voxels(card: DatasetCard, file: RemoteFile, path: Path) -> None:
+    if not _same_voxels(file, path):
+        raise DataError(
+            f"{path}: does not hold the voxels that the card of '{card.name}' tells (sha256 of voxels "
+            f"{file.voxels_sha256[:12]}...); the file is damaged, or another release: remove it and fetch it again"
+        )
+
+
 def _same_voxels(file: RemoteFile, path: Path) -> bool:
-    """Whether a file with other bytes holds the voxels that the card tells."""
+    """Whether a file holds the voxels that the card tells, whatever its bytes."""
     if not file.voxels_sha256:
         return False
+    axes = file.axes if isinstance(file, DatasetFile) else ""
     try:
-        return voxels_sha256(path, file.dataset) == file.voxels_sha256
-    except DataError:  # not a volume at all
+        return voxels_sha256(path, file.dataset, axes) == file.voxels_sha256
+    except VemreconError:  # not a volume at all, or not one of these axes
         return False
 
 
