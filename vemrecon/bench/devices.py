@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from vemrecon.bench.executors.here import Executor, Here
 from vemrecon.bench.executors.on_dask import OnDask
+from vemrecon.bench.executors.warm_process import WarmProcess
 from vemrecon.bench.plan import PlannedRun
 from vemrecon.bench.request import Setup
 from vemrecon.environment import cores
@@ -13,14 +14,19 @@ from vemrecon.errors import ConfigError
 from vemrecon.schedulers import require_place
 
 
-def executor_of(setup: Setup, runs: Sequence[PlannedRun]) -> Executor:
+def executor_of(setup: Setup, runs: Sequence[PlannedRun], warm: WarmProcess | None = None) -> Executor:
     """Who does runs.
+
+    Args:
+        setup: Says so.
+        runs: What is to be done.
+        warm: One that was begun before, for runs on this machine.
 
     Raises:
         ConfigError: See `device_groups` and `require_place`.
     """
     if setup.dask is None:
-        return Here(device_groups(setup, runs))
+        return Here(device_groups(setup, runs), warm)
     require_place(setup.dask)
     if setup.jobs is not None:
         raise ConfigError("--jobs: with --dask the workers say how many runs are done at once")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from vemrecon.options import Options, option, options_of
 from vemrecon.progress import Say
 
 if TYPE_CHECKING:
+    from vemrecon.bench.executors.warm_process import WarmProcess
     from vemrecon.bench.plan import PlannedRun
 
 
@@ -101,21 +103,30 @@ class RunOptions(Options):
 
 def bench(options: BenchOptions) -> int:
     """Plan, execute, report."""
+    from vemrecon.bench.executors.warm_process import WarmProcess
+    from vemrecon.fit.loggers import check_loggers
+
+    if options.dry_run or options.print_config:
+        return plan(options)
+    if options.setup.dask is None:
+        require_devices(options.setup.torch_devices)
+    check_loggers(options.setup.log)
+    if options.setup.dask is not None or options.prepare:
+        return _bench(options, None)
+    with closing(WarmProcess()) as warm:  # imports libraries while runs are planned
+        return _bench(options, warm)
+
+
+def _bench(options: BenchOptions, warm: WarmProcess | None) -> int:
     from rich.console import Console
 
     from vemrecon.bench.devices import device_groups, executor_of
     from vemrecon.bench.due import clear_stale, to_do
     from vemrecon.bench.runner import begin, execute
     from vemrecon.commands.bars import Bars
-    from vemrecon.fit.loggers import check_loggers
     from vemrecon.report import print_table, write_report
 
-    if options.dry_run or options.print_config:
-        return plan(options)
     setup, console = options.setup, Console(highlight=False)
-    if setup.dask is None:
-        require_devices(setup.torch_devices)
-    check_loggers(setup.log)
     runs = _planned(options, fetch=True, say=lambda text: console.print(text, style="dim"))
     todo = to_do(runs, setup.retry)
     console.print(f"{len(runs)} runs, {len(runs) - len(todo)} of them finished before; folder {setup.folder}")
@@ -130,7 +141,7 @@ def bench(options: BenchOptions) -> int:
         return 0
     for line in _kept_as_they_are(runs):
         console.print(line, style="yellow", markup=False, soft_wrap=True)
-    executor = executor_of(setup, runs)
+    executor = executor_of(setup, runs, warm)
     with Bars(console, total=len(todo)) as bars:
         execute(todo, setup.folder, bars, executor, setup.limits)
     states = [run.folder.state() for run in runs]

@@ -29,15 +29,17 @@ class Order:
         path: The run folder, as whoever does the run finds it.
         job: With the devices that the run has for itself.
         limits: What it may take.
+        threads: It computes with.
     """
 
     path: Path
     job: Job
     limits: Limits = field(default_factory=Limits)
+    threads: int = 1
 
-    def on(self, devices: tuple[str, ...]) -> Order:
-        """The same on other devices."""
-        return replace(self, job=replace(self.job, devices=devices))
+    def on(self, devices: tuple[str, ...], threads: int) -> Order:
+        """The same on other devices, with so many threads."""
+        return replace(self, job=replace(self.job, devices=devices), threads=threads)
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def attend(warm: WarmProcess, order: Order, told: Told, wanted: Callable[[], boo
     """
     order.job.write(order.path / "job.json")
     deaths = killed_for_memory()
-    process = warm.begin(order.path)
+    process = warm.begin(order.path, order.threads)
     watch, lines, error = Watch(order.limits, process.number), Lines(), ""
     over: tuple[Status, str] | None = None
     try:

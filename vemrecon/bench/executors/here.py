@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -44,16 +45,17 @@ class Here:
 
     Args:
         groups: The devices of each run that is at work at once.
+        warm: One that was begun before, and is closed by who has begun it.
     """
 
     tells = True
 
-    def __init__(self, groups: Sequence[Devices]) -> None:
+    def __init__(self, groups: Sequence[Devices], warm: WarmProcess | None = None) -> None:
         self.free = list(groups)
         self.threads = ThreadPoolExecutor(len(groups), thread_name_prefix="run")
         self.begins, self.ending = threading.Lock(), threading.Event()
         self.count = len(groups)
-        self._warm: WarmProcess | None = None
+        self._warm, self._own = warm, ExitStack()
 
     def room(self) -> int:
         """See `Executor`."""
@@ -66,7 +68,9 @@ class Here:
     def _do(self, order: Order, told: Told) -> Outcome:
         devices = self.free.pop(0)
         try:
-            return attended(self.warm, order.on(devices), told, lambda: not self.ending.is_set())
+            return attended(
+                self.warm, order.on(devices, threads_per_run(self.count)), told, lambda: not self.ending.is_set()
+            )
         finally:
             self.free.append(devices)
 
@@ -74,7 +78,7 @@ class Here:
         """The warm process; another one if that has been killed."""
         with self.begins:
             if self._warm is None or self._warm.gone:
-                self._warm = WarmProcess(threads_per_run(self.count))
+                self._warm = self._own.enter_context(closing(WarmProcess()))
             return self._warm
 
     def __enter__(self) -> Self:
@@ -85,8 +89,7 @@ class Here:
     ) -> None:
         self.ending.set()
         self.threads.shutdown(wait=kind is None, cancel_futures=True)
-        if self._warm is not None:
-            self._warm.close()
+        self._own.close()
         self.threads.shutdown()
 
 

@@ -90,20 +90,21 @@ def do(order: Order, count: int, gpus: bool) -> Outcome:
     Raises:
         DataError: If the run folder is not to be seen from here.
     """
+    from distributed import get_worker
+
     if not order.path.is_dir():
         raise DataError(f"{order.path}: this worker of dask does not see it; runs need a file system that all share")
     with devices_of_own(count, gpus) as devices:
-        return attended(_warm_here, order.on(devices), lambda message: None, _wanted())
+        mine = order.on(devices, threads_per_run(get_worker().state.nthreads))
+        return attended(_warm_here, mine, lambda message: None, _wanted())
 
 
 def _warm_here() -> WarmProcess:
     """The warm process of this worker; it ends with the worker."""
-    from distributed import get_worker
-
     global _warm
     with _changes:
         if _warm is None or _warm.gone:
-            _warm = WarmProcess(threads_per_run(get_worker().state.nthreads))
+            _warm = WarmProcess()
         return _warm
 
 

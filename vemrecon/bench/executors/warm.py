@@ -18,9 +18,10 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from vemrecon.processes import end_with_parent
 
@@ -43,7 +44,7 @@ FAILED = 1
 MOST = 1 << 16  # bytes of an order
 
 
-def main(descriptor: int) -> int:
+def main(descriptor: int) -> NoReturn:
     """Fork until the other end of the socket is closed; then end all that was forked."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asked for runs decides what becomes of them
     channel = socket.socket(fileno=descriptor)
@@ -70,7 +71,7 @@ def main(descriptor: int) -> int:
                 if not data:
                     for number in begun:
                         end_group(number)
-                    return 0
+                    os._exit(0)  # taking the libraries down takes seconds
                 number = os.fork()
                 if number == 0:
                     ready.close()
@@ -89,7 +90,7 @@ def load() -> None:
         importlib.import_module(name)
 
 
-def forked(order: list[str], alive: int, messages: int) -> NoReturn:
+def forked(order: Mapping[str, Any], alive: int, messages: int) -> NoReturn:
     """Do a run in a process that was forked, and end it.
 
     Taking the libraries down in an orderly way takes seconds and serves nobody; what the run itself has registered for
@@ -104,12 +105,17 @@ def forked(order: list[str], alive: int, messages: int) -> NoReturn:
     for ours, standard in ((alive, 0), (messages, 1)):
         os.dup2(ours, standard)
         os.close(ours)
+    import torch
+
     from vemrecon.bench.worker import main as work
 
+    if "OMP_NUM_THREADS" not in os.environ:
+        os.environ["OMP_NUM_THREADS"] = str(order["threads"])  # for what the run begins and writes down
+        torch.set_num_threads(order["threads"])
     atexit._clear()
     code = FAILED
     try:
-        code = work(Path(order[0]))
+        code = work(Path(order["run"]))
     except SystemExit as end:  # the trainer turns SIGTERM into an orderly end; other codes are those of a method
         code = FAILED if end.code else 0
         print(f"it asked to end with {end.code}", file=sys.stderr)
@@ -147,4 +153,4 @@ def _say(channel: socket.socket, message: dict[str, int]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    main(int(sys.argv[1]))

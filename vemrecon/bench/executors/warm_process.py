@@ -11,8 +11,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from vemrecon.bench.executors.messages import Lines
 from vemrecon.errors import VemreconError
@@ -60,18 +62,13 @@ class Forked:
 
 
 class WarmProcess:
-    """One warm process with all that it has forked. It ends, and they do, when this object or this process does.
+    """One warm process with all that it has forked. It ends, and they do, when this object or this process does."""
 
-    Args:
-        threads: Of each run.
-    """
-
-    def __init__(self, threads: int) -> None:
+    def __init__(self) -> None:
         self._channel, theirs = socket.socketpair()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
-        environ = os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
         # a look at the number of GPUs must not open them, or processes forked later could not
-        environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
+        environ = os.environ | {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
         # methods given by class path may live in the folder that the user works in
         environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(Path.cwd())]))
         self._process = subprocess.Popen(
@@ -88,11 +85,15 @@ class WarmProcess:
         self._begun: queue.Queue[int | None] = queue.Queue()
         self._forked: dict[int, Forked] = {}
         self._codes: dict[int, int] = {}
-        self.gone = False
+        self.gone = self._asked = False
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def begin(self, run: Path) -> Forked:
+    def begin(self, run: Path, threads: int) -> Forked:
         """Begin the process of a run.
+
+        Args:
+            run: Its folder.
+            threads: It computes with, unless OMP_NUM_THREADS says so.
 
         Raises:
             GoneError: If there is no warm process any more, with what it has said.
@@ -101,7 +102,7 @@ class WarmProcess:
         messages, theirs_messages = os.pipe()
         try:
             with self._orders:  # one order and its answer at a time
-                number = self._ask([str(run)], [theirs_alive, theirs_messages])
+                number = self._ask({"run": str(run), "threads": threads}, [theirs_alive, theirs_messages])
         except BaseException:
             os.close(alive)
             os.close(messages)
@@ -117,7 +118,8 @@ class WarmProcess:
                 self._forked[number] = forked
         return forked
 
-    def _ask(self, order: list[str], pipes: list[int]) -> int:
+    def _ask(self, order: Mapping[str, Any], pipes: list[int]) -> int:
+        self._asked = True
         if not self.gone:
             with suppress(OSError):
                 socket.send_fds(self._channel, [json.dumps(order).encode()], pipes)
@@ -130,6 +132,8 @@ class WarmProcess:
 
     def close(self) -> None:
         """End it, and all that it has forked."""
+        if not self._asked:  # it may still be at its imports, and has forked nothing
+            self._process.kill()
         with suppress(OSError):  # it has ended by itself
             self._channel.shutdown(socket.SHUT_RDWR)
         self._process.wait()
