@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 RUNS ?= runs
+AT_ONCE ?= auto
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(AT_ONCE) --dist loadfile
 INSTALLED := $(VENV)/.installed
 
 OPTIONS := CONFIG SUITE DATASET SPLIT TASK SCALE DEGRADATION METHODS SEEDS PRESET TRACK MODE METRICS SET \
@@ -28,12 +30,12 @@ plan: install  ## show what bench would do
 report: install  ## rebuild the report from finished runs
 	@$(BIN)/vemrecon report --runs $(RUNS)$(if $(PICTURES), --pictures $(PICTURES))
 
-test: install  ## the test suite without the minutes-long tests
+test: install  ## the test suite without the minutes-long tests, AT_ONCE=auto files at once
 	@echo "pytest without slow tests; golden and real-data tests need VEMRECON_SHARED"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow"
+	@$(PYTEST) -m "not slow"
 
 test-all: install  ## every test
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	@$(PYTEST)
 
 lint: install  ## ruff and mypy
 	@$(BIN)/ruff check .

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from kept_process import Keeper
 from small_volumes import textured
 
 from vemrecon.volume import Volume, VoxelSize
@@ -28,3 +29,17 @@ def fib25():
     if not root or not path.exists():
         pytest.skip("real data: set VEMRECON_SHARED to the folder that holds data/fib25/training_sample2/raw.h5")
     return path
+
+
+@pytest.fixture(scope="session")
+def keeper():
+    """Keeps the process that begins runs from one benchmark to the next."""
+    found = Keeper()
+    yield found
+    found.end()
+
+
+@pytest.fixture(autouse=True)
+def kept_process(keeper, monkeypatch):
+    """Benchmarks that are begun in this process share the one that begins runs; commands begin their own."""
+    monkeypatch.setattr("vemrecon.bench.executors.warm_process.WarmProcess", keeper.process_here)
