@@ -1,6 +1,7 @@
-"""A process that begins runs, kept for all benchmarks that tests begin in one environment: it imports libraries once."""
+"""A process that begins runs, kept for all benchmarks that tests begin in one environment."""
 
 import os
+from pathlib import Path
 
 from vemrecon.bench.executors.warm_process import WarmProcess
 
@@ -22,7 +23,7 @@ class Keeper:
         self.process, self.place = None, None
 
     def process_here(self):
-        place = os.getcwd(), {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+        place = Path.cwd(), {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
         if self.process is None or self.process.gone or self.place != place:
             self.end()
             self.process, self.place = Kept(), place

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from small_volumes import textured
 
 from vemrecon.bench.forecast import Experience, observed_bytes, output_voxels
 from vemrecon.bench.plan import plan
+from vemrecon.bench.rehearsal import rehearsed
 from vemrecon.bench.request import Request, Setup
 from vemrecon.bench.resolve import resolve
 from vemrecon.bench.result import Costs, Status
@@ -66,8 +68,10 @@ def test_other_arguments_of_a_preset_are_taken_where_there_are_no_better_ones(tm
 @pytest.mark.parametrize(("kind", "voxels"), [("reference", 40 * 32 * 32), ("native", 4 * 40 * 32 * 32)])
 def test_a_whole_volume_has_voxels_though_no_split_names_a_region(tmp_path, kind, voxels):
     np.save(tmp_path / "v.npy", np.arange(40 * 32 * 32).reshape(40, 32, 32).astype(np.uint8))
-    setup = Setup(tmp_path / "runs", voxel_size=(8.0, 8.0, 8.0) if kind == "reference" else (40.0, 10.0, 10.0))
-    request = Request((f"local:{tmp_path / 'v.npy'}",), methods=("linear",), scale=(4,), task=kind)
+    setup = Setup(
+        tmp_path / "runs", voxel_size=(8.0, 8.0, 8.0) if kind == "reference" else (40.0, 10.0, 10.0)
+    )
+    request = Request(dataset=(f"local:{tmp_path / 'v.npy'}",), methods=("linear",), scale=(4,), task=kind)
     runs = plan(resolve([request], setup, fetch=False))
     assert [output_voxels(run) for run in runs] == [voxels]
     assert observed_bytes(runs) == (4 * voxels / 4 if kind == "reference" else 0)
@@ -99,3 +103,35 @@ def test_a_suite_is_named_without_an_option_too_but_not_twice(tmp_path, capsys):
     assert main(["plan", "default", "--suite", "other", "--runs", str(tmp_path)]) == 2
     assert "two suites are named" in capsys.readouterr().err
     assert main(["plan", "no-such", "--runs", str(tmp_path)]) == 2
+
+
+def test_a_rehearsal_tells_what_nothing_finished_does(tmp_path):
+    np.save(tmp_path / "v.npy", textured((48, 64, 64)))
+    methods = ("linear", "lateral-cnn", "emgauss")
+    request = Request(
+        dataset=(f"local:{tmp_path / 'v.npy'}",),
+        scale=(4, 8),
+        degradation=("average",),
+        methods=methods,
+        preset="smoke",
+        mode="transductive",
+    )
+    runs = plan(resolve([request], Setup(tmp_path / "runs", voxel_size=(8.0, 8.0, 8.0)), fetch=False))
+    known = Experience(tmp_path, "cpu")
+    assert all(not known.forecast(run).basis for run in runs)
+
+    found = list(rehearsed(runs, known, "cpu"))
+    for _, one in found:
+        if not isinstance(one, str):
+            known.learn(one)
+
+    assert len(found) == len(runs), "every method at every scale, once"
+    assert {run.folder.spec.method.name for run, one in found if isinstance(one, str)} == {"emgauss"}
+    for run in runs:
+        forecast, name = known.forecast(run), run.folder.spec.method.name
+        if name == "emgauss":
+            assert forecast.seconds is None
+        else:
+            assert (forecast.train_seconds > 0) is (name == "lateral-cnn")
+            assert forecast.reconstruct_seconds > 0 and forecast.basis == "a rehearsal, without scoring"
+    assert not any(run.folder.path.exists() for run in runs), "nothing of it stays"

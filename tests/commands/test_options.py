@@ -317,7 +317,7 @@ def test_make_passes_every_variable_and_args(tmp_path, target):
         "CHANNEL": "1", "TIME": "0", "AXES": "czyx", "MISSING": "fill",
         "DEVICES_PER_RUN": "2", "TIMEOUT": "2h train=1h", "MEMORY": "8GiB", "DASK": "local:2",
         "LOG": "wandb tensorboard", "RETRY": "failed", "SUITE": "default", "CONFIG": "",
-        "PICTURES": "3", "DRY_RUN": "1", "PREPARE": "1", "PRINT_CONFIG": "1",
+        "PICTURES": "3", "DRY_RUN": "1", "REHEARSE": "1", "PREPARE": "1", "PRINT_CONFIG": "1",
     }  # fmt: skip
     assert sorted(given) == sorted(name.upper() for name in bench_options())
     given["CONFIG"] = str(tmp_path / "empty.yaml")
@@ -331,7 +331,7 @@ def test_make_passes_every_variable_and_args(tmp_path, target):
     program, command, *passed = shlex.split(done.stdout.strip().splitlines()[-1])
     assert program.endswith("vemrecon") and command == target
     options = asked(*passed)
-    assert options.dry_run and options.print_config and options.prepare
+    assert options.dry_run and options.print_config and options.prepare and options.rehearse
     assert options.setup == Setup(
         Path("elsewhere"), ("cuda:0", "cuda:1"), 2, 2, ("2h", "train=1h"), "local:2", "8GiB",
         ("wandb", "tensorboard"), "failed", data_root=Path("data"),

@@ -11,12 +11,13 @@ from statistics import median
 from typing import Final
 
 from vemrecon.bench.plan import PlannedRun
-from vemrecon.bench.result import RunResult, Status
+from vemrecon.bench.result import Costs, Status
 from vemrecon.bench.spec import RunSpec
 from vemrecon.bench.store import run_folders
 from vemrecon.data.catalogue import LOCAL, dataset_card
 from vemrecon.data.volume_at import VolumeAt
 from vemrecon.errors import VemreconError
+from vemrecon.files import digest_of
 
 FLOAT_BYTES: Final = 4
 """Of a voxel of the observed volume."""
@@ -24,23 +25,26 @@ FLOAT_BYTES: Final = 4
 
 @dataclass(frozen=True)
 class Record:
-    """What a finished run took."""
+    """What a finished run took, or would have taken if it had not been a rehearsal."""
 
     spec: RunSpec
-    result: RunResult
+    costs: Costs
     device: str
     """cpu or cuda."""
-    path: Path
+    path: Path | None
+    """None of a rehearsal, which stores nothing."""
 
     @cached_property
-    def apart(self) -> int:
+    def apart(self) -> int | None:
         """Bytes of its folder that do not grow with the volume: checkpoints, weights, logs."""
+        if self.path is None:
+            return None
         return sum(_bytes(one) for one in self.path.iterdir() if one.suffix != ".zarr")
 
     @cached_property
-    def stored(self) -> int:
+    def stored(self) -> int | None:
         """Bytes of its reconstruction, and of its uncertainty if it has one."""
-        return sum(_bytes(one) for one in self.path.glob("*.zarr"))
+        return None if self.path is None else sum(_bytes(one) for one in self.path.glob("*.zarr"))
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,11 @@ class Experience:
     def __init__(self, runs: Path, device: str) -> None:
         self.device = device
         self.records = [record for record in _records(runs) if record.device == device]
+        self._rehearsed: dict[str, Record] = {}
+
+    def learn(self, rehearsal: Record) -> None:
+        """Take note of a rehearsal, for runs of which nothing alike has finished."""
+        self._rehearsed[alike(rehearsal.spec)] = rehearsal
 
     def forecast(self, run: PlannedRun) -> Forecast:
         """What a run will take.
@@ -84,26 +93,38 @@ class Experience:
         spec, voxels = run.folder.spec, output_voxels(run)
         like, basis = self._alike(spec)
         if not like:
-            size = None if voxels is None else float(voxels)  # 8 bit
-            return Forecast(None if run.learns else 0.0, None, None, size, "")
-        training = _median(one.result.costs.train_seconds for one in like if one.spec.track is None)
+            return self._unheard_of(run, voxels)
+        training = _median(one.costs.train_seconds for one in like if one.spec.track is None)
         if spec.track:
             training = spec.track.seconds
         return Forecast(
             training if run.learns else 0.0,
-            _scaled(((one.result.costs.reconstruct_seconds, one.result.costs.output_voxels) for one in like), voxels),
+            _scaled(((one.costs.reconstruct_seconds, one.costs.output_voxels) for one in like), voxels),
             _scaled(
-                (
-                    (one.result.costs.score_seconds, one.result.costs.output_voxels)
-                    for one in self._scored_alike(spec) or like
-                ),
+                ((one.costs.score_seconds, one.costs.output_voxels) for one in self._scored_alike(spec) or like),
                 voxels,
             ),
             _sum(
-                _scaled(((one.stored, one.result.costs.output_voxels) for one in like), voxels),
+                _scaled(((one.stored, one.costs.output_voxels) for one in like), voxels),
                 _median(one.apart for one in like),
             ),
             f"{len(like)} {basis}",
+        )
+
+    def _unheard_of(self, run: PlannedRun, voxels: int | None) -> Forecast:
+        spec, size = run.folder.spec, None if voxels is None else float(voxels)  # 8 bit
+        if (rehearsal := self._rehearsed.get(alike(spec))) is None:
+            return Forecast(None if run.learns else 0.0, None, None, size, "")
+        took = rehearsal.costs
+        scoring = _scaled(
+            ((one.costs.score_seconds, one.costs.output_voxels) for one in self._scored_alike(spec)), voxels
+        )
+        return Forecast(
+            spec.track.seconds if spec.track else took.train_seconds,
+            _scaled([(took.reconstruct_seconds, took.output_voxels)], voxels),
+            scoring or 0.0,
+            size,
+            "a rehearsal" if scoring else "a rehearsal, without scoring",
         )
 
     def _alike(self, spec: RunSpec) -> tuple[list[Record], str]:
@@ -121,6 +142,11 @@ class Experience:
             for one in self.records
             if one.spec.task.kind == spec.task.kind and set(one.spec.metrics) == set(spec.metrics)
         ]
+
+
+def alike(spec: RunSpec) -> str:
+    """The same for runs that take as long as each other per voxel, and learn as long."""
+    return digest_of([spec.method.entry, dict(spec.method.arguments), spec.task.scale, spec.task.kind])
 
 
 def observed_bytes(runs: Iterable[PlannedRun]) -> float:
@@ -162,7 +188,7 @@ def _records(runs: Path) -> Iterable[Record]:
         result = folder.result()
         if result is not None and result.status == Status.DONE:
             device = str(result.environment.get("device", "cpu")).partition(":")[0]
-            yield Record(folder.spec, result, device, folder.path)
+            yield Record(folder.spec, result.costs, device, folder.path)
 
 
 def _median(values: Iterable[float | None]) -> float | None:

@@ -38,6 +38,9 @@ class _CallOptions(_PageOptions):
     config: Path | None = option("YAML file with any of these options, before those of the suite", None)
     suite: str = option("named suite or YAML file that fills in what is not given here", "default")
     dry_run: bool = option("show the plan and stop", False)
+    rehearse: bool = option(
+        "with plan: fetch the data, and time some batches and a tile of methods of which no run has finished", False
+    )
     prepare: bool = option("make the folders of runs and stop, so that `vemrecon run` can do them one by one", False)
     print_config: bool = option(
         "print all options as a file for --config or --suite, and stop", False, also=("--print_config",)
@@ -58,6 +61,7 @@ class BenchOptions(Options):
     print_config: bool = False
     prepare: bool = False
     pictures: int | None = None
+    rehearse: bool = False
     suite: str = "default"
 
     @classmethod
@@ -78,7 +82,7 @@ class BenchOptions(Options):
             call["suite"] = name
         asked = _CallOptions(**call)
         requests, setup = requests_and_setup(layered(read_suite(asked.suite), file, [words]))
-        call_only = (asked.dry_run, asked.print_config, asked.prepare, asked.pictures)
+        call_only = (asked.dry_run, asked.print_config, asked.prepare, asked.pictures, asked.rehearse)
         return cls(requests, setup, *call_only, suite=asked.suite)
 
 
@@ -106,7 +110,7 @@ def bench(options: BenchOptions) -> int:
     from vemrecon.bench.executors.warm_process import WarmProcess
     from vemrecon.fit.loggers import check_loggers
 
-    if options.dry_run or options.print_config:
+    if options.dry_run or options.print_config or options.rehearse:
         return plan(options)
     if options.setup.dask is None:
         require_devices(options.setup.torch_devices)
@@ -182,9 +186,9 @@ def plan(options: BenchOptions) -> int:
 
     setup = options.setup
     script = setup.dask and batch_script(setup.dask, setup.devices_per_run if setup.torch_devices[0] != "cpu" else 0)
-    runs = _planned(options, fetch=False)
+    runs = _planned(options, fetch=options.rehearse)
     executor_of(setup, runs)  # refuses devices and batches that do not go together
-    print_plan(runs, setup, Console(highlight=False, soft_wrap=True))
+    print_plan(runs, setup, Console(highlight=False, soft_wrap=True), options.rehearse)
     if script:
         print(f"\nscript of each job:\n{script}")
     return 0

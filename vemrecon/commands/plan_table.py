@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from vemrecon.report.columns import seconds_text
@@ -10,15 +11,22 @@ from vemrecon.report.columns import seconds_text
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from vemrecon.bench.forecast import Forecast
+    from vemrecon.bench.forecast import Experience, Forecast
     from vemrecon.bench.plan import PlannedRun
     from vemrecon.bench.request import Setup
 
 HEADS = ("method", "preset", "seed", "run", "state", "time", "GB", "as long as")
 
 
-def print_plan(runs: Sequence[PlannedRun], setup: Setup, console: Console) -> None:
-    """Print a table for each task, and what there is to do in all."""
+def print_plan(runs: Sequence[PlannedRun], setup: Setup, console: Console, rehearse: bool = False) -> None:
+    """Print a table for each task, and what there is to do in all.
+
+    Args:
+        runs: All that is asked for.
+        setup: Where the runs are, and what does the work.
+        console: Printed to.
+        rehearse: Whether methods of which no run has finished are timed here; Ctrl-C ends that.
+    """
     from vemrecon.bench.changes import state_of
     from vemrecon.bench.due import to_do
     from vemrecon.bench.forecast import Experience
@@ -26,6 +34,8 @@ def print_plan(runs: Sequence[PlannedRun], setup: Setup, console: Console) -> No
     todo = to_do(runs, setup.retry)
     open_ids = {run.folder.spec.run_id for run in todo}
     known = Experience(setup.folder, setup.torch_devices[0].partition(":")[0])
+    if rehearse:
+        _rehearse(todo, known, setup, console)
     made = {run.folder.spec.run_id: known.forecast(run) for run in todo}
     for task in dict.fromkeys(run.folder.spec.task.slug for run in runs):
         rows = [HEADS]
@@ -38,6 +48,17 @@ def print_plan(runs: Sequence[PlannedRun], setup: Setup, console: Console) -> No
             rows.append((spec.method.name, preset, str(spec.seed), spec.run_id, state_of(run.folder), *cells))
         _print(task, rows, console)
     _sum_up(runs, todo, list(made.values()), setup, console)
+
+
+def _rehearse(todo: Sequence[PlannedRun], known: Experience, setup: Setup, console: Console) -> None:
+    from vemrecon.bench.rehearsal import rehearsed
+
+    with suppress(KeyboardInterrupt), console.status("rehearsing; Ctrl-C goes on with what is known"):
+        for run, found in rehearsed(todo, known, setup.torch_devices[0]):
+            if isinstance(found, str):
+                console.print(f"{run.folder.spec.method.name}: {found}", style="yellow", markup=False)
+            else:
+                known.learn(found)
 
 
 def _cells(one: Forecast) -> tuple[str, str, str]:
@@ -78,5 +99,6 @@ def _sum_up(
     if blind:
         console.print(
             f"{blind} of them left out of the time: no run of the method has finished in this folder, on this kind of "
-            f"device; `vemrecon methods --cost` counts operations. Their reconstructions count as 8 bit, uncompressed"
+            f"device; --rehearse times some batches and a tile of each. Their reconstructions count as 8 bit, "
+            f"uncompressed"
         )
