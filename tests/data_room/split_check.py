@@ -63,8 +63,8 @@ def _misplaced(card: DatasetCard, split: Split) -> list[str]:
 
 def _in_frame(card: DatasetCard, split: Split) -> Split:
     """A split in the voxels of the remote volume that its file is a box of."""
-    box = card.files[split.file].precomputed
+    box = card.files[split.file].box
     if box is None:
         return split
     region = box.region if split.region is None else split.region.shifted(box.region.start)
-    return replace(split, file=f"{box.url} {box.mip}", region=region)
+    return replace(split, file=f"{box.url} {box.dataset} {box.mip}", region=region)

@@ -7,10 +7,10 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
-from data_room.small_precomputed import served, write_precomputed
+from data_room.small_remotes import running, write_precomputed
 from small_volumes import textured
 
-from vemrecon.data.card import Precomputed
+from vemrecon.data.card import Box
 from vemrecon.data.catalogue import dataset_card, dataset_names
 from vemrecon.data.labels import NeuronLabels
 from vemrecon.data.overlap import where_is
@@ -54,10 +54,10 @@ def test_facts_of_every_card_can_be_used(name):
         for url in (file.url, *file.mirrors):
             assert re.fullmatch(r"(https://[^\s]+)?", url)
     for key, file in card.files.items():
-        ways = [file.url, file.precomputed, file.generator, file.path and card.source]
+        ways = [file.url, file.box, file.generator, file.path and card.source]
         assert any(ways), f"{key}: nobody can get this file"
         assert file.generator or file.shape
-        assert not file.precomputed or tuple(file.shape) == file.precomputed.region.shape
+        assert not file.box or tuple(file.shape) == file.box.region.shape
         assert set(file.labels) <= {"neurons", "mitochondria", "membranes", "clefts"}
 
 
@@ -131,16 +131,16 @@ def test_rows_of_a_padded_cremi_file_are_those_of_the_cropped_one_moved_by_the_o
 def test_fanc_is_four_boxes_of_one_remote_volume(tmp_path, monkeypatch):
     pytest.importorskip("tensorstore")
     monkeypatch.setenv("NO_PROXY", "*")
-    from vemrecon.data.remote.precomputed import fetch_box
+    from vemrecon.data.remote.boxes import fetch_box
 
     card = dataset_card("fanc")
-    assert len({file.precomputed.url for file in card.files.values()}) == 1
+    assert len({file.box.url for file in card.files.values()}) == 1
     corner = (2640, 114000, 48240)
     write_precomputed(tmp_path / "rechunked", np.maximum(GREY, 1), tuple(card.voxel_size), corner)
-    with served(tmp_path) as address:
+    with running(tmp_path) as server:
         for key, file in card.files.items():
-            small = Precomputed(f"{address}/rechunked", Region((1, 2, 3), (9, 40, 60)).shifted(corner))
-            fetch_box(replace(file, precomputed=small), tmp_path / file.path, card.voxel_size)
+            small = Box(f"{server.address}/rechunked", Region((1, 2, 3), (9, 40, 60)).shifted(corner))
+            fetch_box(card, replace(file, box=small), tmp_path / file.path)
             volume = opened(card, tmp_path, key)
             np.testing.assert_array_equal(volume.read_raw(volume.whole), np.maximum(GREY, 1)[1:9, 2:40, 3:60])
             assert open_volume(tmp_path / file.path).voxel_size == VoxelSize(45, 4.3, 4.3)

@@ -14,7 +14,7 @@ from data_room.faulty_server import digest, noise
 from small_volumes import textured
 
 from vemrecon.data import Locator, dataset_card
-from vemrecon.data.card import DatasetCard, DatasetFile, LabelFile, Precomputed
+from vemrecon.data.card import Box, DatasetCard, DatasetFile, LabelFile
 from vemrecon.data.remote.connection import Patience
 from vemrecon.data.remote.fetch import fetch_file, fetch_files, files_of, spoken
 from vemrecon.data.remote.missing import MissingFilesError
@@ -160,18 +160,16 @@ def test_a_box_of_a_remote_volume_is_fetched_and_its_digest_recorded(tmp_path, m
     monkeypatch.delenv("VEMRECON_OFFLINE", raising=False)
     calls, told, voxels = [], [], textured((10, 20, 30))
 
-    def fetch_box(file, path, voxel_size, progress):
-        calls.append(voxel_size)
+    def fetch_box(card, file, path, progress):
+        calls.append(card.voxel_size)
         if len(calls) == 1:
             raise DataError("no connection")
-        copy_to_zarr(path, Volume(voxels, voxel_size, "box"), "uint8")
+        copy_to_zarr(path, Volume(voxels, card.voxel_size, "box"), "uint8")
         progress(0.5)
 
-    module = type(sys)("vemrecon.data.remote.precomputed")
-    module.fetch_box = fetch_box
-    monkeypatch.setitem(sys.modules, "vemrecon.data.remote.precomputed", module)
-    box = Precomputed("https://example.org/em", Region((0, 0, 0), (10, 20, 30)))
-    file = DatasetFile("brain/box.zarr", precomputed=box)
+    monkeypatch.setattr("vemrecon.data.remote.boxes.fetch_box", fetch_box)
+    box = Box("https://example.org/em", Region((0, 0, 0), (10, 20, 30)))
+    file = DatasetFile("brain/box.zarr", box=box)
     with pytest.raises(MissingFilesError, match=r"no connection.*box z\[0,10\) .* of https://example.org/em"):
         fetch(file, tmp_path)
     assert not (tmp_path / "brain" / "box.zarr").exists()

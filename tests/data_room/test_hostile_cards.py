@@ -53,7 +53,7 @@ def test_what_is_downloaded_stays_below_the_folder_of_the_card(tmp_path, capsys,
     for file in (
         {"path": path, "url": ADDRESS},
         {"path": path, "mirrors": [ADDRESS]},
-        {"path": path, "precomputed": {"url": ADDRESS, "region": [[0, 1], [0, 1], [0, 1]]}},
+        {"path": path, "box": {"url": ADDRESS, "region": [[0, 1], [0, 1], [0, 1]]}},
         {"path": "v.npy", "labels": {"neurons": {"path": path, "url": ADDRESS}}},
     ):
         for words in (["fetch"], ["datasets"], ["plan", "--methods", "linear", "--runs", tmp_path / "r", "--dataset"]):

@@ -217,9 +217,9 @@ def test_a_killed_prepare_leaves_nothing_that_looks_finished_and_goes_on(tmp_pat
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert not out.exists() and prepared_volume(out, "d") is None
     part = tmp_path / ".out.zarr.part"
-    finished = {json.loads(line)["slab"] for line in (part / "slabs.log").read_text().splitlines()}
+    finished = {json.loads(line)["part"] for line in (part / "parts.log").read_text().splitlines()}
     assert finished
-    with (part / "slabs.log").open("a") as log:
+    with (part / "parts.log").open("a") as log:
         log.write('{"slab": 4, "stat')  # as a kill in the middle of a line would
     (part / "out.zarr" / "0" / "c" / "0.abc.partial").write_bytes(b"half a chunk")
     source = Recording(voxels)
@@ -241,7 +241,7 @@ def test_what_another_raw_file_left_is_not_gone_on_with(tmp_path, make_volume):
 
     with pytest.raises(KeyboardInterrupt):
         prepare(volume, tmp_path / "out.zarr", digest="old", memory_bytes=1 << 30, progress=stop)
-    assert (part / "slabs.log").read_text()
+    assert (part / "parts.log").read_text()
     other = make_volume(textured((130, 40, 40), seed=5))
     prepare(other, tmp_path / "out.zarr", digest="new", memory_bytes=1 << 30)
     np.testing.assert_array_equal(voxels_of(tmp_path / "out.zarr"), other.array)
@@ -285,7 +285,7 @@ def test_a_full_disk_is_one_clear_line_and_the_rest_is_done_later(tmp_path):
         assert done.returncode == 2, done.stdout + done.stderr
         assert "disk is full" in done.stderr and done.stderr.count("\n") == 1
         assert not (disk / "out.zarr").exists()
-        finished = (disk / ".out.zarr.part" / "slabs.log").read_text()
+        finished = (disk / ".out.zarr.part" / "parts.log").read_text()
         assert finished
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
         done = command(*words)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vemrecon import protocol
-from vemrecon.data.card import DatasetCard, DatasetFile, Precomputed
+from vemrecon.data.card import Box, DatasetCard, DatasetFile
 from vemrecon.data.catalogue import dataset_card, dataset_names
 from vemrecon.data.split import Split, check_mode, gaps_between, guard_voxels, require_apart
 from vemrecon.errors import ConfigError
@@ -74,8 +74,8 @@ def test_published_splits_are_named_with_their_paper():
 def test_boxes_of_fanc_are_checked_in_the_frame_of_the_whole_volume():
     card = dataset_card("fanc")
     assert "too near" in split_faults(card, 390)[0]  # the gaps are 387 nm
-    near = Precomputed(card.files["train"].precomputed.url, Region((2640, 114719, 48240), (2760, 114959, 49440)))
-    moved = replace(card, files={**card.files, "test": replace(card.files["test"], precomputed=near)})
+    near = Box(card.files["train"].box.url, Region((2640, 114719, 48240), (2760, 114959, 49440)))
+    moved = replace(card, files={**card.files, "test": replace(card.files["test"], box=near)})
     assert "overlaps" in split_faults(moved, 0)[0]
 
 

@@ -13,7 +13,7 @@ from vemrecon.options import Options, option
 
 if TYPE_CHECKING:
     from vemrecon.data import DatasetCard
-    from vemrecon.data.card import RemoteFile
+    from vemrecon.data.card import Box, RemoteFile
 
 
 __all__ = [
@@ -282,7 +282,7 @@ def _dataset_lines(card: DatasetCard, root: Path) -> Iterator[str]:
 
 
 def _file_lines(file: RemoteFile, root: Path) -> Iterator[str]:
-    from vemrecon.data.card import DatasetFile
+    from vemrecon.data.card import DatasetFile, LabelFile
     from vemrecon.data.remote.missing import size_text
     from vemrecon.data.remote.recognise import as_here, known_sha256
 
@@ -294,7 +294,7 @@ def _file_lines(file: RemoteFile, root: Path) -> Iterator[str]:
     path = root / file.path
     place = "is here" if path.exists() else "not here"
     sha256 = known_sha256(file, path) or ("" if file.voxels_sha256 else "recorded at first download")
-    box = volume.precomputed
+    box = file.box
     facts = {
         "path": f"{file.path} ({place}: {path})",
         "inside": file.dataset,
@@ -304,11 +304,19 @@ def _file_lines(file: RemoteFile, root: Path) -> Iterator[str]:
         "axes": volume.axes,
         "sha256": sha256,
         "of voxels": file.voxels_sha256,
-        "url": file.url or (f"{box.url}, box {box.region}" if box else "none; see source"),
+        "values": ", ".join(map(str, file.values)) if isinstance(file, LabelFile) else None,
+        "url": file.url or (_box_text(box) if box else "none; see source"),
         "server": None if file.verify_tls else "its certificate is not verified; the sha256 is",
         **{f"mirror {number}": url for number, url in enumerate(file.mirrors, start=1)},
     }
     yield from (f"  {name + ':':10} {value}" for name, value in facts.items() if value)
+
+
+def _box_text(box: Box) -> str:
+    where = f", mip {box.mip}" if box.mip else f", {box.dataset}" if box.dataset else ""
+    whole = f" of {' x '.join(map(str, box.whole))} voxels" if box.whole else ", whose size is not stated"
+    size = f", voxels of {box.voxel_size}" if box.voxel_size else ""
+    return f"{box.url}{where} ({box.format}), box {box.region}{whole}{size}"
 
 
 def _range_text(span: tuple[float, float] | None) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from vemrecon.data.card_checks import check_card, span_of
+from vemrecon.data.card_checks import check_card, https_address, span_of
 from vemrecon.data.split import Split, split_from
 from vemrecon.errors import ConfigError, VemreconError, unknown
-from vemrecon.volume.region import Region
+from vemrecon.volume.region import Region, triple
 from vemrecon.volume.volume import Span
 from vemrecon.volume.voxels import VoxelSize
 
@@ -17,6 +17,31 @@ TaskKind = Literal["reference", "lateral", "native"]
 """What is asked of a method: restore a degraded z whose truth is known; restore a degraded y of an anisotropic volume;
 restore the real z of an anisotropic volume, without truth."""
 TASK_KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
+
+
+BoxFormat = Literal["precomputed", "zarr", "zarr3", "n5"]
+BOX_FORMATS: tuple[BoxFormat, ...] = get_args(BoxFormat)
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box of a chunked volume that is read over https, without a login."""
+
+    url: str
+    """Of the volume, or of its container; gs:// and s3:// stand for the https addresses of public buckets."""
+    region: Region
+    """Voxels (z, y, x) of the whole volume; for labels, of the volume that they label."""
+    format: BoxFormat = "precomputed"
+    """neuroglancer's, zarr 2, zarr 3 or N5."""
+    dataset: str = ""
+    """Array inside a container of zarr or N5, such as `em/fibsem-uint8/s0`."""
+    mip: int = 0
+    """Which scale of a precomputed volume."""
+    whole: tuple[int, int, int] | None = None
+    """Voxels (z, y, x) of the whole volume, as somebody states them; None where nobody does. Compared at first
+    contact."""
+    voxel_size: VoxelSize | None = None
+    """Of labels, likewise; for grey levels the card says it. Taken where the volume itself does not say any."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +62,13 @@ class RemoteFile:
     bytes: int | None = None
     verify_tls: bool = True
     """False only for servers with an expired certificate; the sha256 then has to be known."""
+    box: Box | None = None
+    """In place of a file that is downloaded: a part of a volume."""
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Where it can be had."""
-        return tuple(url for url in (self.url, *self.mirrors) if url)
+        """Where it, or the volume that it is a box of, can be had."""
+        return tuple(url for url in (self.url, *self.mirrors, self.box.url if self.box else "") if url)
 
 
 @dataclass(frozen=True)
@@ -52,6 +79,10 @@ class LabelFile(RemoteFile):
     """Dataset with two columns, label of a voxel and neuron id (FIB-25)."""
     offset: tuple[int, int, int] = (0, 0, 0)
     """Voxel (z, y, x) of the volume where the labels begin."""
+    values: tuple[int, ...] = ()
+    """Of a classification, the labels that mean what is labelled; by default all but 0."""
+    labelled: Box | None = None
+    """The box that the labels of a box are brought to the voxels of."""
 
 
 @dataclass(frozen=True)
@@ -66,16 +97,6 @@ class Target:
     train: Mapping[str, Region]
     """Labelled regions, by file."""
     score: Mapping[str, Region]
-
-
-@dataclass(frozen=True)
-class Precomputed:
-    """A box of a chunked volume in neuroglancer's precomputed format, read over https."""
-
-    url: str
-    region: Region
-    """Box to read, in voxels (z, y, x) of the whole volume."""
-    mip: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,17 +121,10 @@ class DatasetFile(RemoteFile):
     labels: Mapping[str, LabelFile] = field(default_factory=dict)
     """By what is labelled: neurons, mitochondria, membranes, clefts."""
     generator: Mapping[str, Any] | None = None
-    precomputed: Precomputed | None = None
     defects: tuple[int, ...] = ()
     """Damaged sections (z), left out of scores."""
     intensity_range: Span | None = None
     """Grey values that mean black and white, where they differ from those of the card."""
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """Where it, or the volume that it is a box of, can be had."""
-        box = (self.precomputed.url,) if self.precomputed else ()
-        return (*super().addresses, *box)
 
 
 @dataclass(frozen=True)
@@ -200,16 +214,35 @@ def card_from(name: str, facts: Mapping[str, Any], splits: Mapping[str, Any]) ->
 
 
 def _file(facts: Mapping[str, Any]) -> DatasetFile:
-    remote, packed = facts.get("precomputed"), facts.get("packed")
+    box, packed = _box(facts.get("box")), facts.get("packed")
     return DatasetFile(
         **{
             **facts,
             "mirrors": tuple(facts.get("mirrors", ())),
             "defects": tuple(facts.get("defects", ())),
             "intensity_range": span_of(facts.get("intensity_range")),
-            "labels": {key: _labels(value) for key, value in facts.get("labels", {}).items()},
+            "labels": {key: _labels(value, box) for key, value in facts.get("labels", {}).items()},
             "packed": Packed(**packed) if packed else None,
-            "precomputed": Precomputed(**{**remote, "region": Region.of(remote["region"])}) if remote else None,
+            "box": box,
+        }
+    )
+
+
+def _box(facts: Mapping[str, Any] | None, labelled: Box | None = None) -> Box | None:
+    """The box of a file; that of labels lies where that of the volume does."""
+    if not facts:
+        return None
+    region = Region.of(facts["region"]) if labelled is None else labelled.region
+    size, whole = facts.get("voxel_size"), facts.get("whole")
+    if facts.get("format", "precomputed") not in BOX_FORMATS:
+        raise unknown("format of a box", str(facts["format"]), BOX_FORMATS)
+    return Box(
+        **{
+            **facts,
+            "url": https_address(facts["url"]),
+            "region": region,
+            "whole": triple(whole) if whole else None,
+            "voxel_size": VoxelSize(*size) if size else None,
         }
     )
 
@@ -219,7 +252,16 @@ def _target(facts: Mapping[str, Any]) -> Target:
     return Target(**{**facts, **regions})
 
 
-def _labels(facts: Mapping[str, Any]) -> LabelFile:
+def _labels(facts: Mapping[str, Any], labelled: Box | None) -> LabelFile:
+    if facts.get("box") and (labelled is None or "region" in facts["box"]):
+        raise ConfigError("labels of a box belong to a volume that is one, and lie in its region: leave theirs out")
     return LabelFile(
-        **{**facts, "mirrors": tuple(facts.get("mirrors", ())), "offset": tuple(facts.get("offset", (0, 0, 0)))}
+        **{
+            **facts,
+            "mirrors": tuple(facts.get("mirrors", ())),
+            "offset": tuple(facts.get("offset", (0, 0, 0))),
+            "values": tuple(facts.get("values", ())),
+            "box": _box(facts.get("box"), labelled),
+            "labelled": labelled if facts.get("box") else None,
+        }
     )

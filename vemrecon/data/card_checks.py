@@ -21,6 +21,24 @@ LARGEST_GENERATED = 1 << 31  # voxels; they are made in memory
 LABELS_OF_GENERATED = ("neurons", "mitochondria")
 
 
+def https_address(url: Any) -> Any:
+    """The plain address of a public volume, however its bucket is spelled.
+
+    >>> https_address("precomputed://gs://bucket/a/b/"), https_address("s3://bucket/a.zarr")
+    ('https://storage.googleapis.com/bucket/a/b', 'https://bucket.s3.amazonaws.com/a.zarr')
+    """
+    if not isinstance(url, str):
+        return url
+    plain = url.removeprefix("precomputed://").removeprefix("zarr://").removeprefix("n5://").rstrip("/")
+    scheme, _, rest = plain.partition("://")
+    if scheme == "gs":
+        return f"https://storage.googleapis.com/{rest}"
+    if scheme == "s3":
+        bucket, _, key = rest.partition("/")
+        return f"https://{bucket}.s3.amazonaws.com/{key}"
+    return plain
+
+
 def span_of(value: Any) -> Span | None:
     """A grey range of a card.
 

@@ -31,7 +31,7 @@ def open_labels(path: Path, dataset: str | None = None, *, table: bool = False) 
     """Open a label volume.
 
     Args:
-        path: HDF5, multi-page TIFF or `.npy`.
+        path: HDF5, multi-page TIFF, `.npy`, or a folder of OME-Zarr, as boxes of remote labels are kept in.
         dataset: Inside an HDF5 file.
         table: Whether it is a file of FIB-25, with supervoxels and a table of neurons.
 
@@ -52,7 +52,19 @@ def open_labels(path: Path, dataset: str | None = None, *, table: bool = False) 
             return LabelArray(path, np.load(path, mmap_mode="r"))
         except ValueError as error:
             raise DataError(f"{path}: not a .npy file, or truncated") from error
-    raise DataError(f"{path}: labels are read from HDF5, TIFF or .npy files")
+    if suffix == ".zarr":
+        return LabelArray(path, _of_zarr(path))
+    raise DataError(f"{path}: labels are read from HDF5, TIFF or .npy files, or OME-Zarr folders")
+
+
+def _of_zarr(path: Path) -> Any:
+    """The finest level."""
+    import zarr
+
+    try:
+        return zarr.open_array(path / "0", mode="r")
+    except Exception as error:  # zarr has no common base for what damaged metadata raise
+        raise DataError(f"{path}: no OME-Zarr folder, or damaged ({error})") from error
 
 
 def require_size(path: Path, dataset: str | None, size: VoxelSize) -> None:

@@ -67,6 +67,8 @@ class LocatedLabels:
     table: bool
     offset: tuple[int, int, int]
     digest: str
+    values: tuple[int, ...] = ()
+    """Those that mean what is labelled; by default all but 0."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ class Locator:
             if not self.fetch:
                 return Located(path, file.dataset, identity, card.voxel_size, reading=reading)
             fetch_file(card, file, self.root, progress=spoken(self.say, path.name), say=self.say)
-        found = content_sha256(file, path) if file.precomputed else _digest(path, self.scratch)
+        found = content_sha256(file, path) if file.box else _digest(path, self.scratch)
         found = recognise(card, file, path, found)
         ready = _prepared(card, key, self.root, found)
         return ready or Located(path.resolve(), file.dataset, found, card.voxel_size, reading=reading)
@@ -144,10 +146,13 @@ class Locator:
         if not path.exists() and self.fetch:
             fetch_file(card, file, self.root, progress=spoken(self.say, path.name), say=self.say)
         if path.exists():
-            digest = recognise(card, file, path, _digest(path, self.scratch))
+            found = content_sha256(file, path) if file.box else _digest(path, self.scratch)
+            digest = recognise(card, file, path, found)
             if card.voxel_size is not None:
                 require_size(path, "stack" if file.table else file.dataset, card.voxel_size)
-        return LocatedLabels(path.absolute(), file.dataset, file.table is not None, file.offset, digest)
+        if file.values:
+            digest = digest_of({"sha256": digest, "values": file.values})
+        return LocatedLabels(path.absolute(), file.dataset, file.table is not None, file.offset, digest, file.values)
 
     def fetch_all(self, needed: Iterable[tuple[DatasetCard, str]]) -> None:
         """Download several files, by dataset and key, so that one error lists all that is missing.

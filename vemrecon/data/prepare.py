@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import threading
@@ -17,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.data.inspect import Inspection, section_statistics, sections_text
+from vemrecon.data.logbook import Logbook
 from vemrecon.data.prepared import prepared_inspection, prepared_volume
 from vemrecon.data.slabs import read_slab
 from vemrecon.errors import ConfigError, DataError
-from vemrecon.files import make_folder, output_error, read_json, write_json
+from vemrecon.files import make_folder, output_error
 from vemrecon.progress import Share
 from vemrecon.volume import Region, Volume
 from vemrecon.volume.ome_zarr import CHUNK, create_zarr
@@ -120,10 +120,8 @@ def _prepare(
     import zarr
 
     work = part / out.name
-    finished = _begin(volume, part, work, digest, layout)
-    with (part / "slabs.log").open("a", encoding="utf-8") as log:
-        array = zarr.open_array(work / "0", mode="r+")
-        inspection = _Pass(volume, array, layout, finished, log, progress).run()
+    log = _begin(volume, part, work, digest, layout)
+    inspection = _Pass(volume, zarr.open_array(work / "0", mode="r+"), layout, log, progress).run()
     if inspection.problems:
         raise DataError(f"{volume.name}: {'; '.join(inspection.problems)}")
     group = zarr.open_group(work, mode="r+")
@@ -141,11 +139,10 @@ class _Pass:
         volume: Volume,
         array: Any,
         layout: Layout,
-        finished: dict[int, list[list[float]]],
-        log: Any,
+        log: Logbook,
         progress: Share,
     ) -> None:
-        self.volume, self.array, self.layout, self.finished = volume, array, layout, finished
+        self.volume, self.array, self.layout = volume, array, layout
         self.log, self.progress = log, progress
         self.slabs = list(volume.whole.blocks((layout.depth, *volume.shape[1:])))
         self.reading, self.writing_down = threading.Lock(), threading.Lock()
@@ -167,12 +164,12 @@ class _Pass:
         """Statistics of one slab, which is written to the output on the way."""
         number = block_id[0]
         try:
-            if number not in self.finished:
+            if number not in self.log.finished:
                 self.finished_now(number, self.copied(self.slabs[number]))
         except BaseException as error:
             self.error = self.error or error
             raise
-        return np.asarray(self.finished[number], dtype=np.float64)
+        return np.asarray(self.log.finished[number], dtype=np.float64)
 
     def copied(self, slab: Region) -> NDArray[np.float64]:
         """Read, inspect and write."""
@@ -192,28 +189,24 @@ class _Pass:
     def finished_now(self, number: int, statistics: NDArray[np.float64]) -> None:
         """Write down that a slab is complete; what a kill interrupts is done again."""
         with self.writing_down:
-            self.finished[number] = statistics.tolist()
-            self.log.write(json.dumps({"slab": number, "statistics": self.finished[number]}) + "\n")
-            self.log.flush()
-            os.fsync(self.log.fileno())
-            self.progress(len(self.finished) / len(self.slabs))
+            self.log.add(number, statistics.tolist())
+            self.progress(len(self.log.finished) / len(self.slabs))
 
 
-def _begin(volume: Volume, part: Path, work: Path, digest: str, layout: Layout) -> dict[int, list[list[float]]]:
-    """Statistics of slabs that an interrupted attempt has finished; starts anew where it wrote something else."""
+def _begin(volume: Volume, part: Path, work: Path, digest: str, layout: Layout) -> Logbook:
+    """Slabs that an interrupted attempt has finished, with their statistics; anew where it wrote something else."""
     voxel_size = None if volume.voxel_size is None else list(volume.voxel_size)
     plan = {
         "schema": 1, "digest": digest, "shape": list(volume.shape), "dtype": str(volume.dtype),
         "voxel_size": voxel_size, "grid": volume.grid and volume.grid.as_dict(),
         "origin": list(volume.origin), "depth": layout.depth, "range": list(volume.span),
     }  # fmt: skip
-    log = part / "slabs.log"
-    if _known(part / "plan.json") == plan:
+    log = Logbook(part, plan)
+    if log.goes_on:
         for torn in work.rglob("*.partial"):  # chunks that zarr was writing when it was killed
             torn.unlink()
-        return _finished(log)
-    for path in (part / "plan.json", log):
-        path.unlink(missing_ok=True)
+        return log
+    log.forget()
     shutil.rmtree(work, ignore_errors=True)
     chunks = triple([min(edge, n) for edge, n in zip((layout.depth, CHUNK, CHUNK), volume.shape, strict=True)])
     said = {"dtype": volume.dtype.name, "intensity_range": list(volume.span)} if volume.stated else {}
@@ -221,25 +214,8 @@ def _begin(volume: Volume, part: Path, work: Path, digest: str, layout: Layout) 
         work, volume.shape, volume.dtype, volume.voxel_size, chunks=chunks, grid=volume.grid, origin=volume.origin,
         attributes=said,
     )  # fmt: skip
-    write_json(part / "plan.json", plan)
-    return {}
-
-
-def _known(path: Path) -> Any:
-    try:
-        return read_json(path)
-    except DataError:
-        return None
-
-
-def _finished(log: Path) -> dict[int, list[list[float]]]:
-    """Finished slabs; a last line cut off by a kill does not count."""
-    text = log.read_text(encoding="utf-8") if log.exists() else ""
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        log.write_text(whole, encoding="utf-8")
-    lines = [json.loads(line) for line in whole.splitlines()]
-    return {line["slab"]: line["statistics"] for line in lines}
+    log.begin()
+    return log
 
 
 @contextmanager

@@ -29,11 +29,13 @@ class LabelsAt:
     offset: tuple[int, int, int]
     """Voxel of their volume where they begin."""
     digest: str
+    values: tuple[int, ...] = ()
+    """Those that mean what is labelled; by default all but 0."""
 
     @classmethod
     def of(cls, located: LocatedLabels) -> LabelsAt:
         """Located labels."""
-        return cls(str(located.path), located.dataset, located.table, located.offset, located.digest)
+        return cls(**{**vars(located), "path": str(located.path)})
 
     def read(self, region: Region) -> NDArray[np.int64]:
         """Labels of a region, in voxels of the volume.
@@ -41,7 +43,8 @@ class LabelsAt:
         Raises:
             DataError: If the file is missing or damaged, or does not reach so far.
         """
-        return open_labels(Path(self.path), self.dataset, table=self.table).read(region.relative_to(self.offset))
+        found = open_labels(Path(self.path), self.dataset, table=self.table).read(region.relative_to(self.offset))
+        return np.isin(found, self.values).astype(np.int64) if self.values else found
 
 
 @dataclass(frozen=True)
@@ -88,5 +91,6 @@ class SegmentationAt:
 
 
 def _labelled(data: Mapping[str, Any]) -> LabelledAt:
-    labels = {**data["labels"], "offset": tuple(data["labels"]["offset"])}
+    facts = data["labels"]
+    labels = {**facts, "offset": tuple(facts["offset"]), "values": tuple(facts.get("values", ()))}
     return LabelledAt(VolumeAt(**data["volume"]), LabelsAt(**labels))

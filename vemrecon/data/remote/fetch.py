@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vemrecon.data.card import DatasetCard, DatasetFile, RemoteFile
+from vemrecon.data.card import DatasetCard, RemoteFile
 from vemrecon.data.remote.connection import PATIENT, Patience
 from vemrecon.data.remote.download import Received, download
 from vemrecon.data.remote.missing import MissingFilesError, missing_line, size_text
@@ -166,7 +166,7 @@ def spoken(say: Say, name: str, seconds: float = 20) -> Received:
 
 def _obstacle(file: RemoteFile, path: Path) -> str:
     """Why a file cannot be downloaded at all; empty if it can be tried."""
-    if not file.url and not (isinstance(file, DatasetFile) and file.precomputed):
+    if not file.addresses:
         return "is not here and has no address"
     if os.environ.get("VEMRECON_OFFLINE", "0") not in ("", "0"):
         return "is not here and VEMRECON_OFFLINE is set"
@@ -186,11 +186,11 @@ def _get(
 ) -> str:
     known = known_sha256(file, path)
     try:
-        if isinstance(file, DatasetFile) and file.precomputed is not None:
-            from vemrecon.data.remote.precomputed import fetch_box
+        if file.box is not None:
+            from vemrecon.data.remote.boxes import fetch_box
 
-            voxels = math.prod(file.precomputed.region.shape)  # about a byte each
-            fetch_box(file, path, card.voxel_size, lambda share: progress(round(share * voxels), voxels))
+            voxels = file.box.region.voxels  # about a byte each
+            fetch_box(card, file, path, lambda share: progress(round(share * voxels), voxels))
             return content_sha256(file, path)
         return download(
             file, path, sha256=known, progress=progress, say=say, patience=patience, unreachable=unreachable

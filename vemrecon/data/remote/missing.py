@@ -24,7 +24,7 @@ class MissingFilesError(DataError):
 
 def missing_line(card: DatasetCard, file: RemoteFile, path: Path, why: str) -> str:
     """What a missing file is, why it could not be had, and where to put it."""
-    box = file.precomputed if isinstance(file, DatasetFile) else None
+    box = file.box
     if file.url:
         origin = f"get it from {' or '.join((file.url, *file.mirrors))}"
     elif box:

@@ -51,9 +51,17 @@ def known_sha256(file: RemoteFile, path: Path) -> str:
 
 
 def content_sha256(file: RemoteFile, path: Path) -> str:
-    """sha256 of a file's bytes; of the voxels of a box of a remote volume, however its chunks are packed."""
-    boxed = isinstance(file, DatasetFile) and file.precomputed
-    return voxels_sha256(path, None) if boxed else sha256_of(path)
+    """sha256 of a file's bytes; of the voxels of a box of a remote volume, however its chunks are packed.
+
+    Raises:
+        DataError: If it is a box that was fetched for another card, or damaged.
+    """
+    if file.box is None:
+        return sha256_of(path)
+    from vemrecon.data.remote.boxes import box_sha256, require_source
+
+    require_source(file, path)
+    return box_sha256(path)
 
 
 def voxels_sha256(path: Path, dataset: str | None, axes: str = "") -> str:
