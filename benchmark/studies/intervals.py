@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,31 +90,46 @@ def mistakes(tries: int, methods: int, blocks: int, seed: int = 0) -> float:
 
 
 def main() -> None:
-    """Print the tables."""
+    """Print the tables; cells are computed on all cores."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--tries", type=int, default=2000)
     tries = parser.parse_args().tries
-    print("Intervals that hold the truth (%)\n")
-    print("blocks seeds   " + "".join(f"{name:>22}" for name in ("normal", "skewed")))
-    print("               " + "".join(f"{' '.join(f'{p[1]:g}/{p[2]:g}' for p in PARTS):>22}" for _ in range(2)))
-    for blocks in BLOCKS:
-        for seeds in SEEDS:
-            cells = [coverage(tries, seeds, blocks, p, draw) for draw in (normal, skewed) for p in PARTS]
-            print(f"{blocks:6d} {seeds:5d}  ", "".join(f"{cell:8.1f}" for cell in cells), flush=True)
-    print(
-        "\nIntervals of PSNR around the value of the whole volume (%), by standard deviation of blocks: 0.5, 1, 2 dB\n"
-    )
-    for blocks in BLOCKS:
-        cells = [pooled_coverage(tries, blocks, spread) for spread in (0.5, 1.0, 2.0)]
-        print(f"{blocks:6d} blocks:", "".join(f"{cell:6.1f}" for cell in cells), flush=True)
-    print("\nTrue nulls that the paired test rejects at 5 % (%), by standard deviation of seeds/rest; blocks have 1\n")
-    for blocks in (6, 7, 8, 12, 27):
-        cells = [rejections(tries, seeds, blocks, p) for seeds in (1, 3) for p in PARTS]
-        print(f"{blocks:6d} blocks, 1 seed:", "".join(f"{c:6.1f}" for c in cells[:3]), end="  ")
-        print("3 seeds:", "".join(f"{c:6.1f}" for c in cells[3:]), flush=True)
-    print("\nTables of 12 equal methods (66 pairs) with any difference shown (%)\n")
-    for blocks in (8, 27):
-        print(f"{blocks:6d} blocks: {mistakes(tries // 8, 12, blocks):.1f}")
+    with ProcessPoolExecutor() as pool:
+        held = {
+            (blocks, seeds): [
+                pool.submit(coverage, tries, seeds, blocks, p, draw) for draw in (normal, skewed) for p in PARTS
+            ]
+            for blocks in BLOCKS
+            for seeds in SEEDS
+        }
+        pooled = {
+            blocks: [pool.submit(pooled_coverage, tries, blocks, spread) for spread in (0.5, 1.0, 2.0)]
+            for blocks in BLOCKS
+        }
+        told = {
+            blocks: [pool.submit(rejections, tries, seeds, blocks, p) for seeds in (1, 3) for p in PARTS]
+            for blocks in (6, 7, 8, 12, 27)
+        }
+        wrong = {blocks: pool.submit(mistakes, tries // 8, 12, blocks) for blocks in (8, 27)}
+        print("Intervals that hold the truth (%)\n")
+        print("blocks seeds   " + "".join(f"{name:>22}" for name in ("normal", "skewed")))
+        print("               " + "".join(f"{' '.join(f'{p[1]:g}/{p[2]:g}' for p in PARTS):>22}" for _ in range(2)))
+        for (blocks, seeds), cells in held.items():
+            print(f"{blocks:6d} {seeds:5d}  ", "".join(f"{cell.result():8.1f}" for cell in cells), flush=True)
+        print(
+            "\nIntervals of PSNR around the value of the whole volume (%); standard deviation of blocks 0.5, 1, 2 dB\n"
+        )
+        for blocks, cells in pooled.items():
+            print(f"{blocks:6d} blocks:", "".join(f"{cell.result():6.1f}" for cell in cells), flush=True)
+        print(
+            "\nTrue nulls that the paired test rejects at 5 % (%), by standard deviation of seeds/rest; blocks have 1\n"
+        )
+        for blocks, cells in told.items():
+            print(f"{blocks:6d} blocks, 1 seed:", "".join(f"{cell.result():6.1f}" for cell in cells[:3]), end="  ")
+            print("3 seeds:", "".join(f"{cell.result():6.1f}" for cell in cells[3:]), flush=True)
+        print("\nTables of 12 equal methods (66 pairs) with any difference shown (%)\n")
+        for blocks, cell in wrong.items():
+            print(f"{blocks:6d} blocks: {cell.result():.1f}", flush=True)
 
 
 if __name__ == "__main__":

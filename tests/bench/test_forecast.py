@@ -68,9 +68,7 @@ def test_other_arguments_of_a_preset_are_taken_where_there_are_no_better_ones(tm
 @pytest.mark.parametrize(("kind", "voxels"), [("reference", 40 * 32 * 32), ("native", 4 * 40 * 32 * 32)])
 def test_a_whole_volume_has_voxels_though_no_split_names_a_region(tmp_path, kind, voxels):
     np.save(tmp_path / "v.npy", np.arange(40 * 32 * 32).reshape(40, 32, 32).astype(np.uint8))
-    setup = Setup(
-        tmp_path / "runs", voxel_size=(8.0, 8.0, 8.0) if kind == "reference" else (40.0, 10.0, 10.0)
-    )
+    setup = Setup(tmp_path / "runs", voxel_size=(8.0, 8.0, 8.0) if kind == "reference" else (40.0, 10.0, 10.0))
     request = Request(dataset=(f"local:{tmp_path / 'v.npy'}",), methods=("linear",), scale=(4,), task=kind)
     runs = plan(resolve([request], setup, fetch=False))
     assert [output_voxels(run) for run in runs] == [voxels]

@@ -188,10 +188,13 @@ def scored_ranges(
 
 def evaluation_blocks(whole: Region) -> dict[str, Region]:
     """Equal parts of about the protocol's block size, named by their place (z, y, x); none if there is only one."""
-    size = protocol.protocol()["evaluation_block"]
-    parts = [max(1, round(n / size)) for n in whole.shape]
-    steps = [-(-n // k) for n, k in zip(whole.shape, parts, strict=True)]
-    regions = list(whole.blocks(steps))
+    rules = protocol.protocol()
+    steps, regions = whole.shape, [whole]
+    for size in rules["evaluation_block"]:
+        if len(regions) < rules["enough_blocks"]:
+            parts = [max(1, round(n / size)) for n in whole.shape]
+            steps = triple([-(-n // k) for n, k in zip(whole.shape, parts, strict=True)])
+            regions = list(whole.blocks(steps))
     if len(regions) == 1:
         return {}
     return {"-".join(str(a // s) for a, s in zip(r.start, steps, strict=True)): r for r in regions}
