@@ -17,7 +17,7 @@ from vemrecon.methods.registry import method_entry
 from vemrecon.volume import SectionGrid
 
 PAPERS = {"vemamba", "isovem", "emgauss", "d2r", "cyclegan-ir", "emdiffuse", "lateral-diffusion"}
-PARTS = {"epfl", "cremi", "fib25", "fanc"} | PAPERS
+PARTS = {"epfl", "cremi", "fib25", "fanc", "tissues"} | PAPERS
 
 
 @pytest.fixture
