@@ -10,6 +10,7 @@ from vemrecon.arguments import check_arguments
 from vemrecon.bench.chosen_methods import ChosenMethod, chosen_methods
 from vemrecon.bench.learning import Learning, check_regime, learning_of
 from vemrecon.bench.request import Request, Setup, metrics_of
+from vemrecon.bench.scorable import usual_split
 from vemrecon.bench.segmentations import located_segmentations
 from vemrecon.bench.spec import KIND_AXES
 from vemrecon.data import DatasetCard, Located, Locator, Split, dataset_card, task_volume
@@ -27,9 +28,6 @@ from vemrecon.metrics.score import Need
 from vemrecon.progress import Say
 from vemrecon.volume import Volume, check_range, require_content
 from vemrecon.volume.geometry import require_square
-
-NATIVE_SPLIT = "axial"
-"""Split of native tasks, where a dataset has one and the user names none."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +122,7 @@ def chosen_splits(request: Request, methods: Sequence[ChosenMethod], locator: Lo
             locator.volume(card, next(iter(card.files)))  # says why
         kind = task_kind(card, request.task)
         metrics_of(kind, request.metrics)  # refuses what none of them can score
-        native = NATIVE_SPLIT if kind == "native" and NATIVE_SPLIT in card.splits else None
-        for split in card.members(request.split or native):
+        for split in card.members(request.split or usual_split(card, kind)):
             learning = None
             if learners := [method for method in methods if method.needs_training]:
                 learning = learning_of(card, split, kind, request.mode)

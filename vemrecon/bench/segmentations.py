@@ -6,7 +6,7 @@ from vemrecon.data import DatasetCard, Locator, Split
 from vemrecon.data.card import Target
 from vemrecon.data.volume_at import VolumeAt
 from vemrecon.errors import DataError
-from vemrecon.judges.labelled import NO_LABELS, LabelledAt, LabelsAt, SegmentationAt
+from vemrecon.judges.labelled import NO_LABELS, NO_LABELS_HERE, LabelledAt, LabelsAt, SegmentationAt
 from vemrecon.volume import Region
 
 
@@ -31,7 +31,6 @@ def _located(
     inside = target.score.get(split.file)
     region = inside and (inside.intersection(split.region) if split.region else inside)
     if not region:
-        reason = "no voxel of this split is labelled to be scored by"
-        return SegmentationAt(card.name, what, target.labels, reason=reason)
+        return SegmentationAt(card.name, what, target.labels, reason=NO_LABELS_HERE)
     training = tuple(labelled(key, part) for key, part in target.train.items())
     return SegmentationAt(card.name, what, target.labels, preset, training, labelled(split.file, region))

@@ -12,6 +12,7 @@ from vemrecon.file_options import RootOptions
 from vemrecon.options import Options, option
 
 if TYPE_CHECKING:
+    from vemrecon.bench.scorable import Scorable
     from vemrecon.data import DatasetCard
     from vemrecon.data.card import Box, RemoteFile
 
@@ -263,6 +264,8 @@ def _citation(name: str) -> dict[str, Any]:
 
 def _dataset_lines(card: DatasetCard, root: Path) -> Iterator[str]:
     """All that is known about a dataset, for people."""
+    from vemrecon.bench.scorable import scorable
+
     facts = {"dataset": card.name, "title": card.title, "tasks": ", ".join(card.tasks), "voxel size": card.voxel_size}
     facts |= {"grey levels": card.dtype, "grey range": _range_text(card.intensity_range)}
     facts |= {"licence": card.licence, "citation": card.citation, "source": card.source, "note": card.note}
@@ -279,6 +282,17 @@ def _dataset_lines(card: DatasetCard, root: Path) -> Iterator[str]:
     for key, split in card.splits.items():
         of = f"the splits {', '.join(split.group)}" if split.group else f"{split.file} {split.region or 'whole'}"
         yield f"split {key + ':':14} {of}" + (f" ({split.use})" if split.use else "")
+    for kind in card.tasks:
+        yield from _score_lines(scorable(card, kind))
+
+
+def _score_lines(found: Scorable) -> Iterator[str]:
+    """What a kind of task can be scored by, and why not by the rest."""
+    yield f"scores of {found.kind} tasks ({', '.join(found.splits)}):"
+    yield f"  metrics:   {' '.join(found.given) or 'none'}"
+    for reason in dict.fromkeys(found.lacking.values()):
+        names = " ".join(name for name, why in found.lacking.items() if why == reason)
+        yield f"  without:   {names}: {reason}"
 
 
 def _file_lines(file: RemoteFile, root: Path) -> Iterator[str]:

@@ -17,6 +17,7 @@ from vemrecon.files import digest_of
 from vemrecon.volume import Region
 
 NO_LABELS = "the dataset has no labels to segment by"
+NO_LABELS_HERE = "no voxel of this split is labelled to be scored by"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vemrecon.errors import unknown
+from vemrecon.metrics.catalogue.ms_ssim import SHORTEST
 from vemrecon.metrics.ssim import C2, moment_maps, similarity, similarity_terms
 from vemrecon.metrics.whole_sections import ALL_PLANES, WholeSectionMetric
 from vemrecon.metrics.windows import smooth
@@ -25,7 +26,6 @@ class Variant:
 
     window: str
     shortest: int
-    """Shortest side of a section, in voxels."""
     mirrors: bool = False
     """Mirrored borders at the last scale, and odd sizes lose their last voxel; else only windows inside, and odd sizes
     get a zero in front."""
@@ -34,9 +34,9 @@ class Variant:
 
 
 VARIANTS: dict[str, Variant] = {
-    "": Variant("gaussian11", shortest=176, mirrors=True),
-    "p11": Variant("gaussian11", shortest=161),
-    "p5": Variant("gaussian5", shortest=65, volumes=True),
+    "": Variant("gaussian11", shortest=SHORTEST[""], mirrors=True),
+    "p11": Variant("gaussian11", shortest=SHORTEST["p11"]),
+    "p5": Variant("gaussian5", shortest=SHORTEST["p5"], volumes=True),
 }
 """The primary definition (that of torchmetrics) and two of pytorch_msssim; IsoVEM and VEMamba use `p5`."""
 

@@ -42,6 +42,8 @@ class MetricSpec:
     kinds: frozenset[str] = frozenset({REFERENCE, LATERAL})
     """Kinds of tasks that can be scored by it."""
     needs: frozenset[Need] = frozenset({Need.TRUTH})
+    shortest: int = 0
+    """Voxels that both sides of a section must have at least, where that is more than a window."""
     slow: bool = False
     """Whether it takes far longer than the others, so that no protocol should ask for it."""
     place: int = 1000

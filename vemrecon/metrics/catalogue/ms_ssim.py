@@ -18,6 +18,8 @@ VARIANTS = {
     "ms_ssim_p5": ("p5", "five scales with padding, window of 5, sections and volume"),
 }
 """Metric name to the variant that its scores carry, and what it is."""
+SHORTEST = {"": 176, "p11": 161, "p5": 65}
+"""Shortest side of a section, in voxels, by variant."""
 
 
 def _scores(variant: str, evidence: Evidence) -> Iterable[Score]:
@@ -40,6 +42,7 @@ SPECS = tuple(
             volume="three-dimensional window" if variant == "p5" else "",
         ),
         partial(_scores, variant),
+        shortest=SHORTEST[variant],
         work=15,
         place=30 + n,
     )
