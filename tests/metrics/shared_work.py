@@ -24,6 +24,7 @@ from vemrecon.metrics.catalogue import fsc, lpips, ms_ssim, ssim
 from vemrecon.metrics.fsc import FourierShellCorrelation
 from vemrecon.metrics.fsim import FeatureSimilarity
 from vemrecon.metrics.isotropy import AxialContinuity, PowerAnisotropy
+from vemrecon.metrics.low_pass import LowPass, LowPassPSNR, LowPassSSIM
 from vemrecon.metrics.lpips import PerceptualSimilarity
 from vemrecon.metrics.ms_ssim import MultiScaleStructuralSimilarity
 from vemrecon.metrics.psnr import PeakSignalNoiseRatio
@@ -56,9 +57,9 @@ def perceptual(network: str, region: Region) -> PerceptualSimilarity:
         return PerceptualSimilarity([region], network)
 
 
-def of_tiles(make: Callable[[], Metric]) -> Case:
+def of_tiles(make: Callable[[], Metric], halo: int = 5) -> Case:
     a = textured(ODD)
-    found = list(tiles(GreyVolume(a), GreyVolume(noisy(a)), WHOLE, 5, size=(8, 16, 16)))
+    found = list(tiles(GreyVolume(a), GreyVolume(noisy(a)), WHOLE, halo, size=(8, 16, 16)))
     return Case(make, [lambda metric, tile=tile: metric.update(tile) for tile in found])
 
 
@@ -90,6 +91,8 @@ def cases() -> dict[str, Case]:
     found = {"psnr": of_tiles(lambda: PeakSignalNoiseRatio([WHOLE]))}
     for name, (variant, _) in ssim.VARIANTS.items():
         found[name] = of_tiles(lambda variant=variant: StructuralSimilarity([WHOLE], variant))
+    found["psnr_lowpass1"] = of_tiles(lambda: LowPassPSNR([WHOLE], LowPass("sigma1")))
+    found["ssim_lowpass1"] = of_tiles(lambda: LowPassSSIM([WHOLE], LowPass("sigma1", (1, 2))), 9)
     for name, (variant, _) in ms_ssim.VARIANTS.items():
         shape = (11, 66, 65) if variant == "p5" else (11, 176, 177)
         region = Region.whole(shape)

@@ -177,7 +177,8 @@ def test_every_metric_gives_finite_rows_and_plain_curves() -> None:
     a = textured((66, 70, 68))
     b = noisy(a)
     found = scored(a, b, metrics=PAIR_METRICS, grid=SectionGrid.slabs(4))
-    assert {row.metric for row in found.scores} == {"psnr", "ssim", "ms_ssim", "fsim", "lpips", "fsc", "axial"}
+    names = {"psnr", "psnr_lowpass", "ssim", "ssim_lowpass", "ms_ssim", "fsim", "lpips", "fsc", "axial"}
+    assert {row.metric for row in found.scores} == names
     assert {row.variant for row in found.scores if row.metric == "fsc"} == {"hann", "none"}
     curves = json.loads(json.dumps(found.curves, allow_nan=False))
     assert len(curves["slices"]["all"]["mae"]) == 66

@@ -1,4 +1,4 @@
-"""One-dimensional windows of the structural similarity, applied as products with banded matrices.
+"""One-dimensional windows of the structural similarity and of low-passes, applied as products with banded matrices.
 
 A dense product does more arithmetic than a convolution, but inside the cache it runs at the full speed of the processor
 and is several times faster; the matrices stay small because long axes are cut into chunks.
@@ -14,17 +14,23 @@ from torch import Tensor
 CHUNK = 48  # outputs per product; larger matrices waste arithmetic on zeros, smaller ones start too many products
 
 
+CUT = 4
+"""Standard deviations at which the Gaussian of a low-pass is cut, as in `scipy.ndimage.gaussian_filter`."""
+
+
 @lru_cache(maxsize=32)
 def window(name: str) -> Tensor:
     """Weights of a named window, float64, sum 1.
 
-    `gaussian11` and `gaussian5` have sigma 1.5, `uniform7` is constant.
+    `gaussian11` and `gaussian5` have sigma 1.5, `uniform7` is constant; `sigma1` and `sigma2` are Gaussians with
+    standard deviations of as many voxels, cut at four of them: 9 and 17 taps.
 
     Source: Wang et al. 2004, doi:10.1109/TIP.2003.819861, section III-B.
     """
-    taps = int("".join(filter(str.isdigit, name)))
+    number = int("".join(filter(str.isdigit, name)))
+    sigma, taps = (number, 2 * CUT * number + 1) if name.startswith("sigma") else (1.5, number)
     offsets = torch.arange(taps, dtype=torch.float64) - taps // 2
-    weights = torch.exp(-(offsets**2) / (2 * 1.5**2)) if name.startswith("gaussian") else torch.ones_like(offsets)
+    weights = torch.ones_like(offsets) if name.startswith("uniform") else torch.exp(-(offsets**2) / (2 * sigma**2))
     return weights / weights.sum()
 
 
