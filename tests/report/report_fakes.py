@@ -113,6 +113,7 @@ def result_of(
     grid: SectionGrid | None = None,
     card: Mapping[str, Any] | None = None,
     artifacts: Mapping[str, str] | None = None,
+    references: Mapping[str, tuple[Score, ...]] | None = None,
 ) -> RunResult:
     """What a run says of itself."""
     run_id = digest_of(repr((method, preset, seed, arguments, task, status, spec, split_digest)))[:12]
@@ -134,6 +135,7 @@ def result_of(
         reason=reason,
         card=MethodCard(**(card or {**CARD, "title": method.title(), "regime": regime})),
         scores=tuple(found) if status == "done" else (),
+        references=references or {},
         grid=grid or grid_of(task),
         costs=Costs(**(costs if costs is not None else (COSTS if status == "done" else {}))),
         environment=environment,

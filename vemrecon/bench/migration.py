@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from vemrecon.errors import DataError
 
-SCHEMA: Final = 4
+SCHEMA: Final = 5
 """Of result.json, as this version writes it."""
 
 
@@ -61,5 +61,12 @@ def _from_3(data: Mapping[str, Any]) -> dict[str, Any]:
     return {**data, "card": {**card, "kernel": kernel} if card else None}
 
 
-STEPS: Mapping[int, Callable[[Mapping[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2, 3: _from_3}
+def _from_4(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Schema 5 keeps what references of the task score, such as its smoothed truth."""
+    return {**data, "references": {}}
+
+
+STEPS: Mapping[int, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4,
+}  # fmt: skip
 """By the schema that they start from."""

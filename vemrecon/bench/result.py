@@ -65,6 +65,8 @@ class RunResult:
     card: MethodCard | None = None
     """Of the method; None if the run failed before it was known."""
     scores: tuple[Score, ...] = ()
+    references: Mapping[str, tuple[Score, ...]] = field(default_factory=dict)
+    """What volumes that no method has made score on its task, by name: the same for all of its runs."""
     grid: SectionGrid | None = None
     """Where the observed sections lie."""
     intensity_range: GreyRange | None = None
@@ -93,6 +95,7 @@ class RunResult:
             "spec": self.spec.as_dict(),
             "card": asdict(self.card) if self.card else None,
             "scores": [score.as_dict() for score in self.scores],
+            "references": {name: [s.as_dict() for s in scores] for name, scores in self.references.items()},
             "grid": self.grid.as_dict() if self.grid else None,
             "intensity_range": asdict(self.intensity_range) if self.intensity_range else None,
             "costs": asdict(self.costs),

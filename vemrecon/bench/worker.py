@@ -36,6 +36,7 @@ Enter = Callable[[Part], None]
 def run(folder: RunFolder, tell: Progress, part: Enter) -> None:
     """Bring a run to its end: observe, train, reconstruct, score, write result.json."""
     from vemrecon.bench import phases
+    from vemrecon.bench.references import reference_scores
     from vemrecon.bench.task_volumes import observe
     from vemrecon.methods.registry import method_entry
 
@@ -68,6 +69,7 @@ def run(folder: RunFolder, tell: Progress, part: Enter) -> None:
         score_seconds=time.perf_counter() - clock,
         output_voxels=phases.reconstruction(folder, volumes).whole.voxels,
     )
+    facts["references"] = reference_scores(folder, job, volumes, tell)
     artifacts = {"reconstruction": "reconstruction.zarr", "sections": "sections.npz", "curves": "curves.json"}
     facts["environment"] = of_run(here, phases.environments(folder))
     versions = versions_of(spec.metrics)

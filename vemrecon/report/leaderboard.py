@@ -19,6 +19,7 @@ from vemrecon.report.columns import AnyColumn, Columns, CostColumn, GainColumn, 
 from vemrecon.report.environments import hardware, values
 from vemrecon.report.gain import best_kernel, gain_cells
 from vemrecon.report.load import Run
+from vemrecon.report.reference_rows import ReferenceRow, reference_rows
 from vemrecon.report.row import Row
 from vemrecon.volume import SectionGrid
 from vemrecon.volume.grey_range import GreyRange
@@ -46,6 +47,8 @@ class Table:
     """(range, column key, row label) of the best values."""
     track: Track | None = None
     """What every training of its rows may take; None where presets say it."""
+    references: tuple[ReferenceRow, ...] = ()
+    """What volumes that no method has made score on the task; never part of the ranking."""
     published: tuple[PublishedLine, ...] = ()
     """What papers printed for the same tissue and scale; never part of the ranking."""
     segmentations: tuple[Segmentation, ...] = ()
@@ -182,7 +185,8 @@ def _table(members: Sequence[Run], taken: set[str]) -> Table:
     slug = "".join(c if c.isalnum() else "-" for c in "-".join(table_words(task, track)).lower())
     slug = "-".join(part for part in slug.split("-") if part)
     key = next(k for n in range(1, len(taken) + 2) if (k := slug if n == 1 else f"{slug}-{n}") not in taken)
-    return Table(key, task, results[0].spec.protocol, columns, ranges, rows, _best(columns, ranges, rows), track)
+    best, references = _best(columns, ranges, rows), reference_rows(results, columns, ranges)
+    return Table(key, task, results[0].spec.protocol, columns, ranges, rows, best, track, references)
 
 
 def _rows(members: Sequence[Run], columns: Columns, ranges: Sequence[str]) -> tuple[Row, ...]:

@@ -81,8 +81,19 @@ def _results(board: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
     Every run once: those without training also stand in the tables of tracks.
     """
-    runs = {run["run_id"]: run for task in board["tasks"] for row in task["rows"] for run in row["runs"]}
+    runs = {
+        run["run_id"]: {**run, **_references(run, task)}
+        for task in board["tasks"]
+        for row in task["rows"]
+        for run in row["runs"]
+    }
     return [{**run, "scores": [*run["scores"], *scores_of_blocks(run.get("blocks", ()))]} for run in runs.values()]
+
+
+def _references(run: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, Any]:
+    """What references of its task score, which a leaderboard keeps once; of an older schema there is nothing."""
+    found = {reference["label"]: reference["scores"] for reference in task.get("references", ())}
+    return {"references": found} if found else {}
 
 
 def artifact(folder: Path, result: RunResult, name: str) -> Path | None:

@@ -13,6 +13,7 @@ from vemrecon.report.footnotes import Footnotes
 from vemrecon.report.gain import gain_words
 from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table, environments
 from vemrecon.report.published_table import COMPARABLE, PUBLISHED, PublishedLine, PublishedPart
+from vemrecon.report.reference_rows import ReferenceRow
 from vemrecon.report.row import Row
 from vemrecon.report.segmentation_table import UNFAIR, Line, Segmentation
 from vemrecon.report.track import track_lines
@@ -54,6 +55,7 @@ def scores_text(table: Table) -> list[str]:
     heads = ["method", "regime", *rank, *(_heading(c) for c in table.main), "preset", "seeds"]
     lines = [_line(heads), _line(["---", "---", *["---"] * len(rank), *["---:"] * len(table.main), "---", "---"])]
     lines += [_line(_cells(table, row, notes)) for row in table.rows]
+    lines += [_line(_reference_cells(table, row)) for row in table.references]
     words = [escape(line) for line in (*table.certainty.notes, *meanings(table))]
     return ["\n".join(lines), *_footnotes(notes), *(["  \n".join(words)] if words else [])]
 
@@ -75,7 +77,7 @@ def meanings(table: Table) -> list[str]:
         )
     if any(row.one_seed for row in table.done):
         lines.append(f"{ONE_SEED} one seed of a random method: how far its scores vary over seeds is not known")
-    return lines
+    return [*lines, *(row.words for row in table.references)]
 
 
 def _footnotes(notes: Footnotes) -> list[str]:
@@ -167,9 +169,20 @@ def _cells(table: Table, row: Row, notes: Footnotes) -> list[str]:
     return [escape(row.label), escape(row.regime), *rank, *cells, *last]
 
 
+def _reference_cells(table: Table, row: ReferenceRow) -> list[str]:
+    cells = row.cells[MAIN_RANGE]
+    texts = [_bounded(cells[column.key].text(column)) for column in table.main]
+    return [f"*{escape(row.label)}*", "", *[""] * bool(table.certainty.ranks), *texts, "", ""]
+
+
+def _bounded(text: str) -> str:
+    """Text of a cell, whose bounds may look like HTML."""
+    return escape(text).replace("&lt;=", "<=").replace("&gt;=", ">=")
+
+
 def _cell(table: Table, row: Row, column: AnyColumn, notes: Footnotes) -> str:
     cell = row.cells[MAIN_RANGE][column.key]
-    text = escape(cell.text(column)).replace("&lt;=", "<=").replace("&gt;=", ">=")
+    text = _bounded(cell.text(column))
     if (MAIN_RANGE, column.key, row.label) in table.best:
         text = f"**{text}**"
     sure = column in (table.primary, table.columns.gain)

@@ -101,7 +101,14 @@ def _body(table: Table, columns: Sequence[AnyColumn], name: str, look: Look) -> 
         entry["one_seed"] = ONE_SEED if row.one_seed else ""
         entry["seeds"] = ", ".join(str(result.spec.seed) for _, result in row.runs)
         rows.append(entry)
-    return {"rows": rows, "notes": notes.lines}
+    references = [
+        (
+            row,
+            [row.cells[name][column.key].text(column).replace("<= ", "≤ ").replace(">= ", "≥ ") for column in columns],
+        )
+        for row in table.references
+    ]
+    return {"rows": rows, "notes": notes.lines, "references": references}
 
 
 def _rank(table: Table, row: Row) -> dict[str, str]:

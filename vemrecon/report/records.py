@@ -10,8 +10,10 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from vemrecon.bench.result import Costs, RunResult, Status
+from vemrecon.bench.spec import Task
 from vemrecon.files import canonical_json, csv_cell, finite
 from vemrecon.metrics.column import Column
+from vemrecon.metrics.score import Score
 from vemrecon.report.block_scores import blocks_record
 from vemrecon.report.cells import Cell
 from vemrecon.report.columns import AnyColumn, CostColumn, GainColumn, score_order
@@ -19,9 +21,13 @@ from vemrecon.report.environments import hardware, told
 from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table
 from vemrecon.report.load import BOARD_SCHEMA
 from vemrecon.report.published_table import PublishedLine
+from vemrecon.report.reference_rows import ReferenceRow
 from vemrecon.report.row import Row
+from vemrecon.volume import SectionGrid
 from vemrecon.volume.grey_range import GreyRange
 
+REFERENCE = "reference"
+"""Status of the lines of reference rows in the CSV."""
 COSTS = tuple(f.name for f in fields(Costs))
 SCORE = (
     "metric", "variant", "plane", "target", "reference", "range", "block", "value", "limit", "unit", "std", "count",
@@ -48,23 +54,20 @@ def csv_text(board: Leaderboard) -> str:
             for _, result in row.runs:
                 if result.spec.track == table.track:  # a run without training stands in the tables of tracks, too
                     writer.writerows(_lines(table, row, result))
+        for reference in table.references if not table.track else ():
+            writer.writerows(_reference_lines(table, reference))
     return stream.getvalue()
 
 
 def _lines(table: Table, row: Row, result: RunResult) -> Iterator[dict[str, str]]:
-    spec, task, method = result.spec, result.spec.task, result.spec.method
+    spec, method = result.spec, result.spec.method
     run = {
-        **{name: getattr(task, name) for name in ("dataset", "split", "kind", "axis", "scale")},
-        "degradation": task.degradation.name,
-        "degradation_arguments": canonical_json(plain(task.degradation.arguments)),
-        "first_section": result.grid.first if result.grid else None,
-        **_range_cells(result.intensity_range),
+        **_task_cells(spec.task, result.grid, result.intensity_range),
         "method": method.name,
         "method_version": method.version,
         "method_arguments": canonical_json(plain(method.arguments)),
         "track_minutes": spec.track.minutes if spec.track else None,
         **{name: getattr(spec, name) for name in ("preset", "seed", "protocol", "precision")},
-        **{name: getattr(task, name) for name in ("dataset_digest", "split_digest")},
         "regime": row.regime,
         **{name: getattr(result, name) for name in ("status", "reason", "run_id")},
         **{name: told(result.environment, name) for name in HEADER if name in result.environment},
@@ -74,7 +77,7 @@ def _lines(table: Table, row: Row, result: RunResult) -> Iterator[dict[str, str]
     main = table.primary.kind if isinstance(table.primary, Column) else None
     for score in scores:
         ranks = score.whole and score.range == MAIN_RANGE and score.kind == main
-        cells = {**{name: getattr(score, name) for name in SCORE}, **(_sure_cells(table, row) if ranks else {})}
+        cells = {**_score_cells(score), **(_sure_cells(table, row) if ranks else {})}
         yield {name: _csv_cell(value) for name, value in {**run, **cells}.items()}
     if not scores:
         yield {name: _csv_cell(value) for name, value in run.items()}
@@ -95,6 +98,29 @@ def _sure_cells(table: Table, row: Row) -> dict[str, Any]:
         kernel,
     )
     return dict(zip(SURE, cells, strict=True))
+
+
+def _reference_lines(table: Table, reference: ReferenceRow) -> Iterator[dict[str, str]]:
+    """Lines whose status says that no run has made them."""
+    task = _task_cells(table.task, table.grid, table.intensity_range)
+    task |= {"method": reference.label, "protocol": table.protocol, "status": REFERENCE}
+    for score in sorted(reference.scores, key=score_order):
+        yield {name: _csv_cell(value) for name, value in {**task, **_score_cells(score)}.items()}
+
+
+def _score_cells(score: Score) -> dict[str, Any]:
+    return {name: getattr(score, name) for name in SCORE}
+
+
+def _task_cells(task: Task, grid: SectionGrid | None, span: GreyRange | None) -> dict[str, Any]:
+    return {
+        **{name: getattr(task, name) for name in ("dataset", "split", "kind", "axis", "scale")},
+        "degradation": task.degradation.name,
+        "degradation_arguments": canonical_json(plain(task.degradation.arguments)),
+        "first_section": grid.first if grid else None,
+        **_range_cells(span),
+        **{name: getattr(task, name) for name in ("dataset_digest", "split_digest")},
+    }
 
 
 def _range_cells(found: GreyRange | None) -> dict[str, Any]:
@@ -133,6 +159,7 @@ def _task_record(table: Table) -> dict[str, Any]:
         "columns": {column.key: _column_record(table, column) for column in table.columns.every},
         "rows": _row_records(table),
         "best_kernel": table.best_kernel.label if table.best_kernel else None,
+        "references": [_reference_record(table, reference) for reference in table.references],
         "comparisons": _comparisons(table),
         "certainty_notes": list(table.certainty.notes),
         "published": [_published_record(line) for line in table.published],
@@ -178,10 +205,7 @@ def _row_record(table: Table, row: Row) -> dict[str, Any]:
         "regime": row.regime,
         "status": row.status,
         "reason": row.reason,
-        "cells": {
-            name: {column.key: _cell_record(cells[column.key]) for column in table.columns.every}
-            for name, cells in row.cells.items()
-        },
+        "cells": _cell_records(table, row.cells),
         "rank": _rank_record(table, row),
         "one_seed": row.one_seed,
         "runs": [_run_record(table, result) for _, result in row.runs],
@@ -215,7 +239,7 @@ def _comparisons(table: Table) -> dict[str, Any] | None:
 def _run_record(table: Table, result: RunResult) -> dict[str, Any]:
     """The result, with the scores of evaluation blocks that intervals and tests are made of; the CSV has all."""
     whole = tuple(sorted((score for score in result.scores if score.whole), key=score_order))
-    record = {**replace(result, scores=whole).as_dict(), "hardware": hardware(result.environment)}
+    record = {**replace(result, scores=whole, references={}).as_dict(), "hardware": hardware(result.environment)}
     return {**record, "blocks": blocks_record(result, table.columns.leading)}
 
 
@@ -230,6 +254,21 @@ def _published_record(line: PublishedLine) -> dict[str, Any]:
         "comparable": not line.reasons,
         "why_not": list(line.reasons),
     }
+
+
+def _reference_record(table: Table, reference: ReferenceRow) -> dict[str, Any]:
+    """Cells as those of rows, and the scores that they are made of, which the runs of this file leave out."""
+    return {
+        "label": reference.label,
+        "words": reference.words,
+        "cells": _cell_records(table, reference.cells),
+        "scores": [score.as_dict() for score in sorted(reference.scores, key=score_order)],
+    }
+
+
+def _cell_records(table: Table, cells: Mapping[str, Mapping[str, Cell]]) -> dict[str, dict[str, Any]]:
+    keys = [column.key for column in table.columns.every]
+    return {name: {key: _cell_record(found[key]) for key in keys} for name, found in cells.items()}
 
 
 def _cell_record(cell: Cell) -> dict[str, Any]:

@@ -100,12 +100,13 @@ def _render(table: Table, width: int) -> Any:
     from rich.text import Text
 
     columns = _shown(table)
-    texts = {c.key: [_text(table, row, c) for row in table.done] for c in columns}
+    texts = {c.key: [_text(table, row, c) for row in table.done] + _references(table, c) for c in columns}
     heads = {c.key: f"{c.group.replace('Cost', '')}\n{c.label} {c.unit}".rstrip(" ") for c in columns}
     order = [c.key for c in columns]
     for column in _with_intervals(table):
         ends = column.key + INTERVAL
         texts[ends] = [Text(table.certainty.interval_text(column, row.label)) for row in table.done]
+        texts[ends] += [Text("")] * len(table.references)
         heads[ends] = f"\n{INTERVAL.strip()}"
         order.insert(order.index(column.key) + 1, ends)
     names, first = _first(table)
@@ -130,11 +131,12 @@ def _first(table: Table) -> tuple[list[str], list[list[str]]]:
     """Headings and cells that every terminal shows."""
     seeds = [f"{len(row.runs)}{f' {ONE_SEED}' if row.one_seed else ''}" for row in table.done]
     cells = [[row.label, row.regime, words] for row, words in zip(table.done, seeds, strict=True)]
+    cells += [[row.label, "", ""] for row in table.references]
     ranks = table.certainty.ranks
     if not ranks:
         return list(FIRST), cells
-    for row, words in zip(table.done, cells, strict=True):
-        words.insert(1, str(ranks.get(row.label, "")))
+    for words in cells:
+        words.insert(1, str(ranks.get(words[0], "")))
     return [FIRST[0], "rank", *FIRST[1:]], cells
 
 
@@ -166,3 +168,9 @@ def _text(table: Table, row: Row, column: AnyColumn) -> Text:
     cell = row.cells[MAIN_RANGE][column.key]
     text = " ".join(part for part in (cell.text(column), cell.spread(column)) if part)
     return Text(text, style="bold green" if (MAIN_RANGE, column.key, row.label) in table.best else "")
+
+
+def _references(table: Table, column: AnyColumn) -> list[Text]:
+    from rich.text import Text
+
+    return [Text(row.cells[MAIN_RANGE][column.key].text(column), style="dim") for row in table.references]
