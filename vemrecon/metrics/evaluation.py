@@ -15,4 +15,5 @@ class Evaluation:
     scores: tuple[Score, ...]
     curves: dict[str, Any] = field(default_factory=dict)
     """JSON-able. `fsc` (and `fsc_none`): range -> direction -> {frequency in 1/nm, value}, null where a shell has too
-    few frequencies, mean over blocks. `slices`: range -> {axis, first, error, mae}, per section in grey levels."""
+    few frequencies, mean over blocks. `power`: the same with `truth`, `reconstruction` and `error` for the value, in
+    squared grey levels. `slices`: range -> {axis, first, error, mae}, per section in grey levels."""

@@ -11,6 +11,7 @@ from scipy.signal import windows
 
 from vemrecon.metrics.evaluation import Evaluation
 from vemrecon.metrics.fsc import FEWEST, ShellCurve
+from vemrecon.metrics.power import PowerCurve
 from vemrecon.metrics.rows import FLAGS, LIMITS
 from vemrecon.metrics.score import Limit, Score
 from vemrecon.metrics.spectrum import CONE_DEGREES
@@ -35,19 +36,20 @@ def ring_correlation(
         defects: Sections (z) left out.
 
     Returns:
-        Rows of metric `frc`, and curves `frc`: range -> direction -> frequency and value.
+        Rows of metric `frc`, and curves `frc`: range -> direction -> frequency and value, `power`: see `PowerCurve`.
 
     Source: metrics.md, section 3, in two dimensions; datasets.md, lateral-plane evaluation.
     """
     scores: list[Score] = []
     curves: dict[str, dict[str, dict[str, list[float | None]]]] = {}
+    powers: dict[str, dict[str, dict[str, list[float | None]]]] = {}
     size = truth.voxel_size
     for name, region in ranges.items():
         if size is None or min(region.shape[1:]) < SHORTEST_SIDE:
             reason = "no voxel size" if size is None else f"not defined: a side is shorter than {SHORTEST_SIDE}"
             scores += [_row(plane, name, None, reason) for plane in ("all", "y", "x", "ratio")]
             continue
-        found = _curves(truth, reconstruction, region, (size.y, size.x), defects)
+        found, powers[name] = _curves(truth, reconstruction, region, (size.y, size.x), defects)
         resolutions = {plane: curve.resolution() for plane, curve in found.items()}
         for plane, (value, flag) in resolutions.items():
             scores.append(_row(plane, name, value, FLAGS[flag] if value is None else "", LIMITS.get(flag)))
@@ -57,7 +59,7 @@ def ring_correlation(
         note = "no value along y or x" if not (y and x) else "" if len(limits) < 2 else "both resolutions are bounds"
         scores.append(_row("ratio", name, y / x if y and x else None, note, Limit.of(limits)))
         curves[name] = {plane: curve.points() for plane, curve in found.items()}
-    return Evaluation(tuple(scores), {"frc": curves})
+    return Evaluation(tuple(scores), {"frc": curves, "power": powers})
 
 
 def _row(plane: str, name: str, value: float | None, note: str, limit: Limit | None = None) -> Score:
@@ -66,7 +68,8 @@ def _row(plane: str, name: str, value: float | None, note: str, limit: Limit | N
 
 def _curves(
     truth: Readable, reconstruction: Readable, region: Region, size: tuple[float, float], defects: Collection[int]
-) -> dict[str, ShellCurve]:
+) -> tuple[dict[str, ShellCurve], dict[str, dict[str, list[float | None]]]]:
+    """Correlation and power in every direction."""
     ny, nx = region.shape[1:]
     fy, fx = np.abs(np.fft.fftfreq(ny, size[0]))[:, None], np.fft.rfftfreq(nx, size[1])[None, :]
     radius = np.hypot(fy, fx)
@@ -84,23 +87,25 @@ def _curves(
     rings = {plane: np.where(inside, ring, 0).ravel() for plane, inside in sectors.items()}
     sums = {plane: np.zeros((3, number + 1)) for plane in sectors}
     window = windows.hann(ny, sym=True)[:, None] * windows.hann(nx, sym=True)
-    for z in range(region.start[0], region.stop[0]):
-        if z in defects:
-            continue
+    compared = [z for z in range(region.start[0], region.stop[0]) if z not in defects]
+    energy = len(compared) * float((window**2).sum())
+    for z in compared:
         a, b = read_pair(truth, reconstruction, Region((z, *region.start[1:]), (z + 1, *region.stop[1:])))
         fa, fb = (_transform(section[0].numpy(), window) for section in (a, b))
         for k, part in enumerate(((fa * fb.conj()).real, np.abs(fa) ** 2, np.abs(fb) ** 2)):
             for plane, labels in rings.items():
                 sums[plane][k] += np.bincount(labels, (part * weight).ravel(), number + 1)
     frequency = np.arange(1, number + 1, dtype=np.float64) * width
-    found = {}
+    found, powers = {}, {}
     for plane, (cross, power_a, power_b) in sums.items():
-        counts = np.bincount(rings[plane], weight.ravel(), number + 1)[1:]
+        counts = np.bincount(rings[plane], weight.ravel(), number + 1)[1:].astype(np.float64)
         power = np.sqrt(power_a * power_b)[1:]
         valid = (counts >= FEWEST) & (power > 0)
         correlation = np.divide(cross[1:], power, out=np.zeros(number), where=valid)
         found[plane] = ShellCurve(frequency, correlation, valid)
-    return found
+        if compared:
+            powers[plane] = PowerCurve.of(frequency, sums[plane][:, 1:], counts, energy).points()
+    return found, powers
 
 
 def _transform(section: NDArray[np.generic], window: NDArray[np.float64]) -> NDArray[np.complex128]:

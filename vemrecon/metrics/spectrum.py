@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -86,14 +87,29 @@ def folded_spectra(a: Tensor, b: Tensor, taper: str) -> NDArray[np.float64]:
     return folded.numpy()
 
 
-def _transform(volume: Tensor, taper: str) -> Tensor:
+def taper_weights(n: int, taper: str) -> Tensor:
+    """What `n` voxels of an axis are multiplied by before a transform, shape (n,), float64.
+
+    Raises:
+        ConfigError: If there is no taper of this name.
+    """
     if taper not in TAPERS:
         raise unknown("taper", taper, TAPERS)
+    return torch.from_numpy(windows.hann(n, sym=True)) if taper == "hann" else torch.ones(n, dtype=torch.float64)
+
+
+def taper_energy(shape: Sequence[int], taper: str) -> float:
+    """Sum of the squared taper over all voxels: white noise of standard deviation s has a mean `|F|^2` of s^2 times it.
+
+    >>> taper_energy((4, 4, 4), "none")
+    64.0
+    """
+    return math.prod(float(taper_weights(n, taper).square().sum()) for n in shape)
+
+
+def _transform(volume: Tensor, taper: str) -> Tensor:
     mean = volume.sum(dtype=torch.float64) / volume.numel()
-    z, y, x = (
-        torch.from_numpy(windows.hann(n, sym=True)) if taper == "hann" else torch.ones(n, dtype=torch.float64)
-        for n in volume.shape
-    )
+    z, y, x = (taper_weights(n, taper) for n in volume.shape)
     section_weights = y[:, None] * x
     values = torch.empty(volume.shape, dtype=torch.float64)
     for k in range(0, len(z), 16):  # a few sections at a time, without copies of the volume

@@ -9,7 +9,7 @@ from typing import Any
 
 from vemrecon.errors import DataError
 from vemrecon.files import finite
-from vemrecon.report.frame import Frame, style_of, svg_text, ticks
+from vemrecon.report.frame import Frame, resolution_axis, style_of, svg_text, tick_labels, ticks
 from vemrecon.report.leaderboard import Table
 from vemrecon.report.panel import Fragment, Look
 
@@ -114,8 +114,10 @@ def curves_svg(rows: Sequence[Curves], part: str, title: str, limit_nm: float | 
         return ""
     frame = Frame((0.0, max(curve.frequency[-1] for _, curve in known)), (FLOOR, 1.0))
     left, top, right, bottom = frame.box
-    parts = [frame.axes(_labels(ticks(*frame.x)), _labels(ticks(0, 1)), "spatial frequency (1/nm)", "correlation")]
-    parts += _resolutions(frame)
+    parts = [
+        frame.axes(tick_labels(ticks(*frame.x)), tick_labels(ticks(0, 1)), "spatial frequency (1/nm)", "correlation")
+    ]
+    parts += resolution_axis(frame)
     if limit_nm and 1 / limit_nm < frame.x[1]:
         at = frame.px(1 / limit_nm)
         parts.append(f'<path class="limit" d="M{at} {top}V{bottom}"/>')
@@ -130,24 +132,6 @@ def curves_svg(rows: Sequence[Curves], part: str, title: str, limit_nm: float | 
         f'<svg class="chart" viewBox="0 0 {frame.width} {frame.height}" role="img" aria-label="{escape(label)}" '
         f'data-box="{left:g} {right:g}" data-range="{frame.x[0]:g} {frame.x[1]!r}">{"".join(parts)}</svg>'
     )
-
-
-def _labels(values: Sequence[float]) -> list[tuple[float, str]]:
-    return [(value, f"{value:g}") for value in values]
-
-
-def _resolutions(frame: Frame) -> list[str]:
-    """Top axis: round resolutions in nm that keep their distance."""
-    left, top, right, _ = frame.box
-    parts = [svg_text((left + right) / 2, 14, "resolution (nm)", "axis", "middle")]
-    last = right + 100.0
-    for period in sorted(m * 10.0**p for p in range(-1, 4) for m in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)):
-        at = frame.px(1 / period)
-        if left + 12 <= at <= right and last - at >= 38:
-            parts.append(f'<path class="rule" d="M{at} {top}v-4"/>')
-            parts.append(svg_text(at, top - 8, f"{period:g}", "tick", "middle"))
-            last = at
-    return parts
 
 
 def curves_data(rows: Sequence[Curves], part: str) -> list[dict[str, Any]]:

@@ -97,6 +97,25 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     return [round(n * step, 12) for n in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
+def tick_labels(values: Sequence[float]) -> list[tuple[float, str]]:
+    """Values with the shortest text of each."""
+    return [(value, f"{value:g}") for value in values]
+
+
+def resolution_axis(frame: Frame) -> list[str]:
+    """Top axis of a chart over spatial frequency in 1/nm: round resolutions in nm that keep their distance."""
+    left, top, right, _ = frame.box
+    parts = [svg_text((left + right) / 2, 14, "resolution (nm)", "axis", "middle")]
+    last = right + 100.0
+    for period in sorted(m * 10.0**p for p in range(-1, 4) for m in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)):
+        at = frame.px(1 / period)
+        if left + 12 <= at <= right and last - at >= 38:
+            parts.append(f'<path class="rule" d="M{at} {top}v-4"/>')
+            parts.append(svg_text(at, top - 8, f"{period:g}", "tick", "middle"))
+            last = at
+    return parts
+
+
 def style_of(index: int) -> str:
     """Class and dash pattern of the curve of a method."""
     dash = DASHES[index % len(DASHES)]

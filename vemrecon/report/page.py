@@ -18,6 +18,7 @@ from vemrecon.report.page_table import published_panel, scores_panel
 from vemrecon.report.panel import TEMPLATES, Fragment, Look, Panel
 from vemrecon.report.profiles import profiles_panel
 from vemrecon.report.scatter import cost_panel
+from vemrecon.report.spectra import spectrum_panel
 from vemrecon.report.track import track_panel
 from vemrecon.report.viewer import viewer_panel
 
@@ -28,6 +29,7 @@ PANELS: tuple[Panel, ...] = (
     viewer_panel,
     segmentation_panel,
     correlation_panel,
+    spectrum_panel,
     cost_panel,
     calibration_panel,
     learning_panel,

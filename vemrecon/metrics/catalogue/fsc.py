@@ -45,16 +45,20 @@ def _accumulator(name: str, evidence: Evidence, blocks: Sequence[Any]) -> Any:
 
 def _scores(name: str, evidence: Evidence) -> Iterable[Score]:
     from vemrecon.metrics.passes import too_short
+    from vemrecon.metrics.power import mean_power
     from vemrecon.metrics.rows import fsc_rows, mean_curves, missing_fsc_rows
 
     for scope in evidence.scopes:
         if note := too_short(scope.region):
             yield from missing_fsc_rows(TAPERS[name], scope, note)
             continue
-        curves = evidence.spectra[name][scope.region].curves()
+        shown = evidence.spectra[name][scope.region]
+        curves = shown.curves()
         yield from fsc_rows(TAPERS[name], scope, curves, evidence.axis)
         if scope.block == "all":
             evidence.curves.setdefault(name, {})[scope.range] = mean_curves(curves)
+            if name == "fsc":
+                evidence.curves.setdefault("power", {})[scope.range] = mean_power(shown)
 
 
 SPECS = tuple(

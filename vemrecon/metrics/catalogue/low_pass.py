@@ -30,7 +30,7 @@ def _columns(metric: str, sigma: int, kind: str, axis: str) -> Sequence[Column]:
         f"{words} after a Gaussian low-pass of {sigma} voxel{'s' * (sigma > 1)} of both volumes{where}",
         variant=f"sigma{sigma}", primary=False, unit="dB" if of == "PSNR" else "", style="2" if of == "PSNR" else "4",
         default=("volume",), lateral=planes, volume="all voxels" if of == "PSNR" else "three-dimensional window",
-        ranks={"volume": 4, "xy": 4},
+        ranks={"volume": 2, "xy": 2},
     )(kind, axis)  # fmt: skip
     shown = found[0].plane if (metric, f"sigma{sigma}") == SHOWN else ""
     return tuple(replace(column, default=column.plane == shown) for column in found)
