@@ -129,3 +129,14 @@ def test_membranes_and_mitochondria_are_darker_than_cytoplasm(phantoms: list[Pha
         cytoplasm = phantom.grey[(phantom.cells > 0) & ~organelle].mean()
         assert phantom.grey[phantom.membranes].mean() < cytoplasm - 30
         assert phantom.grey[organelle].mean() < cytoplasm - 30
+
+
+def test_a_phantom_without_noise_is_the_same_specimen() -> None:
+    noisy, clean = make_phantom((48, 64, 56), seed=3), make_phantom((48, 64, 56), seed=3, noise=False)
+    assert noisy.cells.tobytes() == clean.cells.tobytes()
+    noise = noisy.grey.astype(float) - clean.grey
+    inside = (clean.grey > 30) & (clean.grey < 225)  # where nothing is clipped
+    expected = np.sqrt(0.18 * clean.grey[inside].mean() + 10 + 2 / 12)  # both are rounded
+    assert noise[inside].std() == pytest.approx(expected, rel=0.02)
+    assert abs(noise[inside].mean()) < 0.1
+    assert abs(correlation(noise, 0, 1)) < 0.02

@@ -70,13 +70,16 @@ class Tissue:
         return tuple(slice(max(a, 0), max(min(b, n), 0)) for a, b, n in zip(low, high, self.shape, strict=True))
 
 
-def make_phantom(shape: Sequence[int] = (128, 256, 256), seed: int = 0, voxel_size_nm: float = 8.0) -> Phantom:
+def make_phantom(
+    shape: Sequence[int] = (128, 256, 256), seed: int = 0, voxel_size_nm: float = 8.0, *, noise: bool = True
+) -> Phantom:
     """A volume of procedural neuropil, the same for the same arguments on every platform.
 
     Args:
         shape: Voxels along z, y and x, each at least 8. Volumes of other shapes show other tissue.
         seed: Number of the specimen.
         voxel_size_nm: Edge of the cubic voxel, 2 to 32 nm; structures keep their size in nm.
+        noise: Whether to add the noise of the detector; without it, the same specimen as one could never record it.
 
     Raises:
         DataError: If the shape or the voxel size cannot be used.
@@ -96,7 +99,7 @@ def make_phantom(shape: Sequence[int] = (128, 256, 256), seed: int = 0, voxel_si
     _blend(grey, MEMBRANE, np.clip((MEMBRANE_NM + 7 - tissue.depth) / 10, 0, 1))
     _draw_synapses(grey, tissue)
     _draw_mitochondria(grey, tissue, mitochondria, mito_depth)
-    return Phantom(_photograph(grey, tissue), cells, mitochondria, cells == 0, VoxelSize(*[voxel_size_nm] * 3))
+    return Phantom(_photograph(grey, tissue, noise), cells, mitochondria, cells == 0, VoxelSize(*[voxel_size_nm] * 3))
 
 
 def _checked_shape(shape: Sequence[int]) -> Triple:
@@ -306,12 +309,13 @@ def _binomial(field: Floats) -> Floats:
     return field
 
 
-def _photograph(grey: Floats, tissue: Tissue) -> NDArray[np.uint8]:
-    """Point spread, uneven illumination, and noise whose variance grows with the signal."""
+def _photograph(grey: Floats, tissue: Tissue, noise: bool) -> NDArray[np.uint8]:
+    """Point spread, uneven illumination, and perhaps noise whose variance grows with the signal."""
     seen = _binomial(_binomial(_binomial(grey)))
     seen *= 1 + np.float32(0.03) * np.clip(tissue.noise("charging", 1500), -2, 2)
-    rng = derive(tissue.seed, "phantom", "noise")
-    variance = np.float32(0.18) * np.maximum(seen, 0) + np.float32(10)  # Poisson part and read-out part
-    seen += np.sqrt(variance) * rng.standard_normal(tissue.shape, dtype=np.float32)
+    if noise:
+        rng = derive(tissue.seed, "phantom", "noise")
+        variance = np.float32(0.18) * np.maximum(seen, 0) + np.float32(10)  # Poisson part and read-out part
+        seen += np.sqrt(variance) * rng.standard_normal(tissue.shape, dtype=np.float32)
     # first to 1/256 grey level: then a last-bit difference almost never reaches the final rounding
     return np.clip(np.rint(rounded(seen, 256)), 0, 255).astype(np.uint8)
