@@ -2,8 +2,11 @@
 
 import builtins
 import hashlib
+import json
+import os
+import shutil
 import socket
-from dataclasses import replace
+from dataclasses import asdict, replace
 from fractions import Fraction
 
 import numpy as np
@@ -15,14 +18,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_volumes import textured
 
+from vemrecon.bench.segmentations import located_segmentations
 from vemrecon.cli import main
 from vemrecon.data import Locator
-from vemrecon.data.card import Box, DatasetCard, DatasetFile
+from vemrecon.data.card import Box, DatasetCard, DatasetFile, LabelFile
 from vemrecon.data.catalogue import dataset_card
 from vemrecon.data.remote import boxes, volumes
 from vemrecon.data.remote.boxes import fetch_box, label_places
 from vemrecon.errors import ConfigError, DataError
-from vemrecon.judges.labelled import LabelsAt
+from vemrecon.judges.labelled import LabelsAt, SegmentationAt
 from vemrecon.volume import Region, VoxelSize, open_volume
 
 pytest.importorskip("tensorstore")
@@ -257,7 +261,14 @@ def labelled_card(server, folder, **facts):
                 },
             }
         },
-        "splits": {"test": {"file": "cube"}},
+        "splits": {"test": {"file": "cube", "region": [[0, 18], [0, 34], [0, 35]]}},
+        "segmentation": {
+            "mitochondria": {
+                "labels": "mitochondria",
+                "train": {"cube": [[0, 18], [0, 16], [0, 35]]},
+                "score": {"cube": [[0, 18], [20, 34], [0, 35]]},
+            }
+        },
     }
     folder.mkdir(exist_ok=True)
     (folder / "far.yaml").write_text(yaml.safe_dump(card))
@@ -286,6 +297,23 @@ def test_labels_of_another_resolution_and_offset_lie_on_the_voxels_of_the_volume
     assert located[0].digest != located[1].digest, "other values are other labels"
 
 
+def test_what_is_segmented_gets_the_labels_of_a_box(tmp_path, server):
+    card, _, _, masks = labelled_card(server, tmp_path / "cards")
+    locator = Locator(tmp_path / "scratch", tmp_path)
+    (found,) = located_segmentations(card, card.split("test"), "smoke", locator)
+    assert not found.reason
+    found = SegmentationAt.from_dict(json.loads(json.dumps(asdict(found))))  # as a run gets it
+    truth = np.isin(masks.repeat(2, 0).repeat(2, 1).repeat(2, 2), [1, 3])  # begins at 98, 200, 298
+    wanted = truth[5:23, 3:37, 7:42]
+    for part in (*found.training, found.scored):
+        np.testing.assert_array_equal(part.labels.read(part.region), wanted[part.region.slices])
+    server.fuse = 0
+    for path in (tmp_path / "cards").glob("mito.zarr*"):
+        (shutil.rmtree if path.is_dir() else os.remove)(path)
+    (found,) = located_segmentations(card, card.split("test"), "smoke", locator)
+    assert "mito: cannot be read at mip 0" in found.reason, "a run without its labels goes on without them"
+
+
 def test_labels_of_an_n5_at_twice_the_voxels_are_shifted_by_half_a_voxel(tmp_path, server):
     """Levels of OpenOrganelle: the centre of a voxel of 16 nm lies 4 nm behind that of the first one of 8 nm."""
     grey, masks = np.maximum(textured((16, 24, 32)), 1), textured((8, 12, 16), seed=4) // 128
@@ -295,8 +323,6 @@ def test_labels_of_an_n5_at_twice_the_voxels_are_shifted_by_half_a_voxel(tmp_pat
     labels = Box(f"{server.address}/mito.n5", box.region, format="n5", dataset="em/s0")
     file = DatasetFile(path="cube.zarr", box=box)
     card = DatasetCard("far", "", {"cube": file}, voxel_size=VoxelSize(8, 8, 8))
-    from vemrecon.data.card import LabelFile
-
     fetch_box(card, LabelFile(path="m.zarr", box=labels, labelled=box), tmp_path / "m.zarr")
     found = zarr.open_array(tmp_path / "m.zarr" / "0", mode="r")[:]
     np.testing.assert_array_equal(found, masks.repeat(2, 0).repeat(2, 1).repeat(2, 2))
