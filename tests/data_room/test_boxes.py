@@ -199,6 +199,20 @@ def test_a_box_that_was_fetched_for_another_card_is_refused(tmp_path, remote):
         Locator(tmp_path / "scratch", tmp_path / "data").raw(replace(card, files={"box": moved}), "box")
 
 
+def test_a_box_is_hashed_once_until_somebody_touches_it(tmp_path, remote, monkeypatch):
+    card = DatasetCard("far", "", {"box": remote()}, voxel_size=SIZE)
+    first = Locator(tmp_path / "scratch", tmp_path / "data").raw(card, "box").digest
+    hashed = []
+    whole = boxes.box_sha256
+    monkeypatch.setattr(boxes, "box_sha256", lambda path: hashed.append(path) or whole(path))
+    for _ in range(2):
+        assert Locator(tmp_path / "scratch", tmp_path / "data").raw(card, "box").digest == first
+    assert len(hashed) <= 1
+    zarr.open_array(tmp_path / "data" / "box.zarr" / "0", mode="r+")[3, 4, 5] = 77
+    with pytest.raises(DataError, match="remove it and fetch it again"):
+        Locator(tmp_path / "scratch", tmp_path / "data").raw(card, "box")
+
+
 def test_without_tensorstore_the_install_line_is_said(tmp_path, remote, monkeypatch):
     file = remote()
     find = builtins.__import__

@@ -53,6 +53,12 @@ def test_splits_of_isotropic_volumes_are_a_micrometre_apart(name):
     assert split_faults(dataset_card(name), 1100) != []
 
 
+def test_no_box_of_hemibrain_comes_near_the_seams_of_its_slabs():
+    """Along x, by the ingestion notes of its publisher."""
+    for file in dataset_card("hemibrain").files.values():
+        assert file.box.region.start[2] - 15895 >= 50 and 18489 - file.box.region.stop[2] >= 50, "400 nm"
+
+
 def serve(server, box, voxels, size, where, *, labels):
     """Write a miniature in the format of a box, and give the box of it that holds `PART`."""
     if box.format == "precomputed":

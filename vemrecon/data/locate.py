@@ -127,7 +127,7 @@ class Locator:
             if not self.fetch:
                 return Located(path, file.dataset, identity, card.voxel_size, reading=reading)
             fetch_file(card, file, self.root, progress=spoken(self.say, path.name), say=self.say)
-        found = content_sha256(file, path) if file.box else _digest(path, self.scratch)
+        found = _box_digest(file, path, self.scratch) if file.box else _digest(path, self.scratch)
         found = recognise(card, file, path, found)
         ready = _prepared(card, key, self.root, found)
         return ready or Located(path.resolve(), file.dataset, found, card.voxel_size, reading=reading)
@@ -146,7 +146,7 @@ class Locator:
         if not path.exists() and self.fetch:
             fetch_file(card, file, self.root, progress=spoken(self.say, path.name), say=self.say)
         if path.exists():
-            found = content_sha256(file, path) if file.box else _digest(path, self.scratch)
+            found = _box_digest(file, path, self.scratch) if file.box else _digest(path, self.scratch)
             digest = recognise(card, file, path, found)
             if card.voxel_size is not None:
                 require_size(path, "stack" if file.table else file.dataset, card.voxel_size)
@@ -262,6 +262,22 @@ def _digest(path: Path, scratch: Path) -> str:
     key = f"{path.resolve()}|{facts.st_size}|{facts.st_mtime_ns}"
     if key not in known:
         known[key] = sha256_of(path)
+        write_mark(memory, known)
+    return str(known[key])
+
+
+def _box_digest(file: RemoteFile, path: Path, scratch: Path) -> str:
+    """Like `_digest`, of the voxels of a box: remembered for as long as no file of its folder is touched."""
+    from vemrecon.data.remote.boxes import require_source
+
+    require_source(file, path)
+    files = [Path(place, name).stat() for place, _, names in os.walk(path) for name in names]
+    newest = max((one.st_mtime_ns for one in files), default=0)
+    key = f"{path.resolve()}|{len(files)}|{sum(one.st_size for one in files)}|{newest}"
+    memory = scratch / "checksums.json"
+    known = read_mark(memory)
+    if key not in known:
+        known[key] = content_sha256(file, path)
         write_mark(memory, known)
     return str(known[key])
 
