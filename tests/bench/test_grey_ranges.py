@@ -59,7 +59,8 @@ def rows(runs: Path) -> list[dict[str, str]]:
 
 
 def psnr(runs: Path) -> float:
-    (value,) = {row["value"] for row in rows(runs) if row["plane"] == "volume" and row["block"] == "all"}
+    asked = {"method": "linear", "metric": "psnr", "variant": "", "plane": "volume", "block": "all"}
+    (value,) = {row["value"] for row in rows(runs) if asked.items() <= row.items()}
     return float(value)
 
 
