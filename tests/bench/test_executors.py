@@ -127,7 +127,7 @@ def test_a_run_that_takes_too_much_memory_is_ended(tmp_path):
 def test_no_process_outlives_who_began_it(tmp_path, whom):
     """A training in two processes: whoever is killed, all below end at once, and the next start completes it."""
     words = bench(tmp_path, ["lateral-cnn"], "--devices-per-run", "2", "--preset", "smoke", "--mode", "transductive")
-    words += ["--set", "lateral-cnn.budget=4000"]
+    words += ["--set", "lateral-cnn.budget=4000", "--kernels", "asked"]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment())
     runs = tmp_path / "runs"
     worker = int(wait_for(lambda: [*runs.glob("*/*/lease.owner")], process)[0].read_text().split()[1])
@@ -246,7 +246,7 @@ def weights(runs):
 @pytest.mark.slow
 def test_two_nodes_train_what_one_process_does(tmp_path):
     """Two process groups of torchrun on one machine, each with a process, stand for two nodes."""
-    words = ["--preset", "smoke", "--mode", "transductive", "--set", "lateral-cnn.budget=20"]
+    words = ["--preset", "smoke", "--mode", "transductive", "--set", "lateral-cnn.budget=20", "--kernels", "asked"]
     alone, shared = tmp_path / "alone", tmp_path / "shared"
     for folder, more in [(alone, []), (shared, ["--prepare"])]:
         folder.mkdir()

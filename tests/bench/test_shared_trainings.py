@@ -30,7 +30,7 @@ def stages(folder, method, count):
     runs = folder / str(count)
     words = [sys.executable, "-m", "vemrecon.cli", "bench", "--dataset", f"local:{folder / 'v.npy'}", "--scale", "4"]
     words += ["--methods", method, "--voxel-size", "8", "8", "8", "--metrics", "psnr", "--runs", str(runs)]
-    words += ["--mode", "transductive", "--preset", "smoke", "--devices-per-run", str(count)]
+    words += ["--mode", "transductive", "--preset", "smoke", "--devices-per-run", str(count), "--kernels", "asked"]
     words += MORE.get(method, [])
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment, timeout=500)

@@ -311,7 +311,7 @@ def test_make_passes_every_variable_and_args(tmp_path, target):
         "DATASET": "phantom", "SPLIT": "smoke", "TASK": "reference", "SCALE": "4 8", "DEGRADATION": "average subsample",
         "METHODS": "linear lateral-cnn", "SEEDS": "0 1", "PRESET": "smoke", "MODE": "transductive",
         "METRICS": "psnr ssim", "SET": "lateral-cnn.width=4 lateral-cnn.blocks=1", "DATA_ROOT": "data",
-        "TRACK": "minutes=2",
+        "TRACK": "minutes=2", "KERNELS": "asked",
         "VOXEL_SIZE": "z=8 y=4", "SQUARE_PIXELS": "1", "INTENSITY_RANGE": "0 99",
         "RUNS": "elsewhere", "DEVICES": "cuda:0 cuda:1", "JOBS": "2",
         "CHANNEL": "1", "TIME": "0", "AXES": "czyx", "MISSING": "fill",
@@ -342,7 +342,7 @@ def test_make_passes_every_variable_and_args(tmp_path, target):
         Request(
             "phantom", "smoke", "reference", (4, 8), ("average", "subsample"), ("linear", "lateral-cnn"), (0, 1),
             "smoke", Track(2.0), "transductive", ("psnr", "ssim"),
-            {"lateral-cnn": {"width": 4, "blocks": 1}, "linear": {"a": 3}},
+            {"lateral-cnn": {"width": 4, "blocks": 1}, "linear": {"a": 3}}, "asked",
         ),
     )  # fmt: skip
 

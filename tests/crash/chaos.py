@@ -57,7 +57,19 @@ class Sweep:
         found = [*PROGRAM, "bench", "--dataset", f"local:{self.folder.parent / 'v.npy'}", "--voxel-size", "8", "8", "8"]
         found += ["--metrics", "psnr", "ssim", "--runs", str(self.runs), "--mode", "transductive", "--preset", "smoke"]
         if part == "shared":
-            found += ["--methods", "lateral-cnn", "--seeds", "8", "9", "--scale", "4", "--devices-per-run", "2"]
+            found += [
+                "--methods",
+                "lateral-cnn",
+                "--seeds",
+                "8",
+                "9",
+                "--scale",
+                "4",
+                "--devices-per-run",
+                "2",
+                "--kernels",
+                "asked",
+            ]
             return [*found, *LONGER]
         return [*found, "--methods", *KERNELS, "lateral-cnn", "--seeds", "0", "1", "2", "3", "4", "--scale", "2", "4"]
 

@@ -302,7 +302,7 @@ def test_tiles_of_lateral_cnn_do_not_depend_on_the_cut():
 def bench(runs, *more):
     words = ["bench", "--dataset", "phantom", "--split", "smoke", "--scale", "4", "--degradation", "subsample"]
     words += ["--methods", "lateral-cnn", "--preset", "smoke", "--metrics", "psnr", "--runs", str(runs)]
-    words += ["--set", "lateral-cnn.budget=200", *more]
+    words += ["--kernels", "asked", "--set", "lateral-cnn.budget=200", *more]
     return [sys.executable, "-m", "vemrecon.cli", *words]
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vemrecon.bench.executors.limits import Limits
 
 Mode = Literal["inductive", "transductive"]
+Kernels = Literal["all", "asked"]
 Retry = Literal["failed", "timed-out", "out-of-memory", "stale"]
 """States of runs that are repeated only when somebody asks for it."""
 MOST_SEEDS = 99
@@ -128,6 +129,12 @@ class Request(Options):
         factory=dict,
         metavar="NAME.ARGUMENT=VALUE",
         read=lambda value: value,  # by its owners, when these are known
+    )
+    kernels: Kernels | None = option(
+        "beside methods that learn, run all training-free kernels, so that gains over the best one are known; or those "
+        "alone that are asked for",
+        None,
+        unset="all where none is among the methods",
     )
 
     def __post_init__(self) -> None:

@@ -134,6 +134,8 @@ def _bench(options: BenchOptions, warm: WarmProcess | None) -> int:
     runs = _planned(options, fetch=True, say=lambda text: console.print(text, style="dim"))
     todo = to_do(runs, setup.retry)
     console.print(f"{len(runs)} runs, {len(runs) - len(todo)} of them finished before; folder {setup.folder}")
+    if words := _about_kernels(options):
+        console.print(words, style="dim", markup=False, soft_wrap=True)
     for run in runs:
         run.folder.mend()
     clear_stale(todo)
@@ -188,7 +190,10 @@ def plan(options: BenchOptions) -> int:
     script = setup.dask and batch_script(setup.dask, setup.devices_per_run if setup.torch_devices[0] != "cpu" else 0)
     runs = _planned(options, fetch=options.rehearse)
     executor_of(setup, runs)  # refuses devices and batches that do not go together
-    print_plan(runs, setup, Console(highlight=False, soft_wrap=True), options.rehearse)
+    console = Console(highlight=False, soft_wrap=True)
+    print_plan(runs, setup, console, options.rehearse)
+    if words := _about_kernels(options):
+        console.print(words, style="dim", markup=False, soft_wrap=True)
     if script:
         print(f"\nscript of each job:\n{script}")
     return 0
@@ -249,13 +254,24 @@ def _print_config(options: BenchOptions) -> int:
 
 
 def _planned(options: BenchOptions, *, fetch: bool, say: Say = lambda text: None) -> list[PlannedRun]:
+    from vemrecon.bench.kernels import kernels_beside
     from vemrecon.bench.plan import plan as planned
     from vemrecon.bench.resolve import resolve
 
     runs = options.setup.runs
     if runs.exists() and not runs.is_dir():
         raise ConfigError(f"--runs {runs}: is a file, not a folder")
-    return planned(resolve(options.requests, options.setup, fetch=fetch, say=say), group=Path(options.suite).stem)
+    requests = (*options.requests, *kernels_beside(options.requests))
+    return planned(resolve(requests, options.setup, fetch=fetch, say=say), group=Path(options.suite).stem)
+
+
+def _about_kernels(options: BenchOptions) -> str:
+    """That kernels are run that nobody has named, in one line; empty where none are."""
+    from vemrecon.bench.kernels import kernels_beside
+
+    names = dict.fromkeys(name for request in kernels_beside(options.requests) for name in request.methods)
+    words = f"run too, so that gains over the best kernel are known, unless --kernels asked: {', '.join(names)}"
+    return words if names else ""
 
 
 def _results(runs: Sequence[PlannedRun]) -> list[Any]:
