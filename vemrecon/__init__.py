@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 from vemrecon.version import __version__
 
 if TYPE_CHECKING:
-    from vemrecon.api import degrade, evaluate, load_results, open, reconstruct
+    from vemrecon.api import compare, degrade, evaluate, load_results, open, reconstruct
 
-__all__ = ["__version__", "degrade", "evaluate", "load_results", "open", "reconstruct"]
+__all__ = ["__version__", "compare", "degrade", "evaluate", "load_results", "open", "reconstruct"]
 
 
 def __getattr__(name: str) -> Any:

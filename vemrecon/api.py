@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vemrecon.progress import Progress
+    from vemrecon.report.compare import Comparison
     from vemrecon.volume import Edges, RangeRule, Reading, Volume
 
 Size = Sequence[float | str] | Mapping[str, float] | float
@@ -309,6 +310,34 @@ def evaluate(
         trim=trim,
     )
     return [_plain(score.as_dict()) for score in found.scores]
+
+
+def compare(first: str, second: str, runs: Path | str = "runs", *, metric: str | None = None) -> list[Comparison]:
+    """Two methods on the same blocks, on every task that both have finished; as `vemrecon compare`.
+
+    The gain of a method is its comparison with the best kernel of a task: `found.difference`, and `found.interval` with
+    its ends `low` and `high`.
+
+    Args:
+        first: A method, or a row of a table as it is labelled there.
+        second: The other one; differences are first minus second.
+        runs: Folder of runs, or the leaderboard.json of a report.
+        metric: Name of a metric, or a column such as "psnr/xy"; the main score of each task if None.
+
+    Returns:
+        One for each task, in the order of the tables.
+
+    Raises:
+        DataError: If no task has both, one has no value, or a leaderboard cannot be read.
+        ConfigError: If a name is unknown, or stands for several rows.
+    """
+    from vemrecon.report.compare import comparisons
+    from vemrecon.report.leaderboard import build
+    from vemrecon.report.load import load_results as read
+    from vemrecon.report.load import read_board
+
+    path = Path(runs)
+    return comparisons(build(read_board(path) if path.is_file() else read(path)), first, second, metric)
 
 
 def load_results(runs: Path | str = "runs") -> list[dict[str, Any]]:

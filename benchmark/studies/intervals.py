@@ -15,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from vemrecon.statistics import compare, compare_all, mean_interval
+from vemrecon.statistics import Estimate, compare, compare_all, mean_interval, mean_of_groups
 
 Floats = NDArray[np.float64]
 BLOCKS, SEEDS = (4, 8, 27), (1, 2, 3, 5)
@@ -66,6 +66,30 @@ def pooled_coverage(tries: int, blocks: int, spread: float, seed: int = 0) -> fl
         found = mean_interval(psnr[None])
         moved = found and found.around(float(psnr.mean()), whole)
         held += moved is not None and moved.low <= truth <= moved.high
+    return 100 * held / tries
+
+
+def mean_coverage(tries: int, tasks: int, tissues: int, blocks: int, shared: float, seed: int = 0) -> float:
+    """Percentage of intervals of means over tissues that hold the true mean, 0.
+
+    Args:
+        tries: How often.
+        tasks: Of each tissue.
+        tissues: How many.
+        blocks: Of each task; tasks of a tissue have the same ones.
+        shared: Share of the variance of blocks that tasks of a tissue have in common.
+        seed: Of the draws.
+    """
+    rng, held = np.random.default_rng(seed), 0
+    for _ in range(tries):
+        groups = []
+        for _ in range(tissues):
+            common = np.sqrt(shared) * rng.standard_normal((1, blocks))
+            found = [common + np.sqrt(1 - shared) * rng.standard_normal((1, blocks)) for _ in range(tasks)]
+            ends = [(float(one.mean()), mean_interval(one)) for one in found]
+            groups.append([Estimate(mean, one.low, one.high) for mean, one in ends if one is not None])
+        mean = mean_of_groups(groups)
+        held += mean.low is not None and mean.high is not None and mean.low <= 0 <= mean.high
     return 100 * held / tries
 
 

@@ -53,6 +53,22 @@ def test_the_long_table_has_one_row_per_score_and_one_per_run_without_scores(mak
     assert (lpips["value"], lpips["note"]) == ("", "weights are not available")
 
 
+def test_the_page_about_leaderboards_has_every_column_and_key(make_run, tmp_path: Path):
+    several(make_run)
+    report_of(tmp_path)
+    page = (Path(__file__).parents[2] / "docs" / "leaderboard.md").read_text(encoding="utf-8")
+    rows = [line for line in page.partition("## `leaderboard.json`")[0].splitlines() if line.startswith("| `")]
+    assert sorted(re.findall(r"`([^`]*)`", " ".join(row.split(" | ")[0] for row in rows))) == sorted(HEADER)
+    board = json.loads((tmp_path / "report/leaderboard.json").read_text())
+    keys = {
+        *board,
+        *board["tasks"][0],
+        *board["tasks"][0]["rows"][0],
+        *board["tasks"][0]["rows"][0]["cells"]["all"]["gain"],
+    }
+    assert {key for key in keys if f"`{key}`" not in page} == set()
+
+
 def test_the_json_holds_no_nan_and_sorted_keys(make_run, tmp_path: Path):
     path = make_run("linear", rows=scores(24.0)) / "result.json"
     path.write_text(path.read_text().replace('"value": 24.0', '"value": NaN'))

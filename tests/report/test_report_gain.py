@@ -30,11 +30,13 @@ KERNEL = {**CARD, "title": "A kernel", "regime": "none", "kernel": True}
 LEARNER = {**CARD, "title": "A network", "regime": "self"}
 
 
-def rows_of(blocks: Sequence[float], whole: float | None = None, metric: str = "psnr", variant: str = "") -> list:
+def rows_of(
+    blocks: Sequence[float], whole: float | None = None, metric: str = "psnr", variant: str = "", plane: str = "volume"
+) -> list:
     """Scores of blocks, and of the whole: their mean unless it is given."""
     value = float(np.mean(blocks)) if whole is None else whole
-    parts = [score(metric, variant, "volume", float(v), block=f"0-0-{n}") for n, v in enumerate(blocks)]
-    return [score(metric, variant, "volume", value), *parts]
+    parts = [score(metric, variant, plane, float(v), block=f"0-0-{n}") for n, v in enumerate(blocks)]
+    return [score(metric, variant, plane, value), *parts]
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,13 @@ def test_intervals_of_psnr_may_be_moved_to_the_value_of_the_whole_volume(blocks:
     assert 93 - 1.3 < study.pooled_coverage(TRIES, blocks, 1.0) < 97 + 1.3
 
 
+@pytest.mark.parametrize("shared", [0.0, 0.5, 1.0])
+def test_intervals_of_means_over_tissues_are_never_too_narrow(shared: float):
+    """Of tasks that have all in common they are right, of others rather too wide."""
+    held = study.mean_coverage(TRIES, 2, 3, 8, shared)
+    assert held > 93 - 1.3 and (shared < 1 or held < 97.5 + 1.3)
+
+
 @pytest.mark.parametrize("blocks", [7, 8, 12])
 def test_the_paired_test_at_5_percent_rejects_4_to_6_percent_of_true_nulls(blocks: int):
     assert 4 - 1.3 < study.rejections(TRIES, 1, blocks, study.PARTS[0]) < 6 + 1.3

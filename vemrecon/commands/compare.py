@@ -11,7 +11,7 @@ from vemrecon.metrics.column import Better
 from vemrecon.options import Options, option
 
 if TYPE_CHECKING:
-    from vemrecon.report.compare import Comparison
+    from vemrecon.report.compare import Comparison, Together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class CompareOptions(Options):
 
 def compare(options: CompareOptions) -> int:
     """Print the paired difference on every task that both have finished."""
-    from vemrecon.report.compare import comparisons
+    from vemrecon.report.compare import comparisons, together
     from vemrecon.report.leaderboard import build
     from vemrecon.report.load import load_results, read_board
 
@@ -35,8 +35,19 @@ def compare(options: CompareOptions) -> int:
         require_runs(options.runs)
     results = read_board(options.board) if options.board else load_results(options.runs)
     found = comparisons(build(results), options.first, options.second, options.metric)
-    print("\n\n".join(text_of(one) for one in found))
+    print("\n\n".join([*map(text_of, found), *map(together_text, together(found))]))
     return 0
+
+
+def together_text(several: Together) -> str:
+    """What comparisons on several tasks say together, in words, two lines."""
+    one, mean = several.parts[0], several.mean
+    tissues = f"{several.tissues} tissue{'s' if several.tissues > 1 else ''}"
+    text = f"  {one.labels[0]} minus {one.labels[1]}: {_signed(one, mean.value)}"
+    if mean.low is not None and mean.high is not None:
+        text += f", 95 % interval [{_signed(one, mean.low)}, {_signed(one, mean.high)}]"
+    unit = f" {one.column.unit}" if one.column.unit else ""
+    return f"mean over {tissues}, of the means over the tasks of each ({len(several.parts)} tasks)\n{text}{unit}"
 
 
 def text_of(one: Comparison) -> str:

@@ -151,6 +151,8 @@ class DatasetCard:
     """Kinds of task that make sense; the first is the default."""
     segmentation: Mapping[str, Target] = field(default_factory=dict)
     """By what is found: membranes, mitochondria."""
+    tissue: str = ""
+    """What it is a piece of, where other datasets are pieces of the same; means over tissues count these once."""
     exclude_outliers: bool = False
     """Whether sections that depart by more than 4 robust sigmas in mean or contrast count as defects."""
 

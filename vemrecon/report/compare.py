@@ -10,9 +10,10 @@ from vemrecon.metrics.column import Better, Column
 from vemrecon.report.cells import WHOLE
 from vemrecon.report.columns import AnyColumn
 from vemrecon.report.leaderboard import Leaderboard, Table
+from vemrecon.report.overview import tissue_of
 from vemrecon.report.paired_rows import Paired, paired
 from vemrecon.report.row import Row
-from vemrecon.statistics import FEWEST_TESTED, SIGNIFICANT, Interval, compare_all
+from vemrecon.statistics import FEWEST_TESTED, SIGNIFICANT, Estimate, Interval, compare_all, mean_of_groups
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Comparison:
     """First method minus second one, by one score."""
 
     task: str
+    tissue: str
     column: Column
     labels: tuple[str, str]
     values: tuple[float, float]
@@ -42,6 +44,37 @@ class Comparison:
             return ""
         first = self.column.better.badness(self.values[0]) < self.column.better.badness(self.values[1])
         return self.labels[0 if first else 1]
+
+
+@dataclass(frozen=True)
+class Together:
+    """What the comparisons by one measure say together, over tissues as an overview takes means of gains."""
+
+    parts: tuple[Comparison, ...]
+    mean: Estimate
+    """Of the differences."""
+
+    @property
+    def tissues(self) -> int:
+        """How many there are."""
+        return len({part.tissue for part in self.parts})
+
+
+def together(found: Sequence[Comparison]) -> list[Together]:
+    """Means of the differences on several tasks, of each measure that several comparisons have."""
+    alike: dict[tuple[object, ...], list[Comparison]] = {}
+    for one in found:
+        of = one.column
+        alike.setdefault((of.metric, of.variant, of.unit, of.better, one.labels), []).append(one)
+    return [_together(parts) for parts in alike.values() if len(parts) > 1]
+
+
+def _together(parts: Sequence[Comparison]) -> Together:
+    groups: dict[str, list[Estimate]] = {}
+    for part in parts:
+        ends = (part.interval.low, part.interval.high) if part.interval else (None, None)
+        groups.setdefault(part.tissue, []).append(Estimate(part.difference, *ends))
+    return Together(tuple(parts), mean_of_groups(list(groups.values())))
 
 
 def comparisons(board: Leaderboard, first: str, second: str, metric: str | None = None) -> list[Comparison]:
@@ -104,8 +137,9 @@ def _comparison(table: Table, one: Row, other: Row, column: Column) -> Compariso
         raise DataError(f"{table.title}: {row.label} has no {column.heading}: {'; '.join(cell.notes)}")
     p, reason = _tested(found)
     return Comparison(
-        table.title, column, (one.label, other.label), (known[0], known[1]), found.difference, found.interval, p,
-        found.blocks, (len(one.runs), len(other.runs)), (one.one_seed, other.one_seed), reason,
+        table.title, tissue_of(table.task.dataset), column, (one.label, other.label), (known[0], known[1]),
+        found.difference, found.interval, p, found.blocks, (len(one.runs), len(other.runs)),
+        (one.one_seed, other.one_seed), reason,
     )  # fmt: skip
 
 

@@ -262,7 +262,8 @@ def label_variants(specs: Mapping[str, RunSpec]) -> dict[str, str]:
 
 def _facts(spec: RunSpec) -> dict[str, str]:
     facts = {k: v if isinstance(v, str) else canonical_json(v) for k, v in spec.method.arguments.items()}
-    return {**facts, "version": spec.method.version, "precision": spec.precision}
+    mode = str(spec.training.get("mode", "")) if spec.training else ""
+    return {**facts, "version": spec.method.version, "precision": spec.precision, "mode": mode}
 
 
 def environments(table: Table) -> dict[str, tuple[str, ...]]:

@@ -12,6 +12,7 @@ from vemrecon.report.columns import AnyColumn
 from vemrecon.report.footnotes import Footnotes
 from vemrecon.report.gain import gain_words
 from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table, environments
+from vemrecon.report.overview import RULE, Gain, Overview, heads, overviews
 from vemrecon.report.published_table import COMPARABLE, PUBLISHED, PublishedLine, PublishedPart
 from vemrecon.report.reference_rows import ReferenceRow
 from vemrecon.report.row import Row
@@ -28,10 +29,11 @@ LEGEND = (
 
 
 def markdown_text(board: Leaderboard) -> str:
-    """One table per task, with footnotes and provenance below each."""
+    """What tables say together, then one table per task, with footnotes and provenance below each."""
     parts = ["# Leaderboard", LEGEND if board.tables else "No results yet."]
     if board.warnings:
         parts.append("\n".join(["**Warnings**", "", *(f"- {escape(line)}" for line in board.warnings)]))
+    parts += [text for overview in overviews(board) for text in overview_text(overview)]
     for table in board.tables:
         parts.append(f"## {escape(table.title)}")
         parts += [text for panel in PANELS for text in panel(table)]
@@ -46,6 +48,27 @@ def escape(text: str) -> str:
     """
     text = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|~#])", r"\\\1", text)
+
+
+def overview_text(overview: Overview) -> list[str]:
+    """Methods by tasks, with footnotes for what is missing."""
+    notes, kernels = Footnotes(), [escape(kernel) for _, _, kernel in heads(overview)]
+    names = ["method", "regime", "mean", "tasks", *(escape(title) for _, title, _ in heads(overview))]
+    lines = [_line(names), _line(["---", "---", *["---:"] * (len(names) - 2)])]
+    lines.append(_line(["*over the kernel*", "", "", "", *(f"*{kernel}*" for kernel in kernels)]))
+    for line in overview.lines:
+        cells = [_gain_cell(overview, gain, notes) for gain in (line.mean, *line.gains)]
+        cells.insert(1, f"{line.count}/{len(line.gains)}")
+        lines.append(_line([escape(line.label), escape(line.regime), *cells]))
+    words = [escape(line) for line in (RULE, *(f"Left out, {line}" for line in overview.left_out))]
+    return [f"## {escape(overview.title)}", "\n".join(lines), *_footnotes(notes), "  \n".join(words)]
+
+
+def _gain_cell(overview: Overview, gain: Gain, notes: Footnotes) -> str:
+    text = overview.text(gain)
+    parts = [f"**{text}**" if gain.best and text else text, overview.interval_text(gain)]
+    marks = ", ".join(notes.marks([gain.reason] if gain.reason else []))
+    return " ".join(part for part in parts if part) + (f"<sup>{marks}</sup>" if marks else "")
 
 
 def scores_text(table: Table) -> list[str]:

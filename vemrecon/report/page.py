@@ -12,6 +12,8 @@ from vemrecon.report.curves import correlation_panel
 from vemrecon.report.layering import layering_panel
 from vemrecon.report.leaderboard import Leaderboard, Table
 from vemrecon.report.learning import learning_panel
+from vemrecon.report.overview import overviews
+from vemrecon.report.page_overview import overview_html
 from vemrecon.report.page_provenance import cards_of, provenance_panel
 from vemrecon.report.page_segmentation import segmentation_panel
 from vemrecon.report.page_table import published_panel, scores_panel
@@ -54,6 +56,7 @@ def html_text(board: Leaderboard, pictures: int) -> tuple[str, tuple[str, ...]]:
     warnings = tuple(warning for task in tasks for warning in task["warnings"])
     page = look.render(
         "report",
+        overviews=[overview_html(overview, look) for overview in overviews(board)],
         tasks=tasks,
         cards=cards_of(board),
         counts=_counts(board),

@@ -20,6 +20,7 @@ from vemrecon.report.columns import AnyColumn, CostColumn, GainColumn, score_ord
 from vemrecon.report.environments import hardware, told
 from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table
 from vemrecon.report.load import BOARD_SCHEMA
+from vemrecon.report.overview import Gain, Overview, overviews
 from vemrecon.report.published_table import PublishedLine
 from vemrecon.report.reference_rows import ReferenceRow
 from vemrecon.report.row import Row
@@ -142,6 +143,7 @@ def json_text(board: Leaderboard) -> str:
     record = {
         "schema": BOARD_SCHEMA,
         "tasks": [_task_record(table) for table in board.tables],
+        "overviews": [_overview_record(overview) for overview in overviews(board)],
         "warnings": list(board.warnings),
     }
     return json.dumps(plain(record), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -177,6 +179,35 @@ def _column_record(table: Table, column: AnyColumn) -> dict[str, Any]:
         **{name: getattr(column, name) for name in ("heading", "better", "help")},
         "main": column in table.main,
     }
+
+
+def _overview_record(overview: Overview) -> dict[str, Any]:
+    """Gains by method and task; tasks are named by their keys."""
+    return {
+        "title": overview.title,
+        "unit": overview.column.unit,
+        "track": asdict(overview.track) if overview.track else None,
+        "tasks": [
+            {"key": table.key, "tissue": tissue, "best_kernel": table.best_kernel and table.best_kernel.label}
+            for table, tissue in zip(overview.tables, overview.tissues, strict=True)
+        ],
+        "methods": [
+            {
+                "label": line.label,
+                "regime": line.regime,
+                "tasks": line.count,
+                "mean": _gain_record(line.mean),
+                "gains": [_gain_record(gain) for gain in line.gains],
+            }
+            for line in overview.lines
+        ],
+        "left_out": list(overview.left_out),
+    }
+
+
+def _gain_record(gain: Gain) -> dict[str, Any]:
+    found = gain.estimate
+    return {**(asdict(found) if found else {"value": None, "low": None, "high": None}), "reason": gain.reason}
 
 
 def _row_records(table: Table) -> list[dict[str, Any]]:
@@ -240,7 +271,8 @@ def _run_record(table: Table, result: RunResult) -> dict[str, Any]:
     """The result, with the scores of evaluation blocks that intervals and tests are made of; the CSV has all."""
     whole = tuple(sorted((score for score in result.scores if score.whole), key=score_order))
     record = {**replace(result, scores=whole, references={}).as_dict(), "hardware": hardware(result.environment)}
-    return {**record, "blocks": blocks_record(result, table.columns.leading)}
+    main = [table.primary] if isinstance(table.primary, Column) else []  # lateral tasks: not the first of its metric
+    return {**record, "blocks": blocks_record(result, dict.fromkeys((*main, *table.columns.leading)))}
 
 
 def _published_record(line: PublishedLine) -> dict[str, Any]:

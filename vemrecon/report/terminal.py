@@ -9,6 +9,7 @@ from vemrecon.report.certainty import ONE_SEED
 from vemrecon.report.columns import AnyColumn, Columns, GainColumn
 from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table
 from vemrecon.report.markdown import meanings, provenance
+from vemrecon.report.overview import RULE, Overview, heads, overviews
 from vemrecon.report.row import Row
 from vemrecon.report.track import track_lines
 
@@ -27,7 +28,7 @@ INTERVAL = " 95 %"
 
 
 def print_table(report: Report | Leaderboard, console: Console | None = None) -> None:
-    """Print one table per task, with as many columns as the terminal is wide.
+    """Print one table per task, with as many columns as the terminal is wide, and what they say together.
 
     Args:
         report: What `write_report` returned, or the leaderboard in it.
@@ -46,6 +47,35 @@ def print_table(report: Report | Leaderboard, console: Console | None = None) ->
         for panel in PANELS:
             for part in panel(table, console.width):
                 console.print(part)
+    for overview in overviews(board):
+        console.print()
+        for part in overview_part(overview, console.width):
+            console.print(part)
+
+
+def overview_part(overview: Overview, width: int) -> list[Any]:
+    """Methods by tasks, with as many tasks as fit; these have numbers, which are explained below."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    names = ["method", "regime", "mean", INTERVAL.strip(), "tasks", *(str(n + 1) for n in range(len(overview.tables)))]
+    rows = [
+        [line.label, line.regime, overview.text(line.mean), overview.interval_text(line.mean),
+         f"{line.count}/{len(line.gains)}", *(overview.text(gain) for gain in line.gains)]
+        for line in overview.lines
+    ]  # fmt: skip
+    widths = [max(map(len, cells)) for cells in zip(names, *rows, strict=True)]
+    fitting = sum(width >= sum(widths[:n]) + GAP * n for n in range(1, len(names) + 1))
+    rich = RichTable(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for n, name in enumerate(names[:fitting]):
+        rich.add_column(name, no_wrap=True, justify="left" if n < 2 else "right")
+    for line, cells in zip(overview.lines, rows, strict=True):
+        best = (*[False] * 5, *(gain.best for gain in line.gains))
+        rich.add_row(*(Text(cells[n], style="bold green" if best[n] else "") for n in range(fitting)))
+    tasks = (f"{n}  {title}, over {kernel}" for n, (_, title, kernel) in enumerate(heads(overview), start=1))
+    words = (*tasks, RULE, *(f"left out, {line}" for line in overview.left_out))
+    return [Text(overview.title, style="bold"), rich, *(Text(f"  {line}", style="dim") for line in words)]
 
 
 def scores_part(table: Table, width: int) -> list[Any]:

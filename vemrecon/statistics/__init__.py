@@ -3,12 +3,14 @@
 from vemrecon.statistics.interval import FEWEST_BLOCKS, Interval, combined_interval, mean_interval
 from vemrecon.statistics.paired import FEWEST_TESTED, Difference, Tested, compare, compare_all
 from vemrecon.statistics.ranks import SIGNIFICANT, Rank, ranks
+from vemrecon.statistics.several import Estimate, mean_of_groups
 
 __all__ = [
     "FEWEST_BLOCKS",
     "FEWEST_TESTED",
     "SIGNIFICANT",
     "Difference",
+    "Estimate",
     "Interval",
     "Rank",
     "Tested",
@@ -16,5 +18,6 @@ __all__ = [
     "compare",
     "compare_all",
     "mean_interval",
+    "mean_of_groups",
     "ranks",
 ]

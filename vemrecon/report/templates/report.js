@@ -24,7 +24,9 @@
       next.focus();
     });
   });
-  if (tabs.length) show(tabs.find((t) => "#" + t.id.slice(4) === location.hash) || tabs[0], false);
+  const addressed = () => tabs.find((t) => "#" + t.id.slice(4) === location.hash);
+  if (tabs.length) show(addressed() || tabs[0], false);
+  window.addEventListener("hashchange", () => addressed() && show(addressed(), false));
 
   // Tables
   const compare = (kind, a, b) => (kind === "text" ? a.localeCompare(b, "en", { numeric: true }) : Number(a) - Number(b));

@@ -1,0 +1,189 @@
+"""`Overview`: methods by tasks. Every cell is a gain over the best kernel of its task, which compares across tissues.
+
+Only gains in the same unit, of the same measure, stand in one overview, and those of a track in one of their own.
+Methods are told apart by name, arguments, version, preset and what they learned from, so that a line is the same method
+everywhere.
+
+The mean of a line is taken over tissues, of the means over the tasks of each: a tissue with many tasks counts as much
+as one with a single task. There is none for a method that lacks the gain on any of the tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from vemrecon import protocol
+from vemrecon.bench.spec import RunSpec
+from vemrecon.bench.track import Track
+from vemrecon.files import canonical_json
+from vemrecon.report.columns import GainColumn
+from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table, label_variants, regime_order
+from vemrecon.report.row import Row
+from vemrecon.statistics import Estimate, mean_of_groups
+
+RULE = (
+    "Mean: over tissues, of the means over the tasks of each. Its interval takes tasks of one tissue to err together "
+    "and tissues independently; it says nothing of other tissues. No mean where a task is missing."
+)
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A cell; without an estimate, the reason says why."""
+
+    estimate: Estimate | None = None
+    reason: str = ""
+    best: bool = False
+    """Whether the row has the best score of its table."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A method."""
+
+    label: str
+    """Unique in the overview."""
+    regime: str
+    gains: tuple[Gain, ...]
+    """One for each table."""
+    mean: Gain
+
+    @property
+    def count(self) -> int:
+        """Tasks on which it has a gain."""
+        return sum(gain.estimate is not None for gain in self.gains)
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Gains of the methods of several tables."""
+
+    column: GainColumn
+    track: Track | None
+    tables: tuple[Table, ...]
+    """Sorted by tissue."""
+    lines: tuple[Line, ...]
+    """By regime, then by mean."""
+    left_out: tuple[str, ...] = ()
+    """Why other tables of the same measure are not in it."""
+
+    @property
+    def title(self) -> str:
+        """What it shows, in words."""
+        of = self.column.of
+        measure = f"{of.group} ({of.unit})" if of.unit else of.group
+        return f"Gain over the best kernel, {measure}{f' · {self.track.words}' if self.track else ''}"
+
+    @property
+    def tissues(self) -> tuple[str, ...]:
+        """Of each table."""
+        return tuple(tissue_of(table.task.dataset) for table in self.tables)
+
+    def text(self, gain: Gain) -> str:
+        """The gain as printed."""
+        return "" if gain.estimate is None else self.column.text(gain.estimate.value)
+
+    def interval_text(self, gain: Gain) -> str:
+        """The interval as printed; empty where there is none, or the value is exact."""
+        found = gain.estimate
+        if found is None or found.low is None or found.high is None or found.low == found.high:
+            return ""
+        return f"[{self.column.text(found.low)}, {self.column.text(found.high)}]"
+
+
+def tissue_of(dataset: str) -> str:
+    """What a dataset is a piece of: `tissue` of its card, or the dataset itself.
+
+    >>> tissue_of("fib25s"), tissue_of("cremis"), tissue_of("local:mine.tif")
+    ('fib25', 'cremi', 'local:mine.tif')
+    """
+    known = protocol.names("datasets")
+    return str(protocol.load("datasets", dataset).get("tissue", dataset)) if dataset in known else dataset
+
+
+def overviews(board: Leaderboard) -> tuple[Overview, ...]:
+    """One for each measure and track that several tables have."""
+    groups: dict[str, list[Table]] = {}
+    for table in board.tables:
+        if table.columns.gain and table.done:
+            groups.setdefault(canonical_json(_alike(table, table.columns.gain)), []).append(table)
+    return tuple(found for tables in groups.values() if (found := _overview(tables)))
+
+
+def _alike(table: Table, gain: GainColumn) -> list[object]:
+    of = gain.of
+    return [of.metric, of.variant, of.unit, of.better, table.protocol, asdict(table.track) if table.track else None]
+
+
+def _overview(tables: Sequence[Table]) -> Overview | None:
+    left_out = tuple(f"{table.title}: no kernel has finished" for table in tables if not table.best_kernel)
+    tables = sorted((t for t in tables if t.best_kernel), key=lambda t: tissue_of(t.task.dataset))
+    column = tables[0].columns.gain if tables else None
+    if column is None or len(tables) < 2:
+        return None
+    rows: dict[str, list[Mapping[str, Row]]] = {}
+    by_table = [_rows(table) for table in tables]
+    for key in dict.fromkeys(key for found in by_table for key in found):
+        rows[key] = [found.get(key, {}) for found in by_table]
+    specs = {key: next(row.spec for found in each for row in found.values()) for key, each in rows.items()}
+    labels = label_variants(specs)
+    tissues = [tissue_of(table.task.dataset) for table in tables]
+    lines = [_line(labels[key], each, tables, tissues) for key, each in rows.items()]
+    lines.sort(key=_order)
+    return Overview(column, tables[0].track, tuple(tables), tuple(lines), left_out)
+
+
+def _rows(table: Table) -> dict[str, Mapping[str, Row]]:
+    """Rows of a table by what a method is, wherever it runs; `done` and another one where seeds ended differently."""
+    found: dict[str, Mapping[str, Row]] = {}
+    for row in table.rows:
+        key = identity(row.spec)
+        found[key] = {"done" if row.done else "undone": row, **found.get(key, {})}
+    return found
+
+
+def identity(spec: RunSpec) -> str:
+    """What makes a method the same one on other tasks."""
+    mode = spec.training.get("mode") if spec.training else None
+    return canonical_json([asdict(spec.method), spec.preset, spec.precision, mode])
+
+
+def _line(label: str, each: Sequence[Mapping[str, Row]], tables: Sequence[Table], tissues: Sequence[str]) -> Line:
+    gains = tuple(_gain(table, rows) for table, rows in zip(tables, each, strict=True))
+    regime = next(row.regime for rows in each for row in rows.values())
+    lacking = sum(gain.estimate is None for gain in gains)
+    if lacking:
+        return Line(label, regime, gains, Gain(reason=f"a gain on {len(gains) - lacking} of {len(gains)} tasks"))
+    groups: dict[str, list[Estimate]] = {}
+    for gain, tissue in zip(gains, tissues, strict=True):
+        groups.setdefault(tissue, []).extend([gain.estimate] if gain.estimate else [])
+    return Line(label, regime, gains, Gain(mean_of_groups(list(groups.values()))))
+
+
+def _gain(table: Table, rows: Mapping[str, Row]) -> Gain:
+    row, column = rows.get("done"), table.columns.gain
+    if row is None or column is None:
+        undone = rows.get("undone")
+        return Gain(reason=f"{undone.status}: {undone.reason or 'no reason recorded'}" if undone else "not run")
+    cell = row.cells[MAIN_RANGE][column.key]
+    if cell.value is None:
+        return Gain(reason="; ".join(cell.notes))
+    best = (MAIN_RANGE, column.of.key, row.label) in table.best
+    interval = table.certainty.intervals.get((column.key, row.label))
+    if row is table.best_kernel:
+        return Gain(Estimate(0.0, 0.0, 0.0), best=best)
+    ends = (interval.low, interval.high) if interval else (None, None)
+    return Gain(Estimate(cell.value, *ends), best=best)
+
+
+def _order(line: Line) -> tuple[object, ...]:
+    mean = line.mean.estimate
+    return (regime_order(line.regime), mean is None, -mean.value if mean else -line.count, line.label)
+
+
+def heads(overview: Overview) -> Iterable[tuple[Table, str, str]]:
+    """Tables with the title of their task and the best kernel of each, with how many it is the best of."""
+    for table in overview.tables:
+        kernel = table.best_kernel.label if table.best_kernel else ""
+        yield table, table.title, kernel + (f" of {len(table.kernels)}" if len(table.kernels) > 1 else " alone")
