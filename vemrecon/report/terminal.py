@@ -131,7 +131,8 @@ def _render(table: Table, width: int) -> Any:
 
     columns = _shown(table)
     texts = {c.key: [_text(table, row, c) for row in table.done] + _references(table, c) for c in columns}
-    heads = {c.key: f"{c.group.replace('Cost', '')}\n{c.label} {c.unit}".rstrip(" ") for c in columns}
+    units = {c.key: "" if isinstance(c, GainColumn) else c.unit for c in columns}  # that of the score beside it
+    heads = {c.key: f"{c.group.replace('Cost', '')}\n{c.label} {units[c.key]}".rstrip(" ") for c in columns}
     order = [c.key for c in columns]
     for column in _with_intervals(table):
         ends = column.key + INTERVAL
