@@ -7,7 +7,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUNS ?= runs
 AT_ONCE ?= auto
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(AT_ONCE) --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+# golden tests count what all of them have compared, so one process does them
+TEST_ROOMS := --numprocesses $(AT_ONCE) --dist loadfile --ignore tests/golden
 INSTALLED := $(VENV)/.installed
 
 OPTIONS := CONFIG SUITE DATASET SPLIT TASK SCALE DEGRADATION METHODS KERNELS SEEDS PRESET TRACK MODE METRICS SET \
@@ -32,10 +34,12 @@ report: install  ## rebuild the report from finished runs
 
 test: install  ## the test suite without the minutes-long tests, AT_ONCE=auto files at once
 	@echo "pytest without slow tests; golden and real-data tests need VEMRECON_SHARED"
-	@$(PYTEST) -m "not slow"
+	@$(PYTEST) -m "not slow" $(TEST_ROOMS)
+	@$(PYTEST) -m "not slow" tests/golden
 
 test-all: install  ## every test
-	@$(PYTEST)
+	@$(PYTEST) $(TEST_ROOMS)
+	@$(PYTEST) tests/golden
 
 lint: install  ## ruff and mypy
 	@$(BIN)/ruff check .

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -25,19 +26,26 @@ PACKAGES = (
 
 def environment() -> dict[str, Any]:
     """Versions, commit and hardware, without loading any of the packages."""
-    facts: dict[str, Any] = {"vemrecon": __version__, "commit": commit(), "python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            facts[name] = version(name)
-        except PackageNotFoundError:
-            facts[name] = ""
     threads = int(os.environ.get("OMP_NUM_THREADS") or cores())
-    return facts | {
+    return {
+        **code_in_use(),
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": cpu_name(),
         "cores": cores(),
         "threads": threads,
     }
+
+
+@cache
+def code_in_use() -> Mapping[str, str]:
+    """Versions and commit as they were when this was first asked for, which is what a process has loaded."""
+    facts = {"vemrecon": __version__, "commit": commit(), "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            facts[name] = version(name)
+        except PackageNotFoundError:
+            facts[name] = ""
+    return facts
 
 
 def of_run(now: Mapping[str, Any], earlier: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

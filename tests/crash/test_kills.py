@@ -121,7 +121,9 @@ def test_a_second_runner_on_the_same_folder_is_refused(volume, tmp_path):
     runs = tmp_path / "runs"
     first = start(volume, runs)
     wait_for("*/*/lease.owner", runs, first)
+    first.send_signal(signal.SIGSTOP)  # or it might be done before the second one begins
     second = finish(volume, runs)
+    first.send_signal(signal.SIGCONT)
     assert second.returncode == 2
     assert second.stderr.count("\n") == 1 and "in use by process" in second.stderr
     output, _ = first.communicate(timeout=300)

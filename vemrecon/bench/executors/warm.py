@@ -26,13 +26,19 @@ from typing import Any, NoReturn
 from vemrecon.processes import end_with_parent
 
 MODULES = (
+    "filelock",
     "lightning.pytorch",
+    "msgspec",
     "scipy.ndimage",
     "torchmetrics.functional.image",
     "zarr",
     "vemrecon.bench.phases",
+    "vemrecon.bench.references",
     "vemrecon.bench.scoring",
+    "vemrecon.bench.sections",
     "vemrecon.bench.worker",
+    "vemrecon.degradations.realistic",
+    "vemrecon.degradations.released",
     "vemrecon.fit.shared_stages",
     "vemrecon.fit.stages",
     "vemrecon.infer.reconstruct",
@@ -85,9 +91,14 @@ def main(descriptor: int) -> NoReturn:
 
 
 def load() -> None:
-    """Import what nearly every run imports."""
+    """Import what nearly every run imports, and look once at what was installed and checked out."""
     for name in MODULES:
         importlib.import_module(name)
+    from vemrecon.environment import code_in_use
+    from vemrecon.metrics.catalogue import metrics
+
+    metrics()
+    code_in_use()
 
 
 def forked(order: Mapping[str, Any], alive: int, messages: int) -> NoReturn:
