@@ -84,6 +84,16 @@ def test_a_packed_file_of_the_same_voxels_is_used_where_only_that_is_there(serve
         locator.raw(card, "cube")
 
 
+def test_the_same_numbers_in_another_shape_are_another_volume(server, tmp_path):
+    card = published(server, tmp_path)
+    root = tmp_path / "data"
+    (root / "brain").mkdir(parents=True)
+    with h5py.File(root / "brain" / "cube.h5", "w") as file:
+        file["raw"] = VOXELS.reshape(12, 9, 15)
+    with pytest.raises(DataError, match="does not hold the voxels"):
+        Locator(tmp_path / "scratch", root).raw(card, "cube")
+
+
 def test_a_file_that_is_nowhere_is_told_with_the_packed_one(tmp_path, monkeypatch):
     monkeypatch.setenv("VEMRECON_OFFLINE", "1")
     with pytest.raises(MissingFilesError, match=r"in hemibrain/cube_a.h5, sha256 of voxels 81f20af7"):

@@ -13,7 +13,7 @@ import numpy as np
 from vemrecon.data.card import DatasetCard, DatasetFile, RemoteFile
 from vemrecon.errors import DataError, OutputError, VemreconError
 from vemrecon.files import atomic_write, sha256_of
-from vemrecon.volume import Reading, open_volume
+from vemrecon.volume import Reading, Volume, open_volume
 
 File = TypeVar("File", bound=RemoteFile)
 
@@ -64,9 +64,8 @@ def content_sha256(file: RemoteFile, path: Path) -> str:
     return box_sha256(path)
 
 
-def voxels_sha256(path: Path, dataset: str | None, axes: str = "") -> str:
-    """sha256 of the voxels of a volume, z, y, x in C order, whatever the order of the stored `axes`."""
-    volume = open_volume(path, dataset, reading=Reading(axes=axes or None))
+def voxels_sha256(volume: Volume) -> str:
+    """sha256 of the voxels of a volume, z, y, x in C order; of its shape it knows nothing."""
     digest = hashlib.sha256()
     for slab in volume.slabs():
         digest.update(np.ascontiguousarray(volume.read_raw(slab)).data)
@@ -122,9 +121,12 @@ def _same_voxels(file: RemoteFile, path: Path) -> bool:
     """Whether a file holds the voxels that the card tells, whatever its bytes."""
     if not file.voxels_sha256:
         return False
-    axes = file.axes if isinstance(file, DatasetFile) else ""
+    axes, shape = (file.axes, file.shape) if isinstance(file, DatasetFile) else ("", None)
     try:
-        return voxels_sha256(path, file.dataset, axes) == file.voxels_sha256
+        volume = open_volume(path, file.dataset, reading=Reading(axes=axes or None))
+        if shape is not None and volume.shape != tuple(shape):  # the same numbers in another order of rows
+            return False
+        return voxels_sha256(volume) == file.voxels_sha256
     except VemreconError:  # not a volume at all, or not one of these axes
         return False
 
