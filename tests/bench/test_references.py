@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -39,11 +40,11 @@ def folder_of(tmp_path, kind="reference", metrics=("psnr",), method="linear"):
     return RunFolder(tmp_path / "task" / method, spec)
 
 
-def scores_of(folder):
+def scores_of(folder, job=JOB):
     kind = folder.spec.task.kind
     whole, axis = truth(kind), 1 if kind == "lateral" else 0
     volumes = TaskVolumes(degrade(whole, make_degradation("subsample", 4), axis=axis), whole, axis)
-    return reference_scores(folder, JOB, volumes, silent)
+    return reference_scores(folder, job, volumes, silent)
 
 
 @pytest.mark.parametrize("kind", SIGMAS)
@@ -96,6 +97,13 @@ def test_runs_of_a_task_score_it_once_and_damage_is_noticed(tmp_path, monkeypatc
     mark.write_text(json.dumps(facts))
     assert scores_of(folder_of(tmp_path)) == first and len(calls) == 3
     assert mark.with_name("scores.json.damaged-1").exists()
+
+
+def test_other_damaged_sections_are_another_score(tmp_path):
+    sound = scores_of(folder_of(tmp_path))[SMOOTHED]
+    damaged = scores_of(folder_of(tmp_path, method="bicubic"), replace(JOB, defects=(5, 6)))[SMOOTHED]
+    assert [s.value for s in damaged if s.plane == "xy"] != [s.value for s in sound if s.plane == "xy"]
+    assert scores_of(folder_of(tmp_path))[SMOOTHED] == sound
 
 
 def test_metrics_that_are_slow_or_need_more_than_two_volumes_are_left_out(tmp_path):

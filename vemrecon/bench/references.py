@@ -22,6 +22,7 @@ from vemrecon.locks import exclusive
 from vemrecon.metrics.catalogue import expanded, metrics, versions_of
 from vemrecon.metrics.evaluate import judge
 from vemrecon.metrics.score import Need, Score
+from vemrecon.metrics.windows import CUT
 from vemrecon.progress import Progress
 from vemrecon.volume import Region, Volume
 
@@ -29,8 +30,6 @@ SMOOTHED = "truth, smoothed"
 """Name of the row."""
 SIGMA = 1.0
 """Standard deviation of its low-pass, in voxels of the truth."""
-CUT = 4
-"""Standard deviations at which the Gaussian is cut, as in band-limited scores."""
 VERSION = 1
 """Of the row; to be raised when its voxels change."""
 PATIENCE = 24 * 3600
@@ -55,7 +54,10 @@ def reference_scores(
         known = read_mark(mark)
         if mark.exists() and not known:
             set_aside(mark)
-        if known.get("version") != VERSION or not _fit(known.get("metrics", {}), names):
+        made_of = {"version": VERSION, "defects": list(job.defects)}
+        if any(known.get(name) != value for name, value in made_of.items()):
+            known = {}
+        if not _fit(known.get("metrics", {}), names):
             every = list(dict.fromkeys([*(n for n in known.get("metrics", ()) if n in metrics()), *names]))
             evidence = gathered(
                 spec.task.kind, volumes, task_degradation(folder), smoothed(volumes.truth, spec.task.kind), job.defects,
@@ -63,7 +65,7 @@ def reference_scores(
             )  # fmt: skip
             evidence.blocks = {}
             found = judge(evidence, every).scores
-            known = {"version": VERSION, "metrics": versions_of(every), SMOOTHED: [s.as_dict() for s in found]}
+            known = {**made_of, "metrics": versions_of(every), SMOOTHED: [s.as_dict() for s in found]}
             write_mark(mark, known)
     asked = {column.kind for m in expanded(names) for column in m.columns(spec.task.kind, spec.task.axis)}
     scores = from_plain(list[Score], known[SMOOTHED])

@@ -15,7 +15,7 @@ CHUNK = 48  # outputs per product; larger matrices waste arithmetic on zeros, sm
 
 
 CUT = 4
-"""Standard deviations at which the Gaussian of a low-pass is cut, as in `scipy.ndimage.gaussian_filter`."""
+"""Standard deviations at which Gaussians of low-passes are cut, as in `scipy.ndimage.gaussian_filter`."""
 
 
 @lru_cache(maxsize=32)
