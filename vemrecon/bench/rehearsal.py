@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from vemrecon.bench.executors.messages import reason_of
 from vemrecon.bench.forecast import Experience, Record, alike
 from vemrecon.bench.phases import method_of
 from vemrecon.bench.plan import PlannedRun
@@ -14,7 +15,6 @@ from vemrecon.bench.result import Costs
 from vemrecon.bench.store import RunFolder
 from vemrecon.bench.task_volumes import learning_source, observe
 from vemrecon.bench.worker import out_of_scope
-from vemrecon.errors import VemreconError
 from vemrecon.fit.pace import paces
 from vemrecon.infer.estimate import estimate
 from vemrecon.methods.registry import method_entry
@@ -40,8 +40,8 @@ def rehearsed(runs: Sequence[PlannedRun], known: Experience, device: str) -> Ite
             seen.add(alike(spec))
             try:
                 yield run, _rehearse(run, Path(place), device)
-            except (VemreconError, OSError, MemoryError, RuntimeError) as error:
-                yield run, " ".join(str(error).split()) or type(error).__name__
+            except Exception as error:  # as in a run, a method may raise anything
+                yield run, reason_of(error)
 
 
 def _rehearse(run: PlannedRun, place: Path, device: str) -> Record | str:
