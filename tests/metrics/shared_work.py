@@ -93,7 +93,7 @@ def cases() -> dict[str, Case]:
         found[name] = of_tiles(lambda variant=variant: StructuralSimilarity([WHOLE], variant))
     found["psnr_lowpass1"] = of_tiles(lambda: LowPassPSNR([WHOLE], LowPass("sigma1")))
     found["ssim_lowpass1"] = of_tiles(lambda: LowPassSSIM([WHOLE], LowPass("sigma1", (1, 2))), 9)
-    for name, (variant, _) in ms_ssim.VARIANTS.items():
+    for name, (variant, _) in ms_ssim.NAMES.items():
         shape = (11, 66, 65) if variant == "p5" else (11, 176, 177)
         region = Region.whole(shape)
         make = lambda region=region, variant=variant: MultiScaleStructuralSimilarity([region], variant)  # noqa: E731

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,34 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vemrecon.errors import unknown
-from vemrecon.metrics.catalogue.ms_ssim import SHORTEST
+from vemrecon.metrics.ms_ssim_variants import VARIANTS, Variant
 from vemrecon.metrics.ssim import C2, moment_maps, similarity, similarity_terms
 from vemrecon.metrics.whole_sections import ALL_PLANES, WholeSectionMetric
 from vemrecon.metrics.windows import smooth
 from vemrecon.volume.region import Region
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One of the definitions in use."""
-
-    window: str
-    shortest: int
-    mirrors: bool = False
-    """Mirrored borders at the last scale, and odd sizes lose their last voxel; else only windows inside, and odd sizes
-    get a zero in front."""
-    volumes: bool = False
-    """Whether the three-dimensional form is in use."""
-
-
-VARIANTS: dict[str, Variant] = {
-    "": Variant("gaussian11", shortest=SHORTEST[""], mirrors=True),
-    "p11": Variant("gaussian11", shortest=SHORTEST["p11"]),
-    "p5": Variant("gaussian5", shortest=SHORTEST["p5"], volumes=True),
-}
-"""The primary definition (that of torchmetrics) and two of pytorch_msssim; IsoVEM and VEMamba use `p5`."""
 
 
 def multiscale_similarity(a: Tensor, b: Tensor, variant: Variant) -> Tensor:

@@ -6,20 +6,19 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from vemrecon.metrics.ms_ssim_variants import VARIANTS
 from vemrecon.metrics.score import Score
 from vemrecon.metrics.spec import MetricSpec, section_columns
 
 if TYPE_CHECKING:
     from vemrecon.metrics.evidence import Evidence
 
-VARIANTS = {
+NAMES = {
     "ms_ssim": ("", "five scales, sides of 176 and more"),
     "ms_ssim_p11": ("p11", "five scales with padding, window of 11"),
     "ms_ssim_p5": ("p5", "five scales with padding, window of 5, sections and volume"),
 }
 """Metric name to the variant that its scores carry, and what it is."""
-SHORTEST = {"": 176, "p11": 161, "p5": 65}
-"""Shortest side of a section, in voxels, by variant."""
 
 
 def _scores(variant: str, evidence: Evidence) -> Iterable[Score]:
@@ -42,9 +41,9 @@ SPECS = tuple(
             volume="three-dimensional window" if variant == "p5" else "",
         ),
         partial(_scores, variant),
-        shortest=SHORTEST[variant],
+        shortest=VARIANTS[variant].shortest,
         work=15,
         place=30 + n,
     )
-    for n, (name, (variant, words)) in enumerate(VARIANTS.items())
+    for n, (name, (variant, words)) in enumerate(NAMES.items())
 )  # fmt: skip
