@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
+from vemrecon.metrics.sections import SectionMetric
 from vemrecon.metrics.tiles import PIECE, TILE, Readable, TilePair, tile_batches
 from vemrecon.seeding import derive
 from vemrecon.volume.region import Region, Triple
@@ -52,3 +54,26 @@ def tiles(
     """The tiles of `tile_batches` one by one."""
     for batch in tile_batches(truth, reconstruction, whole, halo, size=size, piece=piece):
         yield from batch
+
+
+def shown(
+    metric: SectionMetric, a: NDArray[np.uint8], b: NDArray[np.uint8], halo: int, size: Triple = (48, 48, 48)
+) -> SectionMetric:
+    """The metric after it has seen two volumes in tiles of a size."""
+    for tile in tiles(GreyVolume(a), GreyVolume(b), Region.whole(a.shape), halo, size=size, piece=(64, 64, 64)):
+        metric.update(tile)
+    return metric
+
+
+def require_independence_of_tiles(
+    make: Callable[[Sequence[Region]], SectionMetric], shape: Triple, cut: Triple, halo: int, size: Triple
+) -> None:
+    """Values of several scopes of a textured volume, and of it with noise, are the same for tiles of any size."""
+    a = textured(shape)
+    b = noisy(a)
+    scopes = [Region.whole(shape), Region((0, 0, 0), cut), Region((1, 2, 3), shape)]
+    once = shown(make(scopes), a, b, halo).compute()
+    cut_up = shown(make(scopes), a, b, halo, size).compute()
+    for expected, found in zip(once, cut_up, strict=True):
+        for plane in expected:
+            assert found[plane].numpy() == pytest.approx(expected[plane].numpy(), abs=1e-9)
