@@ -20,6 +20,7 @@ from vemrecon.bench.executors.limits import Limits, Watch, memory_of, read_timeo
 from vemrecon.bench.executors.messages import Lines
 from vemrecon.bench.request import Setup
 from vemrecon.bench.result import Status
+from vemrecon.environment import cores
 from vemrecon.errors import ConfigError
 from vemrecon.processes import (
     adopt_launcher,
@@ -111,6 +112,18 @@ def test_every_end_has_its_name_and_stops_nobody(tmp_path):
     (log,) = (tmp_path / "runs").glob("*/Hanging-*/log.txt")
     children = [int(line.split()[1]) for line in log.read_text().splitlines() if line.startswith("child")]
     assert children and all(ended(pid) for pid in children), "what a run begins ends with it"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_runs_at_once_share_the_cores(tmp_path, jobs):
+    free = {name: value for name, value in environment().items() if name != "OMP_NUM_THREADS"}
+    words = bench(tmp_path, ["troubled_methods.Counting"], "--jobs", str(jobs))
+    subprocess.run(words, capture_output=True, check=True, env=free, timeout=300)
+    share = max(1, cores() // jobs)
+    (log,) = (tmp_path / "runs").glob("*/Counting-*/log.txt")
+    assert f"threads {share}\n" in log.read_text()
+    assert results(tmp_path)["Counting"]["environment"]["threads"] == share
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the memory of several processes together")
