@@ -1,4 +1,4 @@
-"""What Python sees: open, degrade, reconstruct and evaluate volumes, and read the results of benchmarks.
+"""What Python sees of volumes: open, degrade, reconstruct and evaluate them; results of benchmarks are in `results`.
 
 Volumes are paths of any readable format, arrays of numpy, zarr, dask or torch, or what `open` gives. Axes are
 (z, y, x) and voxel sizes are in nm, in the same order.
@@ -12,19 +12,19 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vemrecon.errors import ConfigError
 from vemrecon.progress import silent
+from vemrecon.results import plain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vemrecon.progress import Progress
-    from vemrecon.report.compare import Comparison
     from vemrecon.volume import Edges, RangeRule, Reading, Volume
 
 Size = Sequence[float | str] | Mapping[str, float] | float
@@ -309,72 +309,7 @@ def evaluate(
         arguments=settings,
         trim=trim,
     )
-    return [_plain(score.as_dict()) for score in found.scores]
-
-
-def compare(first: str, second: str, runs: Path | str = "runs", *, metric: str | None = None) -> list[Comparison]:
-    """Two methods on the same blocks, on every task that both have finished; as `vemrecon compare`.
-
-    The gain of a method is its comparison with the best kernel of a task: `found.difference`, and `found.interval` with
-    its ends `low` and `high`.
-
-    Args:
-        first: A method, or a row of a table as it is labelled there.
-        second: The other one; differences are first minus second.
-        runs: Folder of runs, or the leaderboard.json of a report.
-        metric: Name of a metric, or a column such as "psnr/xy"; the main score of each task if None.
-
-    Returns:
-        One for each task, in the order of the tables.
-
-    Raises:
-        DataError: If no task has both, one has no value, or a leaderboard cannot be read.
-        ConfigError: If a name is unknown, or stands for several rows.
-    """
-    from vemrecon.report.compare import comparisons
-    from vemrecon.report.leaderboard import build
-    from vemrecon.report.load import load_results as read
-    from vemrecon.report.load import read_board
-
-    path = Path(runs)
-    return comparisons(build(read_board(path) if path.is_file() else read(path)), first, second, metric)
-
-
-def load_results(runs: Path | str = "runs") -> list[dict[str, Any]]:
-    """Scores of all finished runs below a folder, a row for each, as data frames take them.
-
-    Args:
-        runs: Folder of runs, or the leaderboard.json of a report.
-
-    Raises:
-        DataError: If a leaderboard cannot be read.
-    """
-    from vemrecon.report.load import load_results as read
-    from vemrecon.report.load import read_board
-
-    path, rows = Path(runs), []
-    for _, result in read_board(path) if path.is_file() else read(path):
-        spec, task = result.spec, result.spec.task
-        run = {
-            "dataset": task.dataset,
-            "split": task.split,
-            "kind": task.kind,
-            "scale": task.scale,
-            "degradation": task.degradation.name,
-            "method": spec.method.name,
-            "preset": spec.preset,
-            "seed": spec.seed,
-            "run_id": result.run_id,
-            "status": result.status,
-            **asdict(result.costs),
-        }
-        rows += [_plain({**run, **score.as_dict()}) for score in result.scores] or [_plain(run)]
-    return rows
-
-
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """With words instead of members of enumerations."""
-    return {name: getattr(value, "value", value) for name, value in row.items()}
+    return [plain(score.as_dict()) for score in found.scores]
 
 
 def _reading(channel: int | None, time: int | None, axes: str | None, missing: str, square: bool) -> Reading:
