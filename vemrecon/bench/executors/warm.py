@@ -10,6 +10,7 @@ begins ends with it.
 from __future__ import annotations
 
 import atexit
+import gc
 import importlib
 import json
 import os
@@ -99,6 +100,8 @@ def load() -> None:
 
     metrics()
     code_in_use()
+    gc.collect()
+    gc.freeze()  # a collection would write to every page that forked processes share with this one
 
 
 def forked(order: Mapping[str, Any], alive: int, messages: int) -> NoReturn:
