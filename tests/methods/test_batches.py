@@ -3,7 +3,7 @@
 import pytest
 
 from vemrecon.methods.base import Method, Tile
-from vemrecon.methods.batches import batches_of, length_settings, lengthened
+from vemrecon.methods.batches import batches_of, lengthened, lengths
 from vemrecon.methods.build import build_method
 from vemrecon.methods.registry import built_in_methods
 from vemrecon.methods.stage import Stage
@@ -28,7 +28,7 @@ def test_the_batches_of_all_stages_change_by_the_same_factor(name):
     for stage, count in whole.items():
         assert half[stage] == pytest.approx(count / 2, rel=0.05)
     kind, _, presets = TRAINED[name].resolved()
-    settings = set(length_settings(kind, presets["cpu"]))
+    settings = set(lengths(kind, presets["cpu"]))
     assert settings & {"budget", "diffusion.budget"}
     assert (
         lengthened(kind, presets["cpu"], 1.0).items()

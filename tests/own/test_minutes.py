@@ -175,7 +175,6 @@ def test_the_output_says_how_many_batches_were_learned(tmp_path, monkeypatch, ca
         (["--method", "bicubic", "--train-minutes", "5"], "does not learn"),
         (["--method", "emgauss", "--train-minutes", "5"], "while it reconstructs"),
         (["--method", "srunet", "--train-minutes", "5"], "isotropic truth"),
-        (["--method", "isovem", "--weights", "w.st", "--train-minutes", "5"], "--weights or --train-minutes"),
         (["--method", "lateral-cnn", "--train-minutes", "5", "--set", "budget=9"], "--set budget: counts batches"),
         (["--method", "d2r-aenet", "--train-minutes", "5", "--set", "distil.budget=9"], "--set distil.budget"),
     ],

@@ -189,7 +189,6 @@ def test_without_the_missing_sections_a_part_is_reconstructed_in_its_place(tmp_p
         ([*PLUS, "--set", "rotations=[0]", "--uncertainty", "b.zarr"], "method 'isovem-plus' has no uncertainty"),
         (["--missing-sections", "3"], "--missing-sections: method 'bicubic' cannot fill"),
         (["--method", "isovem", "--train", "smoke", "--missing-sections", "3"], "method 'isovem' cannot fill"),
-        (["--train", "cpu", "--weights", "w.safetensors"], "not both"),
         (["--method", "d2r-aenet", "--train", "smoke", "--set", "diffusion.budgett=3"], "did you mean 'budget'"),
         (["--seed", "-1"], "--seed -1: must be at least 0"),
     ],

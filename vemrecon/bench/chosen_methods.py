@@ -73,7 +73,7 @@ def _check_length(
     request: Request, kind: type[Any], asked: str, arguments: Mapping[str, Any], changed: Iterable[str]
 ) -> None:
     """Refuse batches that are counted where a time is given."""
-    from vemrecon.methods.batches import length_settings
+    from vemrecon.methods.batches import lengths
 
-    if request.track and (both := sorted(set(changed) & set(length_settings(kind, arguments)))):
+    if request.track and (both := sorted(set(changed) & set(lengths(kind, arguments)))):
         raise ConfigError(f"--set {asked}.{both[0]}: counts batches, as --track does; leave one of them out")

@@ -34,7 +34,10 @@ class ReconstructOptions(FileOptions):
     output: Path = option(f"isotropic volume to write: {OUTPUT}", positional=True)
     method: str = option("name (see `vemrecon methods`) or class path", "bicubic")
     scale: float | None = option("sections to make of one", None, read=read_scale, unset="the anisotropy of the voxels")
-    weights: Path | None = option("weights.safetensors of a run, or of `vemrecon import-weights`", None)
+    weights: Path | None = option(
+        "weights.safetensors of a run, or of `vemrecon import-weights`; with --train the training begins with them",
+        None,
+    )
     train: str | None = option(
         "train on this volume first, with this preset", None, choices=known_presets, noun="preset"
     )

@@ -151,6 +151,11 @@ class Method(LightningModule, ABC):
     def reconstruct(self, tile: Tile) -> Tensor:
         """The isotropic tile, shape (1, 1, round(z * scale), y, x), in [0, 1]."""
 
+    @property
+    def any_scale(self) -> bool:
+        """Whether weights that were learned at one scale serve others; else they are refused there."""
+        return False
+
     @classmethod
     def inner(cls, arguments: Mapping[str, Any]) -> Mapping[str, type[Any]]:
         """Classes that are made with arguments of arguments, by the name of the argument that holds these."""

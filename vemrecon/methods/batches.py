@@ -25,11 +25,12 @@ def lengthened(kind: type[Any], arguments: Mapping[str, Any], factor: float) -> 
     return made
 
 
-def length_settings(kind: type[Any], arguments: Mapping[str, Any]) -> Iterator[str]:
-    """Names of all arguments that count batches; dots lead into arguments of arguments."""
-    yield from (name for name, _ in _counts(kind, arguments))
+def lengths(kind: type[Any], arguments: Mapping[str, Any]) -> dict[str, int]:
+    """All arguments that count batches, and their values; dots lead into arguments of arguments."""
+    found = dict(_counts(kind, arguments))
     for outer, inner in _inner(kind, arguments).items():
-        yield from (f"{outer}.{name}" for name in length_settings(inner, arguments.get(outer) or {}))
+        found |= {f"{outer}.{name}": value for name, value in lengths(inner, arguments.get(outer) or {}).items()}
+    return found
 
 
 def batches_of(method: Method) -> dict[str, int]:

@@ -98,6 +98,7 @@ def _isovem(state: State, encoder: State | None) -> Imported:
         "window": list(config["window_size"]),
         "widths": list(config["embed_dims"]),
         "depths": list(config["depths"]),
+        "network_scale": config["upscale"],
     }
     return arguments, _prefixed("net", load_released(state).state_dict())
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from vemrecon.data.regime import Regime
 from vemrecon.errors import ConfigError
-from vemrecon.files import digest_of
+from vemrecon.files import checksum, digest_of
+from vemrecon.fit.learned import Learned
 from vemrecon.fit.minutes import Length, length_of
-from vemrecon.fit.stages import weights_facts
 from vemrecon.infer.inpainting import require_filler
 from vemrecon.methods.base import Method
-from vemrecon.methods.batches import length_settings
+from vemrecon.methods.batches import lengths
 from vemrecon.methods.build import build_method, check_inner_names
 from vemrecon.methods.card import MethodCard
 from vemrecon.methods.registry import built_in_methods, check_preset, choose_preset, method_entry, with_settings
@@ -72,25 +72,29 @@ def choose_method(
     grid = volume.require_grid()
     kind, card, presets = method_entry(name).resolved()
     preset, arguments = choose_preset(name, check_preset(train or "cpu"), presets)
-    if weights is not None:
-        arguments = _fitting_arguments(name, weights, volume)
+    learned = None if weights is None else Learned.read(weights)
+    if learned is not None:
+        learned.require(name, grid, volume.name)
+        arguments = learned.arguments_for(kind, arguments if train else None)
     arguments = with_settings(arguments, overrides)
 
-    learns = weights is None and card.regime == "self"
+    learns = (learned is None or train is not None) and card.regime == "self"
 
     def built(at: SectionGrid) -> Method:
         return build_method(kind, name, arguments, grid=at, seed=seed)
 
-    def refuses(at: SectionGrid) -> str | None:
-        return refusal(built(at), at, learns=learns)
+    def refuses(at: SectionGrid, method: Method | None = None) -> str | None:
+        method = method or built(at)
+        reason = refusal(method, at, learns=learns)
+        return learned.refusal(method, at.scale) if learned and reason is None else reason
 
     method = built(grid)
-    reason = refusal(method, grid, learns=learns)
+    reason = refuses(grid, method)
     if not resample and reason is None:
         return Choice(name, card, preset, arguments, method, grid)
     way = Resampling.next(grid, refuses)
     if not resample or (reason and way is None):
-        raise ConfigError(f"method '{name}' cannot do this volume: {reason}{_ways(grid, way, card.regime)}")
+        raise ConfigError(f"method '{name}' cannot do this volume: {reason}{_ways(grid, way, card.regime, learned)}")
     if reason is None or way is None:
         raise ConfigError(f"--resample: method '{name}' takes a scale of {grid.scale:g} as it is; leave it out")
     return Choice(name, card, preset, arguments, built(way.made), way.made, way)
@@ -111,15 +115,15 @@ def refusal(method: Method, grid: SectionGrid, *, learns: bool) -> str | None:
     return None
 
 
-def _ways(grid: SectionGrid, way: Resampling | None, regime: Regime) -> str:
+def _ways(grid: SectionGrid, way: Resampling | None, regime: Regime, learned: Learned | None) -> str:
     """What to do about a scale that a method does not take."""
     if way is None:
-        return ""
+        return "" if learned is None else "; weights that were learned at this scale would"
+    made = f"; --resample makes {way.made.scale:g} sections of one and resamples them to {grid.scale:g}"
+    if learned is not None:
+        return made
     others = ", ".join([*takers(grid, regime), "bicubic"])
-    return (
-        f"; --resample makes {way.made.scale:g} sections of one and resamples them to {grid.scale:g}, and a scale of "
-        f"{grid.scale:g} is taken by {others}"
-    )
+    return f"{made}, and a scale of {grid.scale:g} is taken by {others}"
 
 
 def takers(grid: SectionGrid, regime: Regime) -> list[str]:
@@ -153,6 +157,8 @@ def prepare_method(
 ) -> Method:
     """A method that is ready to reconstruct: training-free, with given weights, or trained on the volume itself.
 
+    With weights and a training, it goes on from the weights.
+
     Args:
         choice: The method.
         volume: Knows where its sections lie.
@@ -177,9 +183,8 @@ def prepare_method(
 
     name, card, method, arguments = choice.name, choice.card, choice.method, choice.arguments
     build = partial(build_method, type(method), name, grid=choice.grid, seed=seed)
-    if weights is not None:
-        load_weights(method, weights, trained_parts(method))
-    elif method.stages() and learn:
+    trains = bool(method.stages()) and learn and (weights is None or train is not None)
+    if trains:
         if train is None:
             raise ConfigError(f"method '{name}' learns: give --weights FILE, or --train cpu to train it on this volume")
         if card.regime != "self":
@@ -189,6 +194,8 @@ def prepare_method(
         source = learning_source(volume, faults, card.regime, memory)
         facts = [name, card.version, choice.preset, arguments, seed, list(volume.shape), volume.name]
         facts += [sorted(faults.unfit), sorted(faults.displaced)]
+        if weights is not None:
+            facts.append(checksum(weights))
         length = Length(arguments)
         if minutes is not None:
             length = length_of(
@@ -196,6 +203,9 @@ def prepare_method(
                 identity=digest_of(facts), seed=seed, device=device, progress=progress, say=say,
             )  # fmt: skip
             method, facts = build(length.arguments), [*facts, length.arguments]
+    if weights is not None:
+        load_weights(method, weights, trained_parts(method))
+    if trains:
         fit(
             method, source, scratch, identity=digest_of(facts), seed=seed, devices=[device],
             watch=length.watch, progress=progress,
@@ -232,8 +242,6 @@ def check_wishes(
     """
     kind, card, presets = method_entry(name).resolved()
     asked = "--train" if minutes is None else "--train-minutes"
-    if weights is not None and train is not None:
-        raise ConfigError(f"give --weights or {asked}, not both")
     if train is not None and card.regime == "none":
         raise ConfigError(
             f"{asked}: method '{name}' does not learn; choose one that does, such as --method lateral-cnn"
@@ -252,10 +260,10 @@ def check_wishes(
         raise ConfigError(f"{asked}: method '{name}' needs isotropic truth to learn from; give --weights FILE")
     _, arguments = choose_preset(name, check_preset(train or "cpu"), presets)
     if weights is not None:
-        arguments = dict(weights_facts(weights).get("arguments", {}))
+        arguments = Learned.read(weights).arguments_for(kind, arguments if train else None)
     arguments = with_settings(arguments, overrides)
     check_inner_names(kind, name, arguments, overrides)
-    if minutes is not None and (both := sorted(set(overrides) & set(length_settings(kind, arguments)))):
+    if minutes is not None and (both := sorted(set(overrides) & set(lengths(kind, arguments)))):
         raise ConfigError(f"--set {both[0]}: counts batches, as --train-minutes does; leave one of them out")
     if not uncertainty and not missing:
         return
@@ -272,22 +280,3 @@ def check_wishes(
         )
     if missing:
         require_filler(method, name)
-
-
-def _fitting_arguments(name: str, weights: Path, volume: Volume) -> dict[str, Any]:
-    """Arguments that a weights file was made with.
-
-    Raises:
-        ConfigError: If it belongs to another method or another kind of sections.
-    """
-    facts = weights_facts(weights)
-    if facts.get("method") not in (None, name):
-        raise ConfigError(f"{weights}: weights of method '{facts['method']}', not of '{name}'")
-    grid, stored = volume.require_grid(), facts.get("grid")
-    kind, learned = grid.kind, stored and SectionGrid.stored(stored, grid.scale).kind
-    if learned not in (None, kind):
-        raise ConfigError(
-            f"{weights}: learned on {learned} sections, but those of {volume.name} are {kind}; "
-            f"if that is wrong, give --grid {learned}"
-        )
-    return dict(facts.get("arguments", {}))

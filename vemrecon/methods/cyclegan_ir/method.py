@@ -67,6 +67,7 @@ class CycleGANIR(Method):
             raise unknown("direction of CycleGAN-IR", direction, DIRECTIONS)
         self.automatic_optimization = False
         self.scale, self.direction, self.inference_only = max(1, round(scale)), direction, inference_only
+        self.registered = registered
         self.grid = grid if registered else SectionGrid.slabs(scale)
         self.crop, self.orientations, self.batch, self.budget = tuple(crop), orientations, batch, budget
         self.epoch, self.learning_rates = epoch, tuple(learning_rates)
@@ -84,6 +85,11 @@ class CycleGANIR(Method):
         """Whole scales of at least 2: the learned degradation starts from means of whole slabs."""
         whole = float(scale).is_integer() and scale >= 2
         return None if whole else "its learned degradation pools whole slabs: it needs a whole scale of at least 2"
+
+    @property
+    def any_scale(self) -> bool:
+        """Unless it learns to undo the displacement of one scale: it works on enlarged sections."""
+        return self.registered
 
     def stages(self) -> tuple[Stage, ...]:
         """One adversarial stage."""

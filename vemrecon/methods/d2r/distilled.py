@@ -100,6 +100,11 @@ class D2R(Method):
         """What the student supports."""
         return self.student.supports(scale, grid)
 
+    @property
+    def any_scale(self) -> bool:
+        """Whether the student serves others; the diffusion does."""
+        return self.student.any_scale
+
     def parameter_count(self) -> int:
         """Of both networks."""
         return self.student.parameter_count() + (self.diffusion.parameter_count() if self.diffusion else 0)

@@ -93,6 +93,11 @@ class SliceInterpolation(Method):
         self._distance: list[Distance | None] = []  # in a list, so that its weights are none of ours
         self.tile = TileShape(tile[0], tile[1], tile[2], halo=(2, halo, halo))  # windows reach two sections far
 
+    @property
+    def any_scale(self) -> bool:
+        """Yes: it is told the relative depth of the section it makes."""
+        return True
+
     def prepare(self, stage: Stage, source: Source, scratch: Path) -> Source:
         """Watch the training only where the truth of the validation region is known."""
         return with_known_validation(source)

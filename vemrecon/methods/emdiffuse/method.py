@@ -162,6 +162,11 @@ class VEMDiffuse(NoiseMethod):
         return "its network counts the sections between kept ones (depth: fraction takes slab means and any scale)"
 
     @property
+    def any_scale(self) -> bool:
+        """Unless the network counts the sections between kept ones."""
+        return self.depth == "fraction"
+
+    @property
     def evaluations_per_section(self) -> int:
         """Network evaluations for each predicted section."""
         return self.steps * self.samples

@@ -114,6 +114,7 @@ class IRSDE(SampledMethod):
         if not 1 <= self.steps <= levels or samples < 1:
             raise ConfigError(f"IRSDE: {steps} steps of {levels} levels, {samples} samples: at least 1, at most levels")
         self.scale = scale
+        self.registered = registered
         self.grid = grid if registered else SectionGrid.slabs(scale)
         self.residual = residual
         self.sampler, self.direction = sampler, direction
@@ -134,6 +135,11 @@ class IRSDE(SampledMethod):
     def parameter_count(self) -> int:
         """Of the network; its running average is a copy."""
         return sum(p.numel() for p in self.net.parameters())
+
+    @property
+    def any_scale(self) -> bool:
+        """Unless it learns to undo the displacement of one scale."""
+        return self.registered
 
     def stages(self) -> tuple[Stage, ...]:
         """One stage on single sections."""

@@ -28,7 +28,10 @@ from vemrecon.volume import SectionGrid
 
 
 class IsoVEM(Method):
-    """Video transformer trained on laterally degraded blocks of sections."""
+    """Video transformer trained on laterally degraded blocks of sections.
+
+    `network_scale` is the scale that its network is built for, which its weights decide; None for that of the task.
+    """
 
     def __init__(
         self,
@@ -48,13 +51,14 @@ class IsoVEM(Method):
         rotations: Sequence[int] = ALL,
         tile: Sequence[int] = (16, 128, 128),
         halo: int = 8,
+        network_scale: float | None = None,
     ) -> None:
         super().__init__()
         self.scale, self.grid, self.rotations = scale, grid, tuple(rotations)
         self.crop, self.batch, self.budget = tuple(crop), batch, budget
         self.learning_rate, self.cosine, self.blank_sections = learning_rate, cosine, blank_sections
         self.net = IsoVEMNet(
-            upscale=scale,
+            upscale=network_scale or scale,
             window_size=tuple(window),
             embed_dims=widths,
             depths=depths,
@@ -63,6 +67,11 @@ class IsoVEM(Method):
         )
         z, y, x = tile
         self.tile = TileShape(z, y, x, halo=(halo, halo, halo))
+
+    @property
+    def any_scale(self) -> bool:
+        """Yes: rows are shuffled as its network is built for, and resized to any number."""
+        return True
 
     def stages(self) -> tuple[Stage, ...]:
         """One stage on blocks of sections."""

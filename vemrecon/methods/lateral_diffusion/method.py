@@ -136,6 +136,11 @@ class LateralDiffusion(NoiseMethod):
             return "slab means are no rows that could be put back (sampler: consistency takes them)"
         return None
 
+    @property
+    def any_scale(self) -> bool:
+        """Yes: what it learns is how sections look."""
+        return True
+
     def stages(self) -> tuple[Stage, ...]:
         """One stage on parts of sections."""
         patches, epoch = NoisyCrops(self.crop, TRAINING.steps), epoch_of(self.budget)

@@ -1,0 +1,88 @@
+"""`Learned`: what a file of weights says about itself, and which tasks its weights serve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from vemrecon.arguments import argument_names
+from vemrecon.errors import ConfigError
+from vemrecon.fit.stages import weights_facts
+from vemrecon.methods.base import Method
+from vemrecon.methods.batches import lengths
+from vemrecon.methods.registry import with_settings
+from vemrecon.volume import SectionGrid
+
+NETWORK_SCALE = "network_scale"
+"""Constructor argument of methods whose network is built for a scale, but takes any other."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Where weights come from.
+
+    Attributes:
+        path: The file.
+        method: Its name; None where the file does not say it.
+        arguments: Of its constructor, apart from the task's.
+        grid: Of the sections that it has learned from; None where the file does not say it, as where the weights are
+            those that authors have published.
+    """
+
+    path: Path
+    method: str | None
+    arguments: Mapping[str, Any]
+    grid: SectionGrid | None
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """What a file says.
+
+        Raises:
+            DataError: If it cannot be read.
+        """
+        facts = weights_facts(path)
+        stored, scale = facts.get("grid"), facts.get("scale", 0.0)
+        known = stored if isinstance(stored, Mapping) or scale else None  # a word alone does not say the scale
+        grid = SectionGrid.stored(known, scale) if known else None
+        return cls(path, facts.get("method"), facts.get("arguments", {}), grid)
+
+    def arguments_for(self, kind: type[Method], as_long_as: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What a method is made with that gets these weights, at any scale.
+
+        Args:
+            kind: Its class.
+            as_long_as: Arguments of a method that learns for as long as this one is to go on learning; None if it is
+                not to. All else is as it was when the weights were learned, so that they mean what they meant.
+        """
+        found = dict(self.arguments)
+        if self.grid is not None and NETWORK_SCALE in argument_names(kind):
+            found = {NETWORK_SCALE: self.grid.scale, **found}
+        return found if as_long_as is None else with_settings(found, lengths(kind, as_long_as))
+
+    def require(self, name: str, grid: SectionGrid, what: str) -> None:
+        """Refuse weights of another method, or of another kind of sections.
+
+        Args:
+            name: Of the method that is to get them.
+            grid: Of the sections that they are to serve.
+            what: Whose sections these are, for the message.
+
+        Raises:
+            ConfigError: With what to do.
+        """
+        if self.method not in (None, name):
+            raise ConfigError(f"{self.path}: weights of method '{self.method}', not of '{name}'")
+        if self.grid is not None and self.grid.kind != grid.kind:
+            raise ConfigError(
+                f"{self.path}: learned on {self.grid.kind} sections, but those of {what} are {grid.kind}; "
+                f"if that is wrong, give --grid {self.grid.kind}"
+            )
+
+    def refusal(self, method: Method, scale: float) -> str | None:
+        """Why weights do not serve a method at a scale; None if they do."""
+        if self.grid is None or method.any_scale or scale == self.grid.scale:
+            return None
+        return f"its weights were learned at a scale of {self.grid.scale:g}, and its network serves no other"
