@@ -136,6 +136,7 @@ def reconstruct(
     weights: Path | str | None = None,
     train: str | None = None,
     train_minutes: float | None = None,
+    save_weights: Path | str | None = None,
     settings: Mapping[str, Any] | None = None,
     grid: str | None = None,
     missing_sections: Sequence[int] = (),
@@ -164,6 +165,7 @@ def reconstruct(
         train: Train on this volume first, with this preset: `smoke`, `cpu`, `gpu10` or `paper`.
         train_minutes: Train on this volume first, with as many batches as this takes here; with the preset `cpu` unless
             `train` names another.
+        save_weights: File to write with what was learned, for `weights`.
         settings: Arguments of the method.
         grid: `centred` (thick sections) or `aligned` (kept thin ones), where the file does not say it.
         missing_sections: Numbers of sections to fill first, by a method that does.
@@ -211,6 +213,7 @@ def reconstruct(
         weights=None if weights is None else Path(weights),
         train=train,
         train_minutes=train_minutes,
+        save_weights=None if save_weights is None else Path(save_weights),
         seed=seed,
         missing=sorted(set(missing_sections)),
         rotations=rotations,

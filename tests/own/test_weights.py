@@ -109,6 +109,19 @@ def test_a_training_goes_on_from_weights(stack, tmp_path):
     assert not np.array_equal(made["given"], made["on"])
 
 
+def test_what_was_learned_is_kept_and_serves_again(stack, tmp_path, capsys):
+    kept = tmp_path / "mine.safetensors"
+    words = ["--method", "isovem", "--train", "smoke", "--set", "budget=2", "--save-weights", kept]
+    assert run("reconstruct", stack, tmp_path / "a.zarr", *words) == 0
+    assert run("reconstruct", stack, tmp_path / "b.zarr", "--method", "isovem", "--weights", kept) == 0
+    made = [open_volume(tmp_path / name) for name in ("a.zarr", "b.zarr")]
+    assert np.array_equal(*(one.read(one.whole) for one in made))
+    assert run("reconstruct", stack, tmp_path / "c.zarr", *words) == 2
+    assert "already exists" in capsys.readouterr().err
+    assert run("reconstruct", stack, tmp_path / "c.zarr", "--save-weights", tmp_path / "c.safetensors") == 2
+    assert "give --train" in capsys.readouterr().err
+
+
 def test_a_training_that_goes_on_is_as_long_as_its_preset_and_else_as_it_was(tmp_path):
     kind = built_in_methods()["lateral-cnn"].load()
     found = Learned.read(learned(tmp_path, "lateral-cnn", 4.0)).arguments_for(kind, {"budget": 77, "width": 64})

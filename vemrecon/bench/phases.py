@@ -52,8 +52,9 @@ def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Pr
     Returns:
         The method, in a track another one, whose training takes as many batches as fit into the time.
     """
+    from vemrecon.fit.learned import Learned
     from vemrecon.fit.shared_stages import SharedStages
-    from vemrecon.fit.stages import save_weights, take_shared, train, trained_parts
+    from vemrecon.fit.stages import take_shared, train
 
     if not method.stages():
         return method
@@ -85,13 +86,8 @@ def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Pr
     )
     leave_group()
     if rank() == 0:
-        facts = {
-            "method": folder.spec.method.entry,
-            "arguments": length.arguments,
-            "scale": folder.spec.task.scale,
-            "grid": task_degradation(folder).grid.as_dict(),
-        }
-        save_weights(method, folder.path / "weights.safetensors", trained_parts(method), facts)
+        grid = task_degradation(folder).grid
+        Learned(folder.path / "weights.safetensors", folder.spec.method.entry, length.arguments, grid).keep(method)
         if not finished:
             write_mark(place / "environment.json", environment() | {"device": job.device})
     return method
@@ -144,12 +140,9 @@ def _devices_here(job: Job) -> Sequence[str]:
 
 def trained(folder: RunFolder, method: Method) -> bool:
     """Whether every stage has left its finished mark."""
-    from vemrecon.fit.stages import finished, stage_key
+    from vemrecon.fit.stages import all_finished
 
-    return all(
-        finished(folder.path / "train" / stage.name / "stage.json", stage_key(folder.spec.run_id, number, stage))
-        for number, stage in enumerate(method.stages())
-    )
+    return all_finished(method, folder.path / "train", folder.spec.run_id)
 
 
 def reconstruct(folder: RunFolder, job: Job, method: Method, volumes: TaskVolumes, progress: Progress) -> None:

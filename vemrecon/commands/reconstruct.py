@@ -38,6 +38,7 @@ class ReconstructOptions(FileOptions):
         "weights.safetensors of a run, or of `vemrecon import-weights`; with --train the training begins with them",
         None,
     )
+    save_weights: Path | None = option("file to write with what --train has learned, for --weights", None)
     train: str | None = option(
         "train on this volume first, with this preset", None, choices=known_presets, noun="preset"
     )
@@ -223,6 +224,7 @@ def _wish(options: ReconstructOptions) -> Wish:
         weights=options.weights,
         train=options.train,
         train_minutes=options.train_minutes,
+        save_weights=options.save_weights,
         seed=options.seed,
         missing=AUTO if missing == AUTO else section_numbers(missing),
         region=options.region,

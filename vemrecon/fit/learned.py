@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from vemrecon.arguments import argument_names
 from vemrecon.errors import ConfigError
-from vemrecon.fit.stages import weights_facts
+from vemrecon.fit.stages import save_weights, trained_parts, weights_facts
 from vemrecon.methods.base import Method
 from vemrecon.methods.batches import lengths
 from vemrecon.methods.registry import with_settings
@@ -48,6 +48,17 @@ class Learned:
         known = stored if isinstance(stored, Mapping) or scale else None  # a word alone does not say the scale
         grid = SectionGrid.stored(known, scale) if known else None
         return cls(path, facts.get("method"), facts.get("arguments", {}), grid)
+
+    def keep(self, trained: Method) -> None:
+        """Write the weights of a method, and this beside them.
+
+        Raises:
+            OutputError: If the file cannot be written.
+        """
+        facts: dict[str, Any] = {"method": self.method, "arguments": dict(self.arguments)}
+        if self.grid is not None:
+            facts |= {"scale": self.grid.scale, "grid": self.grid.as_dict()}
+        save_weights(trained, self.path, trained_parts(trained), facts)
 
     def arguments_for(self, kind: type[Method], as_long_as: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """What a method is made with that gets these weights, at any scale.

@@ -155,6 +155,14 @@ def finished(mark: Path, key: str) -> bool:
     return False
 
 
+def all_finished(method: Method, folder: Path, identity: str) -> bool:
+    """Whether every stage of a run has left its mark."""
+    return all(
+        finished(folder / stage.name / "stage.json", stage_key(identity, number, stage))
+        for number, stage in enumerate(method.stages())
+    )
+
+
 def mend_log(place: Path) -> None:
     """Write the log of a finished stage again from its last checkpoint, if it is damaged; without one it is lost."""
     log, known = place / LOG, read_mark(place / "stage.json").get("log_crc32")

@@ -154,6 +154,7 @@ def prepare_method(
     faults: Faults = SOUND,
     memory: int | None = None,
     learn: bool = True,
+    keep: Path | None = None,
 ) -> Method:
     """A method that is ready to reconstruct: training-free, with given weights, or trained on the volume itself.
 
@@ -173,12 +174,14 @@ def prepare_method(
         faults: What is wrong with the sections.
         memory: Most bytes that the process may take.
         learn: Without it the method is not trained, and takes as long for a tile as if it were.
+        keep: File of weights to write after a training.
 
     Raises:
-        ConfigError: If a method that learns gets neither weights nor a training preset.
+        ConfigError: If a method that learns gets neither weights nor a training preset, or the file to keep exists
+            before anything was trained.
         DataError: If weights do not fit, or too little is left to learn from.
     """
-    from vemrecon.fit.stages import load_weights, trained_parts
+    from vemrecon.fit.stages import all_finished, load_weights, trained_parts
     from vemrecon.fit.stages import train as fit
 
     name, card, method, arguments = choice.name, choice.card, choice.method, choice.arguments
@@ -206,10 +209,14 @@ def prepare_method(
     if weights is not None:
         load_weights(method, weights, trained_parts(method))
     if trains:
+        if keep is not None and keep.exists() and not all_finished(method, scratch, digest_of(facts)):
+            raise ConfigError(f"{keep}: already exists; remove it or choose another name")
         fit(
             method, source, scratch, identity=digest_of(facts), seed=seed, devices=[device],
             watch=length.watch, progress=progress,
         )  # fmt: skip
+        if keep is not None:
+            Learned(keep, name, length.arguments, choice.grid).keep(method)
     return method.eval().to(device)
 
 

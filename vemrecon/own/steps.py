@@ -244,6 +244,7 @@ def make_ready(
         faults=faults,
         memory=wish.memory,
         learn=learn,
+        keep=wish.save_weights,
     )
     batches = batches_of(method) if wish.preset else {}
     observed, filled = fill_sections(method, wish.method, volume, gaps) if learn else (volume, [])

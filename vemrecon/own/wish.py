@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from vemrecon.errors import ConfigError
 from vemrecon.methods.short_floats import require_bfloat16
 from vemrecon.own.method import check_wishes
 from vemrecon.version import __version__
@@ -27,6 +28,7 @@ class Wish:
         weights: File of weights.
         train: Preset of the training on the volume itself.
         train_minutes: What it is to take, where not as long as the preset says.
+        save_weights: File to write with what was learned.
         seed: Of the training.
         missing: Numbers of sections to fill first, or `auto` for those that are not stored, black or constant.
         region: First and last voxel along z, y and x of the part that is reconstructed, as `Region.read` takes them.
@@ -44,6 +46,7 @@ class Wish:
     weights: Path | None = None
     train: str | None = None
     train_minutes: float | None = None
+    save_weights: Path | None = None
     seed: int = 0
     missing: Sequence[int] | Literal["auto"] = ()
     region: Sequence[str] | None = None
@@ -77,6 +80,8 @@ class Wish:
             ConfigError: With what to choose instead.
             DataError: If the weights cannot be read.
         """
+        if self.save_weights is not None:
+            _check_kept(self.save_weights, self.preset)
         check_wishes(
             self.method,
             train=self.preset,
@@ -128,3 +133,13 @@ class Wish:
         facts["resample"] = self.resample
         said = {"shape": volume.shape, "grid": volume.require_grid().as_dict(), "range": volume.span}
         return self.how(volume) | facts | said | {"size": list(volume.voxel_size or ())}
+
+
+def _check_kept(path: Path, preset: str | None) -> None:
+    """Refuse a file of weights that could not be written at the end, or that nothing would be written to."""
+    if preset is None:
+        raise ConfigError(f"--save-weights {path}: nothing is trained; give --train or --train-minutes, too")
+    if path.suffix != ".safetensors":
+        raise ConfigError(f"--save-weights {path}: must end in .safetensors")
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path}: the folder {path.parent} does not exist")
