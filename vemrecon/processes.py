@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NoReturn
 
 from vemrecon.errors import ConfigError
 
@@ -129,3 +131,11 @@ def end_with_input() -> None:
         os._exit(ORPHANED)
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+def end_by(number: int) -> NoReturn:
+    """End this process as a signal of this number does."""
+    with suppress(OSError):  # nobody can decide otherwise about SIGKILL
+        signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    os._exit(128 + number)

@@ -114,6 +114,29 @@ def test_every_end_has_its_name_and_stops_nobody(tmp_path):
     assert children and all(ended(pid) for pid in children), "what a run begins ends with it"
 
 
+def test_a_run_goes_on_that_has_lost_one_of_its_processes(tmp_path, monkeypatch):
+    monkeypatch.setenv("TROUBLED_MARK", str(tmp_path / "killed"))
+    words = [
+        "--mode",
+        "transductive",
+        "--preset",
+        "smoke",
+        "--processes",
+        "2",
+        "--devices",
+        "cpu",
+        "--kernels",
+        "asked",
+    ]
+    assert run(tmp_path, ["troubled_methods.Halved"], *words).returncode == 1
+    assert results(tmp_path)["Halved"]["reason"] == "ended by SIGKILL; start again to go on"
+    (log,) = (tmp_path / "runs").glob("*/Halved-*/log.txt")
+    assert "process 1 of 2 of the training: ended by SIGKILL" in log.read_text()
+    again = run(tmp_path, ["troubled_methods.Halved"], *words)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert results(tmp_path)["Halved"]["status"] == "done"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_runs_at_once_share_the_cores(tmp_path, jobs):

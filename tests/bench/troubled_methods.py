@@ -5,10 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import ClassVar
 
 import torch
 
 from vemrecon.methods import Method, MethodCard
+from vemrecon.methods.lateral_cnn import LateralCNN
 
 
 class Honest(Method):
@@ -64,3 +67,16 @@ class Killed(Honest):
 
     def reconstruct(self, tile):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Halved(LateralCNN):
+    """One of the processes that share its training is killed, the first time."""
+
+    card = MethodCard("Loses a process", "self")
+    presets: ClassVar = {"smoke": {"width": 8, "blocks": 1, "patch": 32, "batch": 4, "budget": 20}}
+
+    def training_step(self, batch, index):
+        if self.global_rank == 1 and not (mark := Path(os.environ["TROUBLED_MARK"])).exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().training_step(batch, index)

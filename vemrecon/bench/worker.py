@@ -6,6 +6,7 @@ Tells whoever waits for it how it goes; everything else that is printed goes to 
 from __future__ import annotations
 
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vemrecon.bench.executors.messages import STOPPED, Part, Teller, kind_of, reason_of
+from vemrecon.bench.executors.messages import STOPPED, Part, SignalError, Teller, kind_of, reason_of
 from vemrecon.bench.heartbeat import Heartbeat, TakenError
 from vemrecon.bench.job import Job
 from vemrecon.bench.result import Status
@@ -22,7 +23,7 @@ from vemrecon.environment import environment, of_run
 from vemrecon.errors import ConfigError, OutputError
 from vemrecon.locks import exclusive
 from vemrecon.metrics.catalogue import versions_of
-from vemrecon.processes import end_with_input
+from vemrecon.processes import end_by, end_with_input
 from vemrecon.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -115,6 +116,9 @@ def main(path: Path) -> int:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
             return recorded(RunFolder.open(path), beat.progress, tell.part)
+    except SignalError as error:  # what ends a process of the run ends the run, and whoever waits for it sees how
+        print(error, file=sys.stderr)
+        end_by(error.signal)
     except (OutputError, ConfigError, OSError) as error:
         # the disk or another runner, not the run, is at fault: nothing is recorded, and a new start goes on
         tell.error(error)
@@ -125,7 +129,7 @@ def recorded(folder: RunFolder, tell: Progress, part: Enter = lambda name: None)
     """Run, and record a failure: it is a row with its reason and never stops the others."""
     try:
         run(folder, tell, part)
-    except (OutputError, TakenError):
+    except (OutputError, TakenError, SignalError):
         raise
     except Exception as error:
         traceback.print_exc()

@@ -43,6 +43,18 @@ class TooLargeError(VemreconError, MemoryError):
     """Something does not fit into memory."""
 
 
+class SignalError(VemreconError):
+    """A process that belongs to a run was ended by a signal, which is nothing that the run has done.
+
+    Attributes:
+        signal: Its number.
+    """
+
+    def __init__(self, what: str, signal: int) -> None:
+        super().__init__(f"{what}: {end_of(-signal)}; start again to go on")
+        self.signal = signal
+
+
 class Teller:
     """Writes to the standard output that a process began with; everything else that is printed goes elsewhere.
 

@@ -9,7 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
-from vemrecon.bench.executors.messages import Lines, end_of, error_of
+from vemrecon.bench.executors.messages import Lines, SignalError, end_of, error_of
 from vemrecon.errors import VemreconError
 from vemrecon.processes import STORE_PORT
 from vemrecon.progress import Progress
@@ -30,6 +30,7 @@ def learn_together(path: Path, count: int, progress: Progress) -> None:
 
     Raises:
         VemreconError: If one fails, with its reason.
+        SignalError: If one is ended by a signal.
     """
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
@@ -40,8 +41,11 @@ def learn_together(path: Path, count: int, progress: Progress) -> None:
         for _ in ranks:
             rank = ended.get()
             if rank.process.returncode != 0:
-                code = rank.process.returncode
-                raise rank.error or VemreconError(f"process {rank.number} of {count} of the training: {end_of(code)}")
+                rank = next((one for one in ranks if one.killed), rank)  # others fail when one of them is gone
+                code, what = rank.process.returncode, f"process {rank.number} of {count} of the training"
+                if rank.killed:
+                    raise SignalError(what, -code)
+                raise rank.error or VemreconError(f"{what}: {end_of(code)}")
     finally:
         for rank in ranks:
             rank.process.kill()
@@ -67,6 +71,11 @@ class _Rank:
             | {STORE_PORT: str(port), "OMP_NUM_THREADS": str(threads)},
         )
         threading.Thread(target=self._listen, args=(ended,), daemon=True).start()
+
+    @property
+    def killed(self) -> bool:
+        """Whether a signal has ended it."""
+        return (self.process.poll() or 0) < 0
 
     def _listen(self, ended: queue.Queue[_Rank]) -> None:
         assert self.process.stdout is not None
