@@ -11,11 +11,13 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from vemrecon.data.patches import PatchStream
 from vemrecon.errors import VemreconError
 from vemrecon.files import atomic_write, csv_cell
 from vemrecon.fit.checkpoints import CHECKPOINT, keep
+from vemrecon.fit.chooser import Chooser
 from vemrecon.fit.note import Note
 from vemrecon.methods.base import Method
 from vemrecon.methods.stage import Stage
@@ -55,19 +57,20 @@ class StageCallback(Callback):
     ) -> None:
         self.stage, self.folder, self.seed, self.held_out, self.progress = stage, folder, seed, held_out, progress
         self.fixed, self.limit = fixed, limit
-        self.note = Note(stage.patches.held_out)
+        self.note, self.chooser = Note(stage.patches.held_out), Chooser(stage, held_out is not None)
         self.rows: list[tuple[int, str, float]] = []
         self.totals: dict[str, float] = {}
         self.count = self.batches = 0
         self.seconds, self.clock = 0.0, clock()
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Learn nothing more where an attempt that was killed had reached the limit."""
+        """Learn nothing more where an attempt that was killed had come to the end."""
         trainer.should_stop = self.batches > 0 and self._is_over(trainer)
 
     def _is_over(self, trainer: Trainer) -> bool:
-        if self.limit is None:
-            return False
+        """Whether the limit is reached, or nothing becomes better; the same on all devices."""
+        if self.limit is None or self.chooser.over:
+            return self.chooser.over
         return trainer.strategy.reduce_boolean_decision(self.seconds >= self.limit, all=False)
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
@@ -102,14 +105,15 @@ class StageCallback(Callback):
             self.progress(self.stage.name, share, str(self.note))
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Log, validate, and save a checkpoint that appears whole or not at all."""
+        """Log, validate, choose, and save a checkpoint that appears whole or not at all."""
         batch = (trainer.current_epoch + 1) * self.stage.batches_per_epoch
         self.rows += [(batch, name, total / max(1, self.count)) for name, total in self.totals.items()]
         self.totals, self.count = {}, 0
         self.batches, now = batch, clock()
         self.seconds, self.clock = self.seconds + now - self.clock, now
-        for name, value in self._validate(module).items():
-            self.rows.append((batch, name, value))
+        numbers: dict[str, float] = trainer.strategy.broadcast(self._validate(module))  # last bits may differ
+        self.rows += [(batch, f"validation {name}", value) for name, value in numbers.items()]
+        self.chooser.after_epoch(batch, numbers, lambda: weights_of(module, self.stage.trains))
         self.note.psnr = self._latest_psnr()
         for logger in trainer.loggers:
             logger.log_metrics({name: value for at, name, value in self.rows if at == batch}, step=batch)
@@ -122,14 +126,16 @@ class StageCallback(Callback):
         trainer.should_stop = self._is_over(trainer)
 
     def state_dict(self) -> dict[str, Any]:
-        """Log and seconds travel with the checkpoint, so that they always agree with it."""
-        return {"rows": [list(row) for row in self.rows], "seconds": self.seconds}
+        """Log, seconds and chosen weights travel with the checkpoint, so that they always agree with it."""
+        rows = [list(row) for row in self.rows]
+        return {"rows": rows, "seconds": self.seconds, "choice": self.chooser.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on with the log of the checkpoint."""
         self.rows = [(int(batch), str(name), float(value)) for batch, name, value in state["rows"]]
         self.batches = max((batch for batch, _, _ in self.rows), default=0)
         self.seconds = float(state["seconds"])
+        self.chooser.load_state_dict(state.get("choice", {}))  # earlier versions chose nothing
         self.note.psnr = self._latest_psnr()
 
     def _latest_psnr(self) -> float | None:
@@ -148,10 +154,15 @@ class StageCallback(Callback):
                 )
                 batch = {key: value[None].to(module.device) for key, value in example.items()}
                 for name, value in module.validate(batch).items():
-                    found.setdefault(f"validation {name}", []).append(float(value))
+                    found.setdefault(name, []).append(float(value))
         for name, m in module.named_modules():
             m.training = modes[name]
         return {name: sum(values) / len(values) for name, values in found.items()}
+
+
+def weights_of(module: LightningModule, parts: tuple[str, ...]) -> dict[str, Tensor]:
+    """Weights and buffers of some submodules, by name; not copied."""
+    return {name: value for name, value in module.state_dict().items() if name.partition(".")[0] in parts}
 
 
 def rest_others(module: LightningModule, stage: Stage, fixed: frozenset[str]) -> None:

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from vemrecon.files import checksum, digest_of, make_folder, output_error
 from vemrecon.kept import read_mark, set_aside
 from vemrecon.methods.stage import Stage
+from vemrecon.methods.weight_choice import LAST
 from vemrecon.version import __version__
 
 WEIGHTS, LOG, FACTS = "stage.safetensors", "loss.csv", "stage.json"
@@ -35,6 +36,7 @@ class SharedStages:
         if stage.recipe is None:
             return None
         facts = [__version__, self.data, seed, stage.name, stage.budget, stage.batch, stage.recipe]
+        facts += [asdict(stage.choice)] if stage.choice != LAST else []  # stages of before there was a choice are found
         return self.folder / digest_of(facts)[:12]
 
     def take(self, stage: Stage, seed: int, place: Path) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ import math
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,11 +25,12 @@ from vemrecon.files import (
     canonical_json,
     checksum,
     digest_of,
+    from_plain,
     make_folder,
     output_error,
     reach_disk,
 )
-from vemrecon.fit.callbacks import StageCallback, rest_others, write_log
+from vemrecon.fit.callbacks import StageCallback, rest_others, weights_of, write_log
 from vemrecon.fit.checkpoints import CHECKPOINT, PREVIOUS, read_checkpoint, resumable
 from vemrecon.fit.loggers import Logs, close_logs, make_loggers
 from vemrecon.fit.sampler import StridedSampler
@@ -37,6 +38,7 @@ from vemrecon.fit.shared_stages import SharedStages
 from vemrecon.kept import read_mark, set_aside, write_mark
 from vemrecon.methods.base import Method
 from vemrecon.methods.stage import Stage
+from vemrecon.methods.weight_choice import ChosenWeights
 from vemrecon.processes import launched_together, local_rank, rank, world_size
 from vemrecon.progress import Progress, silent
 
@@ -48,10 +50,12 @@ WEIGHTS, LOG = "stage.safetensors", "loss.csv"
 
 
 class Learned(NamedTuple):
-    """What a stage has taken, over all attempts."""
+    """What a stage has taken, over all attempts, and which weights it has kept."""
 
     seconds: float
     batches: int
+    chosen: ChosenWeights | None
+    """None where the last ones were wanted"""
 
 
 def train(
@@ -111,7 +115,7 @@ def train(
         if method.global_rank == 0:
             save_weights(method, place / WEIGHTS, stage.trains)
             facts = {"key": key, "seconds": learned.seconds + waited, "batches": learned.batches}
-            facts |= {"devices": world_size()}
+            facts |= {"devices": world_size()} | ({"chosen": asdict(learned.chosen)} if learned.chosen else {})
             sums = {"crc32": checksum(place / WEIGHTS), "log_crc32": checksum(place / LOG)}
             write_mark(mark, {**facts, **sums})
             (place / PREVIOUS).unlink(missing_ok=True)  # the last one is enough to mend a finished stage
@@ -161,6 +165,16 @@ def all_finished(method: Method, folder: Path, identity: str) -> bool:
         finished(folder / stage.name / "stage.json", stage_key(identity, number, stage))
         for number, stage in enumerate(method.stages())
     )
+
+
+def chosen_weights(folder: Path) -> dict[str, ChosenWeights]:
+    """Which weights finished stages have kept, by name of the stage, where these could be others than the last.
+
+    Args:
+        folder: Of the training.
+    """
+    found = {mark.parent.name: read_mark(mark).get("chosen") for mark in sorted(folder.glob("*/stage.json"))}
+    return {name: from_plain(ChosenWeights, facts) for name, facts in found.items() if facts}
 
 
 def mend_log(place: Path) -> None:
@@ -213,7 +227,10 @@ def fit_stage(
     progress: Progress,
     limit: float | None = None,
 ) -> Learned:
-    """Run one stage, from its last checkpoint if there is one, and end it with the epoch that reaches the limit."""
+    """Run one stage, from its last checkpoint if there is one, and end it with the epoch that reaches the limit.
+
+    The method has the weights that the stage keeps then.
+    """
     from lightning.pytorch import Trainer
 
     from vemrecon.fit.launched import Launched
@@ -258,7 +275,7 @@ def fit_stage(
     )
     warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)`", module="lightning")  # no concern of users
     trainer.fit(method, loader, ckpt_path=checkpoint.path if checkpoint else None, weights_only=True)
-    return Learned(callback.seconds, callback.batches)
+    return Learned(callback.seconds, callback.batches, callback.chooser.end(method))
 
 
 def _strategy(method: Method, world: int) -> str:
@@ -276,7 +293,7 @@ def save_weights(method: Method, path: Path, parts: tuple[str, ...], facts: Mapp
         parts: Names of submodules.
         facts: Kept in the file: method, arguments and grid, so that it can be used on its own.
     """
-    save_tensors(path, _state(method, parts), facts)
+    save_tensors(path, weights_of(method, parts), facts)
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> None:
@@ -319,7 +336,7 @@ def load_weights(method: Method, path: Path, parts: tuple[str, ...]) -> None:
     """
     weights_facts(path)
     found = load_file(path)
-    wanted = _state(method, parts)
+    wanted = weights_of(method, parts)
     if found.keys() != wanted.keys() or any(found[n].shape != wanted[n].shape for n in wanted):
         odd = sorted(set(found) ^ set(wanted)) or [n for n in wanted if found[n].shape != wanted[n].shape]
         raise DataError(f"{path}: weights of another network (first difference: {odd[0]})")
@@ -329,7 +346,3 @@ def load_weights(method: Method, path: Path, parts: tuple[str, ...]) -> None:
 def trained_parts(method: Method) -> tuple[str, ...]:
     """Names of all submodules that some stage trains."""
     return tuple(dict.fromkeys(part for stage in method.stages() for part in stage.trains))
-
-
-def _state(method: Method, parts: tuple[str, ...]) -> dict[str, Tensor]:
-    return {name: value for name, value in method.state_dict().items() if name.partition(".")[0] in parts}

@@ -17,6 +17,7 @@ from vemrecon.methods.base import Method, Tile, TileShape
 from vemrecon.methods.interpolation import interpolation_matrix
 from vemrecon.methods.rates import falling
 from vemrecon.methods.stage import Stage, epoch_of
+from vemrecon.methods.weight_choice import Keep, WeightChoice
 from vemrecon.volume import SectionGrid
 
 
@@ -52,7 +53,7 @@ class SectionNetwork(nn.Module):
 
 
 class LateralCNN(Method):
-    """Residual network at observed resolution with an axial pixel shuffle."""
+    """Residual network at observed resolution with an axial pixel shuffle; `choice` is by PSNR."""
 
     def __init__(
         self,
@@ -64,10 +65,12 @@ class LateralCNN(Method):
         batch: int = 16,
         budget: int = 2000,
         learning_rate: float = 1e-3,
+        choice: Keep = "last",
     ) -> None:
         super().__init__()
         self.scale, self.grid = scale, grid
         self.patch, self.batch, self.budget, self.learning_rate = patch, batch, budget, learning_rate
+        self.choice = WeightChoice(choice)
         self.net = SectionNetwork(max(1, round(scale)), width, blocks)
         reach = 2 * blocks + 2
         self.tile = TileShape(32, 64, 64, halo=(reach, reach, reach))
@@ -78,8 +81,8 @@ class LateralCNN(Method):
 
     def stages(self) -> tuple[Stage, ...]:
         """One stage on single sections."""
-        patches = LateralSections(self.patch, self.patch)
-        return (Stage("fit", ("net",), patches, self.budget, self.batch, epoch=epoch_of(self.budget)),)
+        patches, epoch = LateralSections(self.patch, self.patch), epoch_of(self.budget)
+        return (Stage("fit", ("net",), patches, self.budget, self.batch, epoch=epoch, choice=self.choice),)
 
     def configure_optimizers(self) -> dict[str, object]:  # type: ignore[override]  # Lightning takes this form too
         """Adam with a cosine to zero."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vemrecon.methods.weight_choice import LAST, WeightChoice
+
 if TYPE_CHECKING:
     from vemrecon.data.patches import Patches
 
@@ -22,8 +24,9 @@ class Stage:
         batch: Examples per batch over all devices.
         epoch: Batches between checkpoints and validations; a kill loses at most one epoch.
         validation: Patches that are scored after every epoch, or 0.
-        recipe: All that decides the stage besides name, budget, batch, data and seed, if other methods may have the
-            same stage with the same names of what learns: then it is trained once for all of them.
+        recipe: All that decides the stage besides name, budget, batch, choice, data and seed, if other methods may have
+            the same stage with the same names of what learns: then it is trained once for all of them.
+        choice: Which weights are kept.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Stage:
     epoch: int = 100
     validation: int = 32
     recipe: Mapping[str, Any] | None = None
+    choice: WeightChoice = LAST
 
     @property
     def epochs(self) -> int:

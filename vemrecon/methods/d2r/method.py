@@ -3,7 +3,7 @@
 Chen et al., "From Diffusion to Resolution: Leveraging 2D Diffusion Models for 3D Super-Resolution Task",
 arXiv:2411.16792 (DGEAN), and the conference paper with AENet. Neither network was released; they are rebuilt from the
 papers and from FLAVR, on which both rest. What we changed: slab means are placed where they were (the papers know kept
-sections only); the rate is halved on plateaus of the training loss, and the last weights are kept, not the best ones.
+sections only); the rate is halved on plateaus of the training loss.
 Published (FIB-25 x8): Sup-AENet 27.89 dB (xy), 28.24 dB (xz); Sup-DGEAN 27.69 dB, 28.02 dB.
 """
 
@@ -29,6 +29,7 @@ from vemrecon.methods.plateau import Plateau
 from vemrecon.methods.rates import falling
 from vemrecon.methods.short_floats import short_floats
 from vemrecon.methods.stage import Stage, epoch_of
+from vemrecon.methods.weight_choice import Keep, WeightChoice
 from vemrecon.nets.continuity import Distance, SmoothSign, continuity_loss, perceptual_distance
 from vemrecon.volume import SectionGrid
 
@@ -48,6 +49,7 @@ class SliceInterpolation(Method):
         bf16: Whether the network is trained in bfloat16, where a device computes in it.
         at_once: Sections predicted together in a reconstruction.
         axes: See `SectionWindows`.
+        choice: See `WeightChoice`; by PSNR.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class SliceInterpolation(Method):
         learning_rate: float = 2e-4,
         cosine: bool = False,
         bf16: bool = False,
+        choice: Keep = "last",
         tile: Sequence[int] = (16, 256, 256),
         halo: int = 32,
         at_once: int = 4,
@@ -83,6 +86,7 @@ class SliceInterpolation(Method):
         self.continuity_every, self.smooth_sign = continuity_every, smooth_sign
         self.axes, self.crop, self.batch, self.budget = tuple(axes), crop, batch, budget
         self.learning_rate, self.cosine, self.bf16, self.at_once = learning_rate, cosine, bf16, at_once
+        self.choice = WeightChoice(choice)
         base = base or BASES[network]
         self.net = (
             AENet(widths, depth_mode=depth_mode, base=base)
@@ -106,7 +110,9 @@ class SliceInterpolation(Method):
         """One stage on windows of sections."""
         epoch = epoch_of(self.budget) if self.cosine else max(1, self.budget // EPOCHS)
         patches = SectionWindows(self.crop, self.axes)
-        return (Stage("fit", ("net",), patches, self.budget, self.batch, epoch=epoch, validation=16),)
+        return (
+            Stage("fit", ("net",), patches, self.budget, self.batch, epoch=epoch, validation=16, choice=self.choice),
+        )
 
     def configure_optimizers(self) -> object:  # type: ignore[override]  # Lightning takes both forms
         """Adam; its rate is halved on plateaus, or follows a cosine to zero."""

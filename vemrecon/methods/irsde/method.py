@@ -40,6 +40,7 @@ from vemrecon.methods.noise import noise_at, noise_key
 from vemrecon.methods.rates import falling
 from vemrecon.methods.samples import SampledMethod
 from vemrecon.methods.stage import Stage, epoch_of
+from vemrecon.methods.weight_choice import Keep, WeightChoice
 from vemrecon.volume import SectionGrid
 from vemrecon.volume.region import Triple, triple
 
@@ -68,7 +69,8 @@ class IRSDE(SampledMethod):
         sampler: `sde`, `ode` or `posterior`.
         steps: Evaluations of the network for one sample of a section; None for all levels.
         samples: Reconstructions that are averaged; more than one give an uncertainty.
-        average_every: Batches between updates of the running average; 0 uses the last weights.
+        average_every: Batches between updates of the running average; 0 uses the weights as they are learned.
+        choice: See `WeightChoice`; by PSNR. Network and running average are kept of the same batch.
         section: Rows and columns of what the network restores at once, margins included, see `TileShape.of_planes`.
         halo: Margins that are thrown away, in observed voxels along z and along y and x.
     """
@@ -98,6 +100,7 @@ class IRSDE(SampledMethod):
         learning_rate: float = 4e-5,
         final_rate: float = 1e-7,
         average_every: int = 10,
+        choice: Keep = "last",
         section: Sequence[int] = (256, 256),
         halo: Sequence[int] = (4, 4),
     ) -> None:
@@ -121,6 +124,7 @@ class IRSDE(SampledMethod):
         self.samples = samples
         self.crop, self.batch, self.budget = round(math.ceil(crop / scale) * scale), batch, budget
         self.learning_rate, self.final_rate, self.average_every = learning_rate, final_rate, average_every
+        self.choice = WeightChoice(choice)
         self.net = NAFNet(width, encoder, middle, decoder) if network == "nafnet" else UNet(width, depth)
         if average_every:
             self.average = copy.deepcopy(self.net).requires_grad_(False)
@@ -145,8 +149,8 @@ class IRSDE(SampledMethod):
         """One stage on single sections."""
         patches = NoisySections(self.crop, self.crop, self.schedule.levels)
         trains = ("net", "average") if self.average_every else ("net",)
-        epoch = epoch_of(self.budget)
-        return (Stage("diffusion", trains, patches, self.budget, self.batch, epoch, VALIDATION_SECTIONS),)
+        length = self.budget, self.batch, epoch_of(self.budget)
+        return (Stage("diffusion", trains, patches, *length, VALIDATION_SECTIONS, choice=self.choice),)
 
     def configure_optimizers(self) -> dict[str, object]:  # type: ignore[override]  # Lightning takes this form too
         """Adam with a cosine."""

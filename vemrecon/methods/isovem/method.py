@@ -23,7 +23,8 @@ from vemrecon.methods.isovem.inpainting import inpaint_sections
 from vemrecon.methods.isovem.network import DEFAULT_DEPTHS, DEFAULT_WIDTHS, IsoVEMNet
 from vemrecon.methods.isovem.training import blank_frames
 from vemrecon.methods.stage import Stage, epoch_of
-from vemrecon.nets.losses import l1_ssim_loss
+from vemrecon.methods.weight_choice import Keep, WeightChoice
+from vemrecon.nets.losses import l1_ssim_loss, structural_similarity
 from vemrecon.volume import SectionGrid
 
 
@@ -31,6 +32,7 @@ class IsoVEM(Method):
     """Video transformer trained on laterally degraded blocks of sections.
 
     `network_scale` is the scale that its network is built for, which its weights decide; None for that of the task.
+    `choice` is by SSIM, see `WeightChoice`.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class IsoVEM(Method):
         learning_rate: float = 1e-3,
         cosine: bool = False,
         blank_sections: bool = False,
+        choice: Keep = "last",
         rotations: Sequence[int] = ALL,
         tile: Sequence[int] = (16, 128, 128),
         halo: int = 8,
@@ -57,6 +60,7 @@ class IsoVEM(Method):
         self.scale, self.grid, self.rotations = scale, grid, tuple(rotations)
         self.crop, self.batch, self.budget = tuple(crop), batch, budget
         self.learning_rate, self.cosine, self.blank_sections = learning_rate, cosine, blank_sections
+        self.choice = WeightChoice(choice, "ssim")
         self.net = IsoVEMNet(
             upscale=network_scale or scale,
             window_size=tuple(window),
@@ -76,7 +80,8 @@ class IsoVEM(Method):
     def stages(self) -> tuple[Stage, ...]:
         """One stage on blocks of sections."""
         z, y, x = self.crop
-        return (Stage("fit", ("net",), LateralPairs((z, y, x)), self.budget, self.batch, epoch=epoch_of(self.budget)),)
+        pairs, epoch = LateralPairs((z, y, x)), epoch_of(self.budget)
+        return (Stage("fit", ("net",), pairs, self.budget, self.batch, epoch=epoch, choice=self.choice),)
 
     def configure_optimizers(self) -> dict[str, object]:  # type: ignore[override]  # Lightning takes this form too
         """Adam at a constant rate as published, or with a cosine to zero."""
@@ -94,6 +99,14 @@ class IsoVEM(Method):
         rows = self.grid.covered(observed.shape[3])
         result = self.restore(observed)[:, :, :, :rows]
         return l1_ssim_loss(result[:, 0], target[:, 0, :, :rows], dims=2)
+
+    def validate(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """PSNR, and SSIM of every frame as in the loss."""
+        observed, target = batch["observed"], batch["target"]
+        restored, rows = self.restore(observed), self.grid.covered(observed.shape[3])
+        error = (restored.clamp(0, 1) - target).square().mean()
+        ssim = structural_similarity(restored[:, 0, :, :rows], target[:, 0, :, :rows])
+        return {"psnr": -10 * torch.log10(error.clamp_min(1e-10)), "ssim": ssim}
 
     def restore(self, observed: Tensor) -> Tensor:
         """Blocks (b, 1, z, h, x) with h coarse, to (b, 1, z, h * scale, x)."""

@@ -27,6 +27,7 @@ from vemrecon.methods.short_floats import short_floats
 from vemrecon.methods.srunet.loss import weighted_error
 from vemrecon.methods.srunet.network import WIDTHS, SRUNetwork
 from vemrecon.methods.stage import Stage, epoch_of
+from vemrecon.methods.weight_choice import Keep, WeightChoice
 from vemrecon.volume import SectionGrid
 
 EPOCHS = 100
@@ -46,7 +47,11 @@ def start_at_interpolation(net: SRUNetwork) -> None:
 
 
 class SRUNet(Method):
-    """Supervised 3D U-Net; even scales only. For `axes` see `IsotropicBlocks`; `bf16` is for training alone."""
+    """Supervised 3D U-Net; even scales only.
+
+    For `axes` see `IsotropicBlocks`; `bf16` is for training alone. `choice` and `patience` go by PSNR, see
+    `WeightChoice`.
+    """
 
     def __init__(
         self,
@@ -62,6 +67,8 @@ class SRUNet(Method):
         learning_rate: float = 1e-4,
         cosine: bool = False,
         bf16: bool = False,
+        choice: Keep = "last",
+        patience: int | None = None,
         tile: Sequence[int] = (8, 128, 128),
         halo: Sequence[int] = (4, 16, 16),
     ) -> None:
@@ -69,7 +76,7 @@ class SRUNet(Method):
         self.scale, self.grid, self.skip = scale, grid, skip
         self.axes, self.sections, self.crop, self.batch, self.budget = tuple(axes), sections, crop, batch, budget
         self.learning_rate, self.cosine = learning_rate, cosine
-        self.bf16 = bf16
+        self.bf16, self.choice = bf16, WeightChoice(choice, patience=patience)
         self.net = SRUNetwork(tuple(widths))
         self.net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # a third faster on a CPU
         if skip:
@@ -89,7 +96,9 @@ class SRUNet(Method):
         """One stage on isotropic blocks."""
         epoch = epoch_of(self.budget) if self.cosine else max(1, self.budget // EPOCHS)
         patches = IsotropicBlocks(self.sections, self.crop, self.axes)
-        return (Stage("fit", ("net",), patches, self.budget, self.batch, epoch=epoch, validation=16),)
+        return (
+            Stage("fit", ("net",), patches, self.budget, self.batch, epoch=epoch, validation=16, choice=self.choice),
+        )
 
     def configure_optimizers(self) -> object:  # type: ignore[override]  # Lightning takes both forms
         """Adam; its rate is halved on plateaus, or follows a cosine to zero."""

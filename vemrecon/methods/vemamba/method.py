@@ -25,6 +25,7 @@ from vemrecon.methods.stage import Stage, epoch_of
 from vemrecon.methods.vemamba.encoder import EMBEDDING, SECTIONS, MomentumContrast, embedding_input
 from vemrecon.methods.vemamba.losses import contrast_loss, reconstruction_loss, warmup_cosine
 from vemrecon.methods.vemamba.network import PAPER, RELEASED, VEMambaNet
+from vemrecon.methods.weight_choice import Keep, WeightChoice
 from vemrecon.volume import SectionGrid
 
 LAYOUTS = {"paper": PAPER, "released": RELEASED}
@@ -32,7 +33,7 @@ WARMUP = 0.05  # of the budget: 10 of 200 epochs
 
 
 class VEMamba(Method):
-    """State-space network over eight scan orders, conditioned on a degradation embedding."""
+    """State-space network over eight scan orders, conditioned on a degradation embedding; `choice` is by PSNR."""
 
     in_batches: ClassVar[tuple[str, ...]] = ("budget", "moco_budget")
 
@@ -56,6 +57,7 @@ class VEMamba(Method):
         moco_batch: int = 64,
         moco_budget: int = 80000,
         moco_queue: int = 4096,
+        choice: Keep = "last",
         rotations: Sequence[int] = ALL,
         tile: Sequence[int] = (16, 128, 128),
         halo: int = 8,
@@ -66,6 +68,7 @@ class VEMamba(Method):
         self.scale, self.grid, self.rotations, self.skip = scale, grid, tuple(rotations), skip
         self.crop, self.batch, self.budget, self.learning_rate = tuple(crop), batch, budget, learning_rate
         self.moco_batch, self.moco_budget = moco_batch, moco_budget
+        self.choice = WeightChoice(choice)
         self.contrast = MomentumContrast(moco_queue) if moco else None
         self.net = VEMambaNet(
             max(2, round(scale)),
@@ -89,7 +92,8 @@ class VEMamba(Method):
         """Contrast of degradations, then reconstruction."""
         z, y, x = self.crop
         pairs = LateralPairs((z, y, x))
-        fit = Stage("fit", ("net",), pairs, self.budget, self.batch, epoch=epoch_of(self.budget))
+        epoch = epoch_of(self.budget)
+        fit = Stage("fit", ("net",), pairs, self.budget, self.batch, epoch=epoch, choice=self.choice)
         if self.contrast is None:
             return (fit,)
         epoch = epoch_of(self.moco_budget)
