@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vemrecon import protocol
+from vemrecon.bench.spec import CONTAMINATED
 from vemrecon.data import DatasetCard, Located, Split, require_apart
 from vemrecon.data.split import check_mode, guard_voxels
 from vemrecon.errors import ConfigError
@@ -16,6 +17,7 @@ class Learning:
     """Mode and splits of what is learned from."""
 
     mode: str
+    """inductive, transductive or contaminated."""
     train: Split | None = None
     """None for the observed test volume itself."""
     val: Split | None = None
@@ -48,6 +50,11 @@ def learning_of(card: DatasetCard, split: Split, kind: str, mode: str) -> Learni
             "a lateral task scores the axis that methods learn from, so it has no transductive mode; leave --mode out"
         )
     native = kind == "native"  # has no truth that could be learned by heart, so its regions may overlap
+    if kind == "lateral" and split.inside and not split.contaminated:
+        raise ConfigError(
+            f"split '{split.name}' contains voxels of its training split '{split.train}', and a lateral task scores "
+            f"the axis that methods learn from: use --task native, another split, or training-free methods"
+        )
     if not native:
         check_mode(split, mode)
     if mode == "transductive" and (native or not split.inside):
@@ -57,6 +64,8 @@ def learning_of(card: DatasetCard, split: Split, kind: str, mode: str) -> Learni
     train = card.splits[split.train]
     if native and split.inside:
         mode = "transductive"
+    elif split.contaminated and mode == "inductive":
+        mode = CONTAMINATED
     elif not native and not split.inside:
         require_apart(train, split, guard_voxels(card.voxel_size, protocol.protocol()["guard_nm"]))
     return Learning(mode, train, card.splits.get(split.val))

@@ -167,7 +167,7 @@ def _resolved(request: Request, chosen: ChosenSplit, locator: Locator) -> Resolv
             if not card.name.startswith(LOCAL):
                 check_card(source.as_it_says(), card, card.files[train.file])
             _check_range(task_volume(source, train), card)
-            if kind != "native":
+            if kind != "native" and not split.contaminated:
                 require_no_copy(train, source, split, located, locator.scratch)
         if learning:
             _say_damage(*((train, source) if train and source else (split, located)), locator)

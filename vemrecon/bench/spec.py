@@ -13,6 +13,11 @@ from vemrecon.errors import DataError
 from vemrecon.files import canonical_json, digest_of, from_plain, read_json, slug
 from vemrecon.volume.planes import AXES
 
+CONTAMINATED = "contaminated"
+"""Mode of a method that learns from what is scored, as the protocol of a paper has it."""
+LEARNED_FROM_SCORED = "learned from what is scored"
+"""What it means, for whoever reads a table."""
+
 
 @dataclass(frozen=True)
 class DegradationVariant:
@@ -89,6 +94,16 @@ class RunSpec:
     def run_id(self) -> str:
         """12 digits of the sha256 of the specification without its metrics: a new metric trains nothing anew."""
         return digest_of({k: v for k, v in self.as_dict().items() if k != "metrics"})[:12]
+
+    @property
+    def mode(self) -> str:
+        """How the method learns: inductive, transductive or contaminated; empty where it does not."""
+        return str(self.training.get("mode", "")) if self.training else ""
+
+    @property
+    def contaminated(self) -> bool:
+        """Whether the method learns from what is scored, so that its numbers are shown but never ranked."""
+        return self.mode == CONTAMINATED
 
     @property
     def learning_id(self) -> str:

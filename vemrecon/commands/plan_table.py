@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from vemrecon.bench.spec import LEARNED_FROM_SCORED
 from vemrecon.report.columns import seconds_text
+from vemrecon.report.split_words import split_words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,15 +40,20 @@ def print_plan(runs: Sequence[PlannedRun], setup: Setup, console: Console, rehea
         _rehearse(todo, known, setup, console)
     made = {run.folder.spec.run_id: known.forecast(run) for run in todo}
     for task in dict.fromkeys(run.folder.spec.task.slug for run in runs):
-        rows = [HEADS]
+        rows, specs = [HEADS], []
         for run in runs:
             spec = run.folder.spec
             if spec.task.slug != task:
                 continue
+            specs.append(spec)
             cells = _cells(made[spec.run_id]) if spec.run_id in open_ids else ("", "", "")
             preset = f"{spec.preset}, {spec.track.words}" if spec.track else spec.preset
             rows.append((spec.method.name, preset, str(spec.seed), spec.run_id, state_of(run.folder), *cells))
         _print(task, rows, console)
+        if words := split_words(specs[0].task.dataset, specs[0].task.split):
+            console.print(f"split of {words}", markup=False)
+        if names := dict.fromkeys(s.method.name for s in specs if s.contaminated):
+            console.print(f"{LEARNED_FROM_SCORED}, so shown but never ranked: {', '.join(names)}", style="yellow")
     _sum_up(runs, todo, list(made.values()), setup, console)
 
 

@@ -15,6 +15,7 @@ from vemrecon.volume.volume import GREY_DTYPES, Span, intensity_range_of
 
 if TYPE_CHECKING:
     from vemrecon.data.card import DatasetCard, DatasetFile, RemoteFile
+    from vemrecon.data.split import Split
 
 SCHEMES = ("http", "https")
 LARGEST_GENERATED = 1 << 31  # voxels; they are made in memory
@@ -87,6 +88,21 @@ def check_card(card: DatasetCard) -> None:
     for name, split in card.splits.items():
         if not split.group and split.file not in card.files:
             raise ConfigError(f"split '{name}': {unknown('file', split.file, card.files)}")
+        _check_marks(card, split)
+
+
+def _check_marks(card: DatasetCard, split: Split) -> None:
+    """Marks are true or false; a contaminated split is one of a paper, and nobody comes to it without asking for it."""
+    for mark in ("inside", "contaminated", "chosen_here"):
+        if not isinstance(getattr(split, mark), bool):
+            raise ConfigError(f"split '{split.name}': {mark} {getattr(split, mark)!r}: must be true or false")
+    if not split.contaminated:
+        return
+    if not (split.inside and split.paper):
+        raise ConfigError(f"split '{split.name}': contaminated needs `inside: true`, and the `paper` that did so")
+    default = card.splits.get(card.default_split)
+    if split.name in (card.default_split, *(default.group if default else ())):
+        raise ConfigError(f"split '{split.name}': is contaminated, so it must be asked for by name; not a default")
 
 
 def _check_file(file: RemoteFile, *, named: bool) -> None:

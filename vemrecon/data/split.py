@@ -29,10 +29,15 @@ class Split:
     inside: bool = False
     """Whether the training split shares voxels with this one, as in papers that learn from the observed sections of the
     volume they score: such a split has the transductive mode only."""
+    contaminated: bool = False
+    """Whether a paper learned from the voxels that it scored here, which `inside` alone does not allow: runs when the
+    split is named, and is never ranked."""
     group: tuple[str, ...] = ()
     """Names of the splits that this one stands for, each a task of its own."""
     paper: str = ""
     """Paper that used this split, for named alternatives."""
+    chosen_here: bool = False
+    """Whether the paper does not publish where it lies, so that the place is ours."""
 
     @property
     def digest(self) -> str:
@@ -105,14 +110,14 @@ def gaps_between(one: Region, other: Region) -> Triple:
 
 
 def check_mode(split: Split, mode: str) -> None:
-    """Refuse inductive learning for a split that contains what is learned from.
+    """Refuse inductive learning for a split that contains what is learned from, unless it is known for that.
 
     Methods that do not learn need no check.
 
     Raises:
         ConfigError: If the split has the transductive mode only.
     """
-    if split.inside and mode == "inductive":
+    if split.inside and not split.contaminated and mode == "inductive":
         raise ConfigError(
             f"split '{split.name}' contains voxels of its training split '{split.train}', so methods that learn are "
             f"scored on it with --mode transductive only"

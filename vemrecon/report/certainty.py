@@ -73,7 +73,7 @@ def certainty_of(rows: Sequence[Row], columns: Columns, main: AnyColumn) -> Cert
     """How sure the leading scores of finished rows are.
 
     Args:
-        rows: With scores.
+        rows: With scores; those that are contaminated have intervals, but no rank and no test.
         columns: Of the table.
         main: The column that rows are ranked by.
     """
@@ -89,7 +89,7 @@ def certainty_of(rows: Sequence[Row], columns: Columns, main: AnyColumn) -> Cert
         gains, reasons = gain_intervals(rows, columns.gain)
         intervals |= {(columns.gain.key, label): interval for label, interval in gains.items()}
         notes += _gain_notes({label: why for label, why in reasons.items() if (main.key, label) in intervals})
-    scores = _tested(known)
+    scores = _tested({row.label: known[row.label] for row in rows if not row.contaminated})
     if len(scores) < 2 or main.better == Better.NEITHER:
         return Certainty(intervals, notes=notes)
     if len(scores) > MOST_COMPARED:

@@ -22,9 +22,9 @@ def best_rows(table: Table, number: int) -> tuple[Row, ...]:
         return table.done
     main = table.primary
 
-    def badness(row: Row) -> tuple[bool, float]:
+    def badness(row: Row) -> tuple[bool, bool, float]:
         value = row.cells[MAIN_RANGE][main.key].value
-        return value is None, main.better.badness(value) if value is not None else 0.0
+        return row.contaminated, value is None, main.better.badness(value) if value is not None else 0.0
 
     best = sorted(table.done, key=badness)
     reference = [row for row in best if row.regime == "none"][:1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vemrecon.bench.spec import LEARNED_FROM_SCORED
 from vemrecon.errors import ConfigError, DataError, unknown
 from vemrecon.metrics.column import Better, Column
 from vemrecon.report.cells import WHOLE
@@ -78,7 +79,7 @@ def _together(parts: Sequence[Comparison]) -> Together:
 
 
 def comparisons(board: Leaderboard, first: str, second: str, metric: str | None = None) -> list[Comparison]:
-    """Two methods on every task that both have finished.
+    """Two methods on every task that both have finished, and on which neither learned from what is scored.
 
     Args:
         board: All tables.
@@ -87,7 +88,7 @@ def comparisons(board: Leaderboard, first: str, second: str, metric: str | None 
         metric: Name of a metric, or key of a column; the main score of each table if None.
 
     Raises:
-        DataError: If no task has both.
+        DataError: If there is no such task.
         ConfigError: If a name stands for several rows, or no table has the metric.
     """
     found = []
@@ -96,9 +97,11 @@ def comparisons(board: Leaderboard, first: str, second: str, metric: str | None 
         if rows[0] is not None and rows[1] is not None:
             found.append((table, rows[0], rows[1]))
     if not found:
-        known = {row.label for table in board.tables for row in table.done}
+        known = {row.label for table in board.tables for row in table.ranked}
         for name in (first, second):
             if not any(_row(table, name) for table in board.tables):
+                if any(name in (row.label, row.method) for table in board.tables for row in table.done):
+                    raise DataError(f"{name}: {LEARNED_FROM_SCORED} on every task that it has finished: not compared")
                 raise unknown("finished method", name, known)
         raise DataError(f"no task has finished runs of both {first} and {second}")
     made = [_comparison(table, one, other, column) for table, one, other in found if (column := _column(table, metric))]
@@ -109,7 +112,7 @@ def comparisons(board: Leaderboard, first: str, second: str, metric: str | None 
 
 
 def _row(table: Table, name: str) -> Row | None:
-    rows = [row for row in table.done if row.label == name] or [row for row in table.done if row.method == name]
+    rows = [row for row in table.ranked if row.label == name] or [row for row in table.ranked if row.method == name]
     if len(rows) > 1:
         raise ConfigError(f"'{name}' stands for {len(rows)} rows; name one of: {', '.join(row.label for row in rows)}")
     return rows[0] if rows else None

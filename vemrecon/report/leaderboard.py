@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from vemrecon.report.gain import best_kernel, gain_cells
 from vemrecon.report.load import Run
 from vemrecon.report.reference_rows import ReferenceRow, reference_rows
 from vemrecon.report.row import Row
+from vemrecon.report.row_labels import label_variants
 from vemrecon.volume import SectionGrid
 from vemrecon.volume.grey_range import GreyRange
 
@@ -73,6 +73,11 @@ class Table:
     def done(self) -> tuple[Row, ...]:
         """Rows with scores."""
         return tuple(row for row in self.rows if row.done)
+
+    @property
+    def ranked(self) -> tuple[Row, ...]:
+        """Rows with scores that may win something."""
+        return tuple(row for row in self.done if not row.contaminated)
 
     @property
     def kernels(self) -> tuple[Row, ...]:
@@ -228,42 +233,14 @@ def regime_order(regime: str) -> int:
 def _row_order(row: Row, column: AnyColumn) -> tuple[object, ...]:
     value = row.cells[MAIN_RANGE][column.key].value if row.done else None
     badness = column.better.badness(value) if value is not None else 0.0
-    return (regime_order(row.regime), not row.done, value is None, badness, row.label, row.status, row.reason)
+    place = (row.contaminated, regime_order(row.regime), not row.done, value is None, badness)
+    return (*place, row.label, row.status, row.reason)
 
 
 def _cells(runs: Sequence[Run], columns: Columns, ranges: Sequence[str]) -> dict[str, dict[str, Cell]]:
     results = [result for _, result in runs]
     own = [column for column in columns.every if not isinstance(column, GainColumn)]
     return {name: {column.key: cell(results, column, name) for column in own} for name in ranges}
-
-
-def label_variants(specs: Mapping[str, RunSpec]) -> dict[str, str]:
-    """The shortest names that tell the variants of a table apart: method, then preset, then what else differs."""
-    facts = {key: _facts(spec) for key, spec in specs.items()}
-    alike: dict[tuple[str, str], list[str]] = {}
-    for key, spec in specs.items():
-        alike.setdefault((spec.method.name, spec.preset), []).append(key)
-    presets = Counter(name for name, _ in alike)
-    values = {
-        of: {fact: {facts[key].get(fact) for key in keys} for fact in {fact for key in keys for fact in facts[key]}}
-        for of, keys in alike.items()
-    }
-    labels: dict[str, str] = {}
-    for key, spec in specs.items():
-        name, differs = spec.method.name, values[spec.method.name, spec.preset]
-        parts = [] if presets[name] == 1 else [spec.preset]
-        parts += [f"{fact}={value}" for fact, value in sorted(facts[key].items()) if len(differs[fact]) > 1]
-        labels[key] = name + (f" ({', '.join(parts)})" if parts else "")
-    counts = Counter(labels.values())
-    doubles = {label for label, count in counts.items() if count > 1}
-    number = {key: n for n, key in enumerate(sorted(specs), start=1)}
-    return {key: f"{label} #{number[key]}" if label in doubles else label for key, label in labels.items()}
-
-
-def _facts(spec: RunSpec) -> dict[str, str]:
-    facts = {k: v if isinstance(v, str) else canonical_json(v) for k, v in spec.method.arguments.items()}
-    mode = str(spec.training.get("mode", "")) if spec.training else ""
-    return {**facts, "version": spec.method.version, "precision": spec.precision, "mode": mode}
 
 
 def environments(table: Table) -> dict[str, tuple[str, ...]]:
@@ -277,7 +254,7 @@ def environments(table: Table) -> dict[str, tuple[str, ...]]:
 
 
 def _best(columns: Columns, ranges: Sequence[str], rows: Sequence[Row]) -> frozenset[tuple[str, str, str]]:
-    done = [row for row in rows if row.done]
+    done = [row for row in rows if row.done and not row.contaminated]
     one_machine = len({hardware(result.environment) for row in done for _, result in row.runs}) < 2
     marked = set()
     for name in ranges:

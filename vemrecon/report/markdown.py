@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from vemrecon.bench.spec import CONTAMINATED, LEARNED_FROM_SCORED
 from vemrecon.metrics.catalogue.segmentation import MEASURES
 from vemrecon.metrics.column import Column
 from vemrecon.report.certainty import ONE_SEED
@@ -17,6 +18,7 @@ from vemrecon.report.published_table import COMPARABLE, PUBLISHED, PublishedLine
 from vemrecon.report.reference_rows import ReferenceRow
 from vemrecon.report.row import Row
 from vemrecon.report.segmentation_table import UNFAIR, Line, Segmentation
+from vemrecon.report.split_words import split_words
 from vemrecon.report.track import track_lines
 
 LEGEND = (
@@ -98,6 +100,8 @@ def meanings(table: Table) -> list[str]:
         lines.append(
             f"rank: places by {main.heading} that paired tests leave open (5 % for all pairs of rows together)"
         )
+    if any(row.contaminated for row in table.rows):
+        lines.append(f"{CONTAMINATED}: {LEARNED_FROM_SCORED}, as in a paper; neither ranked nor the best of anything")
     if any(row.one_seed for row in table.done):
         lines.append(f"{ONE_SEED} one seed of a random method: how far its scores vary over seeds is not known")
     return [*lines, *(row.words for row in table.references)]
@@ -183,13 +187,14 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _cells(table: Table, row: Row, notes: Footnotes) -> list[str]:
+    first = [escape(row.label), escape(row.regime) + (f"; {LEARNED_FROM_SCORED}" if row.contaminated else "")]
     last = [escape(row.preset), escape(row.seeds) + (f" {ONE_SEED}" if row.one_seed else "")]
     rank = [str(table.certainty.ranks.get(row.label, ""))] if table.certainty.ranks else []
     if not row.done:
         reason = escape(f"{row.status}: {row.reason or 'no reason recorded'}")
-        return [escape(row.label), escape(row.regime), *rank, f"*{reason}*", *[""] * (len(table.main) - 1), *last]
+        return [*first, *rank, f"*{reason}*", *[""] * (len(table.main) - 1), *last]
     cells = (_cell(table, row, column, notes) for column in table.main)
-    return [escape(row.label), escape(row.regime), *rank, *cells, *last]
+    return [*first, *rank, *cells, *last]
 
 
 def _reference_cells(table: Table, row: ReferenceRow) -> list[str]:
@@ -220,13 +225,14 @@ def _cell(table: Table, row: Row, column: AnyColumn, notes: Footnotes) -> str:
 def provenance(table: Table) -> str:
     """Versions, commit, hardware and protocol behind a table, on one line."""
     known, task = environments(table), table.task
+    whose = split_words(task.dataset, task.split)
     words = [
         f"protocol {table.protocol}",
         f"vemrecon {', '.join(known['vemrecon']) or 'not recorded'}",
         f"commit {', '.join(known['commit']) or 'not recorded'}",
         f"hardware: {'; '.join(known['hardware']) or 'not recorded'}",
         f"data {short(task.dataset_digest)}",
-        f"split {short(task.split_digest)}",
+        f"split {short(task.split_digest)}" + (f" ({whose})" if whose else ""),
         *([f"grey values {table.intensity_range}"] if table.intensity_range else []),
     ]
     return f"Provenance: {' · '.join(words)}"

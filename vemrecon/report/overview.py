@@ -14,12 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from vemrecon import protocol
-from vemrecon.bench.spec import RunSpec
+from vemrecon.bench.spec import LEARNED_FROM_SCORED, RunSpec
 from vemrecon.bench.track import Track
 from vemrecon.files import canonical_json
 from vemrecon.report.columns import GainColumn
-from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table, label_variants, regime_order
+from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table, regime_order
 from vemrecon.report.row import Row
+from vemrecon.report.row_labels import label_variants
 from vemrecon.statistics import Estimate, mean_of_groups
 
 RULE = (
@@ -117,8 +118,8 @@ def _alike(table: Table, gain: GainColumn) -> list[object]:
 
 
 def _overview(tables: Sequence[Table]) -> Overview | None:
-    left_out = tuple(f"{table.title}: no kernel has finished" for table in tables if not table.best_kernel)
-    tables = sorted((t for t in tables if t.best_kernel), key=lambda t: tissue_of(t.task.dataset))
+    left_out = tuple(f"{table.title}: {reason}" for table in tables if (reason := _unfit(table)))
+    tables = sorted((t for t in tables if not _unfit(t)), key=lambda t: tissue_of(t.task.dataset))
     column = tables[0].columns.gain if tables else None
     if column is None or len(tables) < 2:
         return None
@@ -134,6 +135,13 @@ def _overview(tables: Sequence[Table]) -> Overview | None:
     return Overview(column, tables[0].track, tuple(tables), tuple(lines), left_out)
 
 
+def _unfit(table: Table) -> str:
+    """Why a table says nothing about methods on other tasks; empty if it does."""
+    if not table.best_kernel:
+        return "no kernel has finished"
+    return f"methods {LEARNED_FROM_SCORED}" if any(row.contaminated for row in table.rows) else ""
+
+
 def _rows(table: Table) -> dict[str, Mapping[str, Row]]:
     """Rows of a table by what a method is, wherever it runs; `done` and another one where seeds ended differently."""
     found: dict[str, Mapping[str, Row]] = {}
@@ -145,8 +153,7 @@ def _rows(table: Table) -> dict[str, Mapping[str, Row]]:
 
 def identity(spec: RunSpec) -> str:
     """What makes a method the same one on other tasks."""
-    mode = spec.training.get("mode") if spec.training else None
-    return canonical_json([asdict(spec.method), spec.preset, spec.precision, mode])
+    return canonical_json([asdict(spec.method), spec.preset, spec.precision, spec.mode or None])
 
 
 def _line(label: str, each: Sequence[Mapping[str, Row]], tables: Sequence[Table], tissues: Sequence[str]) -> Line:

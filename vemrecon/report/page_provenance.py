@@ -9,6 +9,7 @@ from vemrecon.report.environments import hardware, told
 from vemrecon.report.leaderboard import TIMES, Leaderboard, Table, environments, regime_order, task_words
 from vemrecon.report.markdown import short
 from vemrecon.report.panel import Fragment, Look
+from vemrecon.report.split_words import split_words
 
 
 def provenance_panel(table: Table, look: Look) -> Fragment:
@@ -30,6 +31,7 @@ def facts(table: Table) -> list[tuple[str, str]]:
         ("Protocol", str(table.protocol)),
         ("Data digest", short(task.dataset_digest)),
         ("Split digest", short(task.split_digest)),
+        ("Split", split_words(task.dataset, task.split)),
         ("vemrecon", ", ".join(known["vemrecon"])),
         ("Commit", ", ".join(known["commit"])),
         ("Hardware", "; ".join(known["hardware"])),

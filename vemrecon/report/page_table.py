@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vemrecon.bench.spec import LEARNED_FROM_SCORED
 from vemrecon.metrics.score import SIGNS
 from vemrecon.report.certainty import ONE_SEED
 from vemrecon.report.chosen_rows import LARGE
@@ -99,6 +100,7 @@ def _body(table: Table, columns: Sequence[AnyColumn], name: str, look: Look) -> 
             entry["cells"] = [_cell(table, row, column, name, notes, axis) for column in columns]
             entry["rank"] = _rank(table, row)
         entry["one_seed"] = ONE_SEED if row.one_seed else ""
+        entry["mark"] = LEARNED_FROM_SCORED if row.contaminated else ""
         entry["seeds"] = ", ".join(str(result.spec.seed) for _, result in row.runs)
         rows.append(entry)
     references = [

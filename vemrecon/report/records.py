@@ -24,6 +24,7 @@ from vemrecon.report.overview import Gain, Overview, overviews
 from vemrecon.report.published_table import PublishedLine
 from vemrecon.report.reference_rows import ReferenceRow
 from vemrecon.report.row import Row
+from vemrecon.report.split_words import split_words
 from vemrecon.volume import SectionGrid
 from vemrecon.volume.grey_range import GreyRange
 
@@ -39,7 +40,8 @@ SURE = ("interval_low", "interval_high", "rank_best", "rank_worst", "gain", "gai
 HEADER = (
     "dataset", "split", "kind", "axis", "scale", "degradation", "degradation_arguments", "first_section",
     "black", "white", "range_stated_by",
-    "method", "method_version", "method_arguments", "regime", "preset", "track_minutes", "seed", *SCORE, *SURE,
+    "method", "method_version", "method_arguments", "regime", "learned_from_scored", "preset", "track_minutes", "seed",
+    *SCORE, *SURE,
     "status", "reason", "run_id", "protocol", "precision", "dataset_digest", "split_digest",
     "vemrecon", "commit", "python", "torch", "platform", "device", "cpu", "threads", *COSTS,
 )  # fmt: skip
@@ -70,6 +72,7 @@ def _lines(table: Table, row: Row, result: RunResult) -> Iterator[dict[str, str]
         "track_minutes": spec.track.minutes if spec.track else None,
         **{name: getattr(spec, name) for name in ("preset", "seed", "protocol", "precision")},
         "regime": row.regime,
+        "learned_from_scored": row.contaminated,
         **{name: getattr(result, name) for name in ("status", "reason", "run_id")},
         **{name: told(result.environment, name) for name in HEADER if name in result.environment},
         **asdict(result.costs),
@@ -154,6 +157,7 @@ def _task_record(table: Table) -> dict[str, Any]:
         "key": table.key,
         "title": table.title,
         "task": asdict(table.task),
+        "split_note": split_words(table.task.dataset, table.task.split),
         "protocol": table.protocol,
         "track": asdict(table.track) if table.track else None,
         "grid": table.grid.as_dict() if table.grid else None,
@@ -234,6 +238,7 @@ def _row_record(table: Table, row: Row) -> dict[str, Any]:
         "preset": row.preset,
         "precision": row.spec.precision,
         "regime": row.regime,
+        "learned_from_scored": row.contaminated,
         "status": row.status,
         "reason": row.reason,
         "cells": _cell_records(table, row.cells),

@@ -97,6 +97,11 @@ class Row:
         return tuple(result for _, result in self.runs)
 
     @property
+    def contaminated(self) -> bool:
+        """Whether its method learned from what is scored: it is shown, but neither ranked nor a winner of anything."""
+        return self.spec.contaminated
+
+    @property
     def one_seed(self) -> bool:
         """Whether it is a random method that ran once, so that nobody knows how far its scores vary."""
         card = self.runs[0][1].card

@@ -153,7 +153,10 @@ def _render(table: Table, width: int) -> Any:
         rich.add_column(f"\n{name}", no_wrap=True)
     for key in (key for key in order if key in shown):
         rich.add_column(heads[key], justify="right", no_wrap=True)
+    apart = {len(table.ranked), len(table.done)} if len(table.ranked) < len(table.done) else set()
     for n, words in enumerate(first):
+        if n in apart:
+            rich.add_section()
         rich.add_row(*map(Text, words), *(texts[key][n] for key in order if key in shown))
     return rich
 
