@@ -1,6 +1,9 @@
 """Which weights a stage keeps: the best by held-out patches, an average or the last; the same after any kill."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -264,3 +267,34 @@ def test_isovem_is_chosen_by_the_structural_similarity_of_its_frames(tmp_path):
     same_image = {"observed": torch.full((1, 1, 4, 8, 32), 0.5), "target": torch.full((1, 1, 4, 32, 32), 0.5)}
     method.restore = lambda observed: same_image["target"]
     assert method.validate(same_image)["ssim"] == 1
+
+
+def bench(runs, processes):
+    """Of a training that chooses; its result and its weights."""
+    words = ["bench", "--dataset", "phantom", "--split", "smoke", "--scale", "4", "--degradation", "subsample"]
+    words += ["--methods", "lateral-cnn", "--preset", "smoke", "--metrics", "psnr", "--runs", str(runs)]
+    words += ["--kernels", "asked", "--set", "lateral-cnn.choice=best", "--processes", str(processes)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "vemrecon.cli", *words], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = runs.glob("*/lateral-cnn-*")
+    assert "best validation psnr" in (runs / "report" / "README.md").read_text()
+    return json.loads((folder / "result.json").read_text()), load_file(folder / "weights.safetensors")
+
+
+def test_the_result_of_a_run_has_the_batch_that_was_chosen(tmp_path):
+    result, _ = bench(tmp_path / "runs", 1)
+    chosen, (log,) = result["chosen"]["fit"], (tmp_path / "runs").glob("*/*/train/fit/loss.csv")
+    batches, values = read_log(log)["validation psnr"]
+    assert (chosen["keep"], chosen["value"], chosen["batches"]) == ("best", max(values), batches[-1])
+    assert chosen["batch"] == batches[values.index(max(values))]
+
+
+@pytest.mark.slow
+def test_two_processes_choose_as_one_does(tmp_path):
+    (one, alone), (two, shared) = (bench(tmp_path / f"{processes}", processes) for processes in (1, 2))
+    assert two["chosen"]["fit"]["batch"] == one["chosen"]["fit"]["batch"]
+    for name, value in alone.items():
+        torch.testing.assert_close(shared[name], value, atol=1e-5, rtol=0)

@@ -14,6 +14,7 @@ from vemrecon.bench.result import Costs, RunResult, Status
 from vemrecon.bench.spec import DegradationVariant, MethodVariant, RunSpec, Task
 from vemrecon.files import digest_of, write_json
 from vemrecon.methods import MethodCard
+from vemrecon.methods.weight_choice import ChosenWeights
 from vemrecon.metrics import Limit, Score
 from vemrecon.volume import SectionGrid
 
@@ -114,6 +115,7 @@ def result_of(
     card: Mapping[str, Any] | None = None,
     artifacts: Mapping[str, str] | None = None,
     references: Mapping[str, tuple[Score, ...]] | None = None,
+    chosen: Mapping[str, ChosenWeights] | None = None,
 ) -> RunResult:
     """What a run says of itself."""
     run_id = digest_of(repr((method, preset, seed, arguments, task, status, spec, split_digest)))[:12]
@@ -140,6 +142,7 @@ def result_of(
         costs=Costs(**(costs if costs is not None else (COSTS if status == "done" else {}))),
         environment=environment,
         artifacts=artifacts or {},
+        chosen=chosen or {},
     )
 
 

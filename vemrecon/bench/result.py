@@ -14,6 +14,7 @@ from vemrecon.errors import DataError
 from vemrecon.files import finite, from_plain, read_json
 from vemrecon.kept import intact, write_mark
 from vemrecon.methods.card import MethodCard
+from vemrecon.methods.weight_choice import ChosenWeights
 from vemrecon.metrics.catalogue import versions_of
 from vemrecon.metrics.score import Score
 from vemrecon.volume import SectionGrid
@@ -79,6 +80,8 @@ class RunResult:
     """Further files of the run folder, by what they hold."""
     metric_versions: Mapping[str, int] = field(default_factory=dict)
     """Of the metrics that it was scored by; those that are not named had version 1."""
+    chosen: Mapping[str, ChosenWeights] = field(default_factory=dict)
+    """Which weights its stages have kept, by name of the stage, where the last ones were not wanted anyway."""
 
     def scored_by(self, names: Iterable[str]) -> bool:
         """Whether the scores are those of some metrics, and of all others that were asked for, as these are now."""
@@ -88,8 +91,8 @@ class RunResult:
         return all(self.metric_versions.get(name, 1) == version for name, version in now.items())
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
+        """Plain values for JSON; without what no stage has chosen."""
+        values = {
             **{f.name: getattr(self, f.name) for f in fields(self)},
             "schema": SCHEMA,
             "spec": self.spec.as_dict(),
@@ -99,7 +102,9 @@ class RunResult:
             "grid": self.grid.as_dict() if self.grid else None,
             "intensity_range": asdict(self.intensity_range) if self.intensity_range else None,
             "costs": asdict(self.costs),
+            "chosen": {stage: asdict(one) for stage, one in self.chosen.items()},
         }
+        return values if self.chosen else {name: value for name, value in values.items() if name != "chosen"}
 
     @classmethod
     def from_dict(cls, data: Any) -> RunResult:

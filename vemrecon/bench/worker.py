@@ -39,6 +39,7 @@ def run(folder: RunFolder, tell: Progress, part: Enter) -> None:
     from vemrecon.bench import phases
     from vemrecon.bench.references import reference_scores
     from vemrecon.bench.task_volumes import observe
+    from vemrecon.fit.stages import chosen_weights
     from vemrecon.methods.registry import method_entry
 
     spec = folder.spec
@@ -60,6 +61,7 @@ def run(folder: RunFolder, tell: Progress, part: Enter) -> None:
         return
     part("train")
     method = phases.learn(folder, job, method, card.regime, tell)
+    facts["chosen"] = chosen_weights(folder.path / "train")
     part("reconstruct")
     phases.reconstruct(folder, job, method.eval().to(job.device), volumes, tell)
     part("score")

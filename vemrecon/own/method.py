@@ -181,7 +181,7 @@ def prepare_method(
             before anything was trained.
         DataError: If weights do not fit, or too little is left to learn from.
     """
-    from vemrecon.fit.stages import all_finished, load_weights, trained_parts
+    from vemrecon.fit.stages import all_finished, chosen_weights, load_weights, trained_parts
     from vemrecon.fit.stages import train as fit
 
     name, card, method, arguments = choice.name, choice.card, choice.method, choice.arguments
@@ -215,6 +215,8 @@ def prepare_method(
             method, source, scratch, identity=digest_of(facts), seed=seed, devices=[device],
             watch=length.watch, progress=progress,
         )  # fmt: skip
+        for stage, chosen in chosen_weights(scratch).items():
+            say(f"weights of stage '{stage}': {chosen.text}")
         if keep is not None:
             Learned(keep, name, length.arguments, choice.grid).keep(method)
     return method.eval().to(device)

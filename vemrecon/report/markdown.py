@@ -12,6 +12,7 @@ from vemrecon.report.certainty import ONE_SEED
 from vemrecon.report.columns import AnyColumn
 from vemrecon.report.footnotes import Footnotes
 from vemrecon.report.gain import gain_words
+from vemrecon.report.kept_weights import weights_lines
 from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table, environments
 from vemrecon.report.overview import RULE, Gain, Overview, heads, overviews
 from vemrecon.report.published_table import COMPARABLE, PUBLISHED, PublishedLine, PublishedPart
@@ -246,6 +247,7 @@ def short(digest: object) -> str:
 PANELS: tuple[Callable[[Table], list[str]], ...] = (
     lambda table: [escape(line) for line in track_lines(table)],
     scores_text,
+    lambda table: [escape(line) for line in weights_lines(table)],
     lambda table: [escape(provenance(table))],
     segmentation_text,
     published_text,

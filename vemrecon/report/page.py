@@ -9,6 +9,7 @@ from typing import Any
 from vemrecon.bench.result import Status
 from vemrecon.report.calibration import calibration_panel
 from vemrecon.report.curves import correlation_panel
+from vemrecon.report.kept_weights import weights_panel
 from vemrecon.report.layering import layering_panel
 from vemrecon.report.leaderboard import Leaderboard, Table
 from vemrecon.report.learning import learning_panel
@@ -27,6 +28,7 @@ from vemrecon.report.viewer import viewer_panel
 PANELS: tuple[Panel, ...] = (
     track_panel,
     scores_panel,
+    weights_panel,
     published_panel,
     viewer_panel,
     segmentation_panel,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vemrecon.report.certainty import ONE_SEED
 from vemrecon.report.columns import AnyColumn, Columns, GainColumn
+from vemrecon.report.kept_weights import weights_lines
 from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table
 from vemrecon.report.markdown import meanings, provenance
 from vemrecon.report.overview import RULE, Overview, heads, overviews
@@ -113,6 +114,13 @@ def provenance_part(table: Table, width: int) -> list[Any]:
     return [Text(provenance(table), style="dim")]
 
 
+def weights_part(table: Table, width: int) -> list[Any]:
+    """Which weights were kept."""
+    from rich.text import Text
+
+    return [Text(f"  {line}", style="dim") for line in weights_lines(table)]
+
+
 def track_part(table: Table, width: int) -> list[Any]:
     """What every training had, and has taken."""
     from rich.text import Text
@@ -120,7 +128,9 @@ def track_part(table: Table, width: int) -> list[Any]:
     return [Text(line, style="dim") for line in track_lines(table)]
 
 
-PANELS: tuple[Callable[[Table, int], list[Any]], ...] = (track_part, scores_part, undone_part, provenance_part)
+PANELS: tuple[Callable[[Table, int], list[Any]], ...] = (
+    track_part, scores_part, weights_part, undone_part, provenance_part,
+)  # fmt: skip
 """What stands below the title of a task, in this order, for a terminal of so many characters."""
 
 
