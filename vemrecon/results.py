@@ -62,6 +62,7 @@ def load_results(runs: Path | str = "runs") -> list[dict[str, Any]]:
             "degradation": task.degradation.name,
             "method": spec.method.name,
             "preset": spec.preset,
+            "learned_from": spec.learned_from,
             "learned_from_scored": spec.contaminated,
             "seed": spec.seed,
             "run_id": result.run_id,

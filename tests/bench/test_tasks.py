@@ -14,6 +14,7 @@ from vemrecon.bench.plan import plan as planned
 from vemrecon.bench.request import Request, Setup, metrics_of
 from vemrecon.bench.resolve import resolve
 from vemrecon.bench.scoring import gathered
+from vemrecon.bench.spec import DegradationVariant, MethodVariant, RunSpec, Task
 from vemrecon.bench.task_volumes import TaskVolumes, trimmed_along
 from vemrecon.bench.worker import out_of_scope
 from vemrecon.cli import main
@@ -73,19 +74,24 @@ def test_a_lateral_task_has_no_transductive_mode(tmp_path):
         resolve([request], Setup(tmp_path), fetch=False)
 
 
+def spec(kind):
+    task = Task("any", "test", 4.0, DegradationVariant("average"), "", "", kind=kind)
+    return RunSpec(task, MethodVariant("any", "any", "any.Any", "1"), "smoke", 0, 1)
+
+
 def test_methods_that_need_truth_decline_anisotropic_datasets():
     method = Watching()
-    assert "isotropic truth" in out_of_scope("isotropic", method, "lateral")
-    assert out_of_scope("self", method, "lateral") is None
-    assert out_of_scope("isotropic", method, "reference") is None
+    assert "isotropic truth" in out_of_scope("isotropic", method, spec("lateral"))
+    assert out_of_scope("self", method, spec("lateral")) is None
+    assert out_of_scope("isotropic", method, spec("reference")) is None
 
 
 def test_methods_that_look_across_sections_decline_lateral_tasks_alone():
     class Across(Watching):
         sees_across_sections = True
 
-    assert "planes across sections" in out_of_scope("self", Across(), "lateral")
-    assert out_of_scope("self", Across(), "native") is None
+    assert "planes across sections" in out_of_scope("self", Across(), spec("lateral"))
+    assert out_of_scope("self", Across(), spec("native")) is None
 
 
 class Watching(Method):

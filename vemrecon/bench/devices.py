@@ -79,10 +79,10 @@ def require_shareable(runs: Sequence[PlannedRun], count: int) -> None:
     Raises:
         ConfigError: With the first of them.
     """
-    from vemrecon.bench.phases import method_of
+    from vemrecon.bench.phases import learner_of
 
     for run in runs:
-        for stage in method_of(run.folder).stages() if run.learns else ():
+        for stage in learner_of(run.folder).stages() if run.learns else ():
             if stage.batch % count:
                 raise ConfigError(
                     f"--devices-per-run {count}: {run.folder.spec.method.name} learns from batches of {stage.batch} "

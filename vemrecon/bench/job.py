@@ -17,10 +17,10 @@ class Job:
     """Data and devices of one run."""
 
     truth: VolumeAt
-    training: VolumeAt | None = None
-    """Isotropic volume whose degraded version (or, where the regime allows it, truth) is learned from; None to learn
-    from the observed test volume itself."""
-    validation: VolumeAt | None = None
+    training: tuple[VolumeAt, ...] = ()
+    """Isotropic volumes whose degraded versions (or, where the regime allows it, truth) are learned from, or volumes of
+    recorded sections; none to learn from the observed test volume itself."""
+    validation: tuple[VolumeAt, ...] = ()
     defects: tuple[int, ...] = ()
     """Damaged sections (z of the truth), left out of scores."""
     segmentation: tuple[SegmentationAt, ...] = ()
@@ -51,13 +51,21 @@ class Job:
         """
         try:
             data: dict[str, Any] = read_json(path)
-            parts = {k: VolumeAt(**data[k]) for k in ("truth", "training", "validation") if data[k] is not None}
             known = {
+                "truth": VolumeAt(**data["truth"]),
+                "training": _volumes(data["training"]),
+                "validation": _volumes(data["validation"]),
                 "defects": tuple(data.get("defects", ())),
                 "devices": tuple(data.get("devices", ("cpu",))),
                 "loggers": tuple(data.get("loggers", ())),
                 "segmentation": tuple(SegmentationAt.from_dict(part) for part in data.get("segmentation", ())),
             }
-            return cls(**{**data, **parts, **known})
+            return cls(**{**data, **known})
         except (TypeError, KeyError) as error:
             raise DataError(f"{path}: not a job ({error}); `vemrecon bench` writes it anew") from error
+
+
+def _volumes(data: Any) -> tuple[VolumeAt, ...]:
+    """Those of a job; earlier versions wrote one, or null."""
+    parts = data if isinstance(data, list) else [data] if data else []
+    return tuple(VolumeAt(**part) for part in parts)

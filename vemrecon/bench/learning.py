@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vemrecon import protocol
-from vemrecon.bench.spec import CONTAMINATED
+from vemrecon.bench.learn_from import LearnFrom, scale_of
+from vemrecon.bench.scorable import usual_split
+from vemrecon.bench.spec import CONTAMINATED, TRANSFER
 from vemrecon.data import DatasetCard, Located, Split, require_apart
 from vemrecon.data.split import check_mode, guard_voxels
 from vemrecon.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A region that methods learn from, and the one that the training is watched on."""
+
+    card: DatasetCard
+    train: Split
+    val: Split | None = None
 
 
 @dataclass(frozen=True)
@@ -17,26 +29,30 @@ class Learning:
     """Mode and splits of what is learned from."""
 
     mode: str
-    """inductive, transductive or contaminated."""
-    train: Split | None = None
+    """inductive, transductive, contaminated or transfer."""
+    lessons: tuple[Lesson, ...] = ()
     """None for the observed test volume itself."""
-    val: Split | None = None
+    kind: str = ""
+    """Of the tasks of another dataset that is learned from."""
+    scale: float | None = None
+    """At which it is seen, where that is not the one of the task."""
 
     @property
-    def splits(self) -> tuple[Split, ...]:
+    def splits(self) -> Iterator[tuple[DatasetCard, Split]]:
         """The splits whose files are needed."""
-        return tuple(split for split in (self.train, self.val) if split)
+        for lesson in self.lessons:
+            yield from ((lesson.card, split) for split in (lesson.train, lesson.val) if split)
 
-    def identity(self, source: Located | None) -> dict[str, Any]:
-        """What of it is part of a run's identity; `source` is the volume of the training split."""
-        if self.train is None or source is None:
-            return {"mode": self.mode}
-        return {
-            "mode": self.mode,
-            "split": self.train.name,
-            "dataset_digest": source.digest,
-            "split_digest": self.train.digest,
-        }
+    def identity(self, sources: Sequence[Located]) -> dict[str, Any]:
+        """What of it is part of a run's identity; `sources` are the volumes of the training splits."""
+        parts = [
+            {"split": lesson.train.name, "dataset_digest": source.digest, "split_digest": lesson.train.digest}
+            for lesson, source in zip(self.lessons, sources, strict=True)
+        ]
+        if self.mode != TRANSFER:
+            return {"mode": self.mode, **(parts[0] if parts else {})}
+        named = [{"dataset": one.card.name, **part} for one, part in zip(self.lessons, parts, strict=True)]
+        return {"mode": self.mode, "kind": self.kind, "from": named, **({"scale": self.scale} if self.scale else {})}
 
 
 def learning_of(card: DatasetCard, split: Split, kind: str, mode: str) -> Learning | None:
@@ -68,7 +84,48 @@ def learning_of(card: DatasetCard, split: Split, kind: str, mode: str) -> Learni
         mode = CONTAMINATED
     elif not native and not split.inside:
         require_apart(train, split, guard_voxels(card.voxel_size, protocol.protocol()["guard_nm"]))
-    return Learning(mode, train, card.splits.get(split.val))
+    return Learning(mode, (Lesson(card, train, card.splits.get(split.val)),))
+
+
+def learning_elsewhere(
+    asked: Sequence[LearnFrom], card: DatasetCard, split: Split, card_of: Callable[[str], DatasetCard]
+) -> Learning:
+    """What is learned from where other datasets are named, when a split of a card is scored.
+
+    Raises:
+        ConfigError: If one has nothing to learn from, isotropic and anisotropic ones are mixed, or a region lies too
+            near to what is scored.
+    """
+    lessons, kinds = list[Lesson](), dict[str, str]()
+    for one in asked:
+        other = card_of(one.dataset)
+        kinds[other.name] = other.tasks[0]
+        lessons += lessons_of(other, one)
+    if len(set(kinds.values())) > 1:
+        said = ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
+        raise ConfigError(f"--learn-from: isotropic and anisotropic datasets cannot be learned from together: {said}")
+    for lesson in lessons:
+        if lesson.card.name == card.name:
+            require_apart(lesson.train, split, guard_voxels(card.voxel_size, protocol.protocol()["guard_nm"]))
+    return Learning(TRANSFER, tuple(lessons), next(iter(kinds.values())), scale_of(asked))
+
+
+def lessons_of(card: DatasetCard, asked: LearnFrom) -> list[Lesson]:
+    """The regions of a dataset that a request learns from.
+
+    Raises:
+        ConfigError: If there is no such split, or none to learn from.
+    """
+    scored = [split for split in card.splits.values() if not split.group]
+    if asked.split is None:
+        usual = card.members(usual_split(card, card.tasks[0]))
+        names = list(dict.fromkeys(split.train for split in usual if split.train in card.splits))
+        if not names:
+            raise ConfigError(f"--learn-from {asked}: {card.name} has no training split; name one of its splits")
+    else:
+        names = [split.name for split in card.members(asked.split)]
+    watched = {split.train: split.val for split in reversed(scored) if split.val in card.splits}
+    return [Lesson(card, card.split(name), card.splits.get(watched.get(name, ""))) for name in names]
 
 
 def check_regime(name: str, regime: str, mode: str, dataset: str, kind: str, learning: Learning | None) -> None:

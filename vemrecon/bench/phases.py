@@ -16,7 +16,7 @@ from vemrecon.bench.executors.ranks import learn_together
 from vemrecon.bench.job import Job
 from vemrecon.bench.result import Costs
 from vemrecon.bench.store import RunFolder
-from vemrecon.bench.task_volumes import TaskVolumes, learning_source, task_degradation
+from vemrecon.bench.task_volumes import TaskVolumes, learning_degradation, learning_source, task_degradation
 from vemrecon.environment import environment
 from vemrecon.files import canonical_json, digest_of, make_folder, slug, write_json
 from vemrecon.kept import read_mark, set_aside, write_mark
@@ -24,7 +24,7 @@ from vemrecon.methods.registry import method_entry
 from vemrecon.metrics.score import Score
 from vemrecon.processes import launched_together, leave_group, local_world_size, peak_memory, rank, world_size
 from vemrecon.progress import Progress
-from vemrecon.volume import Volume, open_volume
+from vemrecon.volume import SectionGrid, Volume, open_volume
 
 if TYPE_CHECKING:
     from vemrecon.data.source import Source
@@ -37,31 +37,56 @@ RECONSTRUCTION, UNCERTAINTY = "reconstruction.zarr", "uncertainty.zarr"
 
 
 def method_of(folder: RunFolder, arguments: Mapping[str, Any] | None = None) -> Method:
-    """The method of a run, as it is before training; `arguments` take the place of those of its specification."""
+    """The method of a run, for its task, without what it learns.
+
+    Args:
+        folder: Of the run.
+        arguments: Take the place of those of its specification.
+    """
+    from vemrecon.fit.learned import Learned
+
+    spec, kind = folder.spec, method_entry(folder.spec.method.entry).load()
+    given = dict(arguments or spec.method.arguments)
+    if spec.learning_scale != spec.task.scale:
+        learned = Learned(weights_of(folder), spec.method.entry, given, learning_degradation(folder).grid)
+        given = learned.arguments_for(kind)
+    return _built(folder, kind, given, task_degradation(folder).grid)
+
+
+def learner_of(folder: RunFolder, arguments: Mapping[str, Any] | None = None) -> Method:
+    """The method of a run, for what it learns from, before its training; see `method_of`."""
+    kind = method_entry(folder.spec.method.entry).load()
+    return _built(folder, kind, arguments or folder.spec.method.arguments, learning_degradation(folder).grid)
+
+
+def _built(folder: RunFolder, kind: type[Method], arguments: Mapping[str, Any], grid: SectionGrid) -> Method:
     from vemrecon.methods.build import build_method
 
-    spec = folder.spec
-    kind = method_entry(spec.method.entry).load()
-    grid = task_degradation(folder).grid
-    return build_method(kind, spec.method.name, arguments or spec.method.arguments, grid=grid, seed=spec.seed)
+    return build_method(kind, folder.spec.method.name, arguments, grid=grid, seed=folder.spec.seed)
 
 
-def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Progress) -> Method:
+def weights_of(folder: RunFolder) -> Path:
+    """File of what a run has learned."""
+    return folder.path / "weights.safetensors"
+
+
+def learn(folder: RunFolder, job: Job, regime: str, progress: Progress) -> Method:
     """Train all stages, or load what an earlier attempt has finished. Training-free methods return at once.
 
     Returns:
-        The method, in a track another one, whose training takes as many batches as fit into the time.
+        The method, ready for the task. In a track its training takes as many batches as fit into the time.
     """
     from vemrecon.fit.learned import Learned
     from vemrecon.fit.shared_stages import SharedStages
-    from vemrecon.fit.stages import take_shared, train
+    from vemrecon.fit.stages import load_weights, take_shared, train, trained_parts
 
+    method = learner_of(folder)
     if not method.stages():
         return method
     source = learning_source(folder, job, regime)
     length = track_length(folder, job, method, source, progress)
     if folder.spec.track:
-        method = method_of(folder, length.arguments)
+        method = learner_of(folder, length.arguments)
     finished = trained(folder, method)
     world, place, identity, seed = world_size(), folder.path / "train", folder.spec.run_id, folder.spec.seed
     # in a track every run learns all by itself, as what it has learned depends on the time that it took
@@ -86,10 +111,13 @@ def learn(folder: RunFolder, job: Job, method: Method, regime: str, progress: Pr
     )
     leave_group()
     if rank() == 0:
-        grid = task_degradation(folder).grid
-        Learned(folder.path / "weights.safetensors", folder.spec.method.entry, length.arguments, grid).keep(method)
+        grid = learning_degradation(folder).grid
+        Learned(weights_of(folder), folder.spec.method.entry, length.arguments, grid).keep(method)
         if not finished:
             write_mark(place / "environment.json", environment() | {"device": job.device})
+        if folder.spec.learning_scale != folder.spec.task.scale:
+            method = method_of(folder, length.arguments)
+            load_weights(method, weights_of(folder), trained_parts(method))
     return method
 
 
@@ -117,7 +145,7 @@ def track_length(folder: RunFolder, job: Job, method: Method, source: Source, pr
         spec.track.minutes,
         type(method),
         spec.method.arguments,
-        partial(method_of, folder),
+        partial(learner_of, folder),
         source,
         make_folder(folder.path / "train"),
         identity=spec.run_id,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vemrecon.bench.executors.messages import reason_of
 from vemrecon.bench.forecast import Experience, Record, alike
-from vemrecon.bench.phases import method_of
+from vemrecon.bench.phases import learner_of, method_of
 from vemrecon.bench.plan import PlannedRun
 from vemrecon.bench.result import Costs
 from vemrecon.bench.store import RunFolder
@@ -50,15 +50,15 @@ def _rehearse(run: PlannedRun, place: Path, device: str) -> Record | str:
     method, volumes = method_of(folder), observe(folder, run.job)
     if card.at_test:
         return "every tile is a fit of its own, which takes as long as the run"
-    if reason := out_of_scope(card.regime, method, spec.task.kind) or method.supports(
+    if reason := out_of_scope(card.regime, method, spec) or method.supports(
         spec.task.scale, volumes.observed.require_grid()
     ):
         return f"it will decline: {reason}"
     training = 0.0
     if method.stages():
-        source = learning_source(folder, run.job, card.regime)
-        found = paces(method, source, place / "rehearsal", seed=spec.seed, device=device, prepare=True)
-        training = sum(pace.prepare + pace.of(stage) for stage, pace in zip(method.stages(), found, strict=True))
+        source, learner = learning_source(folder, run.job, card.regime), learner_of(folder)
+        found = paces(learner, source, place / "rehearsal", seed=spec.seed, device=device, prepare=True)
+        training = sum(pace.prepare + pace.of(stage) for stage, pace in zip(learner.stages(), found, strict=True))
     method = method_of(folder).eval().to(device)
     observed = volumes.observed.with_axis_first(volumes.axis)
     seconds = estimate(method, observed, device).seconds

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from vemrecon import protocol
+from vemrecon.bench.learn_from import LearnFrom, read_learn_from, scale_of
 from vemrecon.bench.track import Track, read_track
 from vemrecon.errors import ConfigError, unknown
 from vemrecon.file_options import FileOptions, RootOptions
@@ -121,6 +122,13 @@ class Request(Options):
         unset="as long as the preset says",
     )
     mode: Mode = option("learn on the training split, or on the observed test volume", "inductive", noun="mode")
+    learn_from: tuple[LearnFrom, ...] = option(
+        "what methods learn from in place of the dataset that is scored: transfer, or one model of several datasets",
+        (),
+        metavar="DATASET[:SPLIT][@SCALE]",
+        read=read_learn_from,
+        unset="its training split",
+    )
     metrics: tuple[str, ...] = option(
         "metrics to score", (), choices=known_metrics, noun="metric", unset="those of the protocol"
     )
@@ -144,6 +152,9 @@ class Request(Options):
         super().__post_init__()
         if not self.dataset:
             raise ConfigError("no dataset is named; give --dataset, or a suite that names one")
+        if self.learn_from and self.mode == "transductive":
+            raise ConfigError("give --learn-from or --mode transductive, not both")
+        scale_of(self.learn_from)
         if not self.methods:
             raise ConfigError("no method is named; give --methods, or a suite that names some")
         settings = merged(checked_settings(settings, self.owners), checked_settings(self.set, self.owners))

@@ -8,11 +8,11 @@ from typing import Any
 
 from vemrecon.arguments import check_arguments
 from vemrecon.bench.chosen_methods import ChosenMethod, chosen_methods
-from vemrecon.bench.learning import Learning, check_regime, learning_of
+from vemrecon.bench.learning import Learning, Lesson, check_regime, learning_elsewhere, learning_of
 from vemrecon.bench.request import Request, Setup, metrics_of
 from vemrecon.bench.scorable import usual_split
 from vemrecon.bench.segmentations import located_segmentations
-from vemrecon.bench.spec import KIND_AXES
+from vemrecon.bench.spec import CONTAMINATED, KIND_AXES
 from vemrecon.data import DatasetCard, Located, Locator, Split, dataset_card, task_volume
 from vemrecon.data.catalogue import LOCAL
 from vemrecon.data.damage import damage_of
@@ -41,9 +41,9 @@ class ChosenSplit:
     """What methods learn from; None where no method learns, or the dataset has no training split."""
 
     @property
-    def splits(self) -> tuple[Split, ...]:
+    def splits(self) -> tuple[tuple[DatasetCard, Split], ...]:
         """The splits whose files are needed."""
-        return self.split, *(self.learning.splits if self.learning else ())
+        return (self.card, self.split), *(self.learning.splits if self.learning else ())
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class ResolvedSplit:
     kind: str
     split: Split
     truth: VolumeAt
-    training: VolumeAt | None
+    training: tuple[VolumeAt, ...]
     """None to learn from the observed test volume itself."""
-    validation: VolumeAt | None
+    validation: tuple[VolumeAt, ...]
     learning: Mapping[str, Any] | None
     """Mode, split and digests of what is learned from, as a specification of runs has them."""
     defects: tuple[int, ...]
@@ -97,7 +97,7 @@ def resolve(requests: Sequence[Request], setup: Setup, *, fetch: bool, say: Say 
     methods = [chosen_methods(request) for request in requests]
     chosen = [tuple(chosen_splits(*one, locator)) for one in zip(requests, methods, strict=True)]
     if fetch:  # all that is missing, in one message
-        locator.fetch_all((one.card, split.file) for part in chosen for one in part for split in one.splits)
+        locator.fetch_all((card, split.file) for part in chosen for one in part for card, split in one.splits)
     return Resolved(
         setup,
         tuple(
@@ -125,10 +125,18 @@ def chosen_splits(request: Request, methods: Sequence[ChosenMethod], locator: Lo
         for split in card.members(request.split or usual_split(card, kind)):
             learning = None
             if learners := [method for method in methods if method.needs_training]:
-                learning = learning_of(card, split, kind, request.mode)
+                learning = _learning(request, card, kind, split, locator)
             for method in learners:
                 check_regime(method.variant.name, method.card.regime, request.mode, card.name, kind, learning)
             yield ChosenSplit(card, kind, split, learning)
+
+
+def _learning(request: Request, card: DatasetCard, kind: str, split: Split, locator: Locator) -> Learning | None:
+    if not request.learn_from:
+        return learning_of(card, split, kind, request.mode)
+    return learning_elsewhere(
+        request.learn_from, card, split, lambda name: dataset_card(name, locator.voxel_size, locator.reading)
+    )
 
 
 def checked_degradation(name: str, scale: float, arguments: Mapping[str, Any]) -> Degradation:
@@ -158,19 +166,19 @@ def task_kind(card: DatasetCard, wanted: str | None) -> str:
 def _resolved(request: Request, chosen: ChosenSplit, locator: Locator) -> ResolvedSplit:
     card, kind, split, learning = chosen.card, chosen.kind, chosen.split, chosen.learning
     located = locator.volume(card, split.file)
-    train, val = (learning.train, learning.val) if learning else (None, None)
-    source = locator.volume(card, train.file) if train else None
+    lessons = learning.lessons if learning else ()
+    sources = [locator.volume(lesson.card, lesson.train.file) for lesson in lessons]
     defects: tuple[int, ...] = ()
     if locator.fetch:
         defects = _checked(request, chosen, located, locator)
-        if train and source and train.file != split.file:
-            if not card.name.startswith(LOCAL):
-                check_card(source.as_it_says(), card, card.files[train.file])
-            _check_range(task_volume(source, train), card)
-            if kind != "native" and not split.contaminated:
-                require_no_copy(train, source, split, located, locator.scratch)
-        if learning:
-            _say_damage(*((train, source) if train and source else (split, located)), locator)
+        for lesson, source in zip(lessons, sources, strict=True):
+            if (lesson.card.name, lesson.train.file) != (card.name, split.file):
+                _check_lesson(lesson, source)
+                if kind != "native" and learning and learning.mode != CONTAMINATED:
+                    require_no_copy(lesson.train, source, split, located, locator.scratch)
+            _say_damage(lesson.train, source, locator)
+        if learning and not lessons:
+            _say_damage(split, located, locator)
     segmentation: tuple[SegmentationAt, ...] = ()
     if any(Need.LABELS in spec.needs for spec in expanded(metrics_of(kind, request.metrics))):
         segmentation = located_segmentations(card, split, request.preset, locator)
@@ -179,12 +187,20 @@ def _resolved(request: Request, chosen: ChosenSplit, locator: Locator) -> Resolv
         kind,
         split,
         VolumeAt.of(located, split),
-        VolumeAt.of(source, train) if train and source else None,
-        VolumeAt.of(locator.volume(card, val.file), val) if val else None,
-        learning.identity(source) if learning else None,
+        tuple(VolumeAt.of(source, lesson.train) for lesson, source in zip(lessons, sources, strict=True)),
+        tuple(VolumeAt.of(locator.volume(one.card, one.val.file), one.val) for one in lessons if one.val),
+        learning.identity(sources) if learning else None,
         defects,
         segmentation,
     )
+
+
+def _check_lesson(lesson: Lesson, source: Located) -> None:
+    """Refuse a volume to learn from that is not what its card says, or whose grey values nobody knows."""
+    card = lesson.card
+    if not card.name.startswith(LOCAL):
+        check_card(source.as_it_says(), card, card.files[lesson.train.file])
+    _check_range(task_volume(source, lesson.train), card)
 
 
 def _say_damage(learned: Split, source: Located, locator: Locator) -> None:

@@ -15,6 +15,8 @@ from vemrecon.volume.planes import AXES
 
 CONTAMINATED = "contaminated"
 """Mode of a method that learns from what is scored, as the protocol of a paper has it."""
+TRANSFER = "transfer"
+"""Mode of a method that learns from another dataset than the one that is scored."""
 LEARNED_FROM_SCORED = "learned from what is scored"
 """What it means, for whoever reads a table."""
 
@@ -97,13 +99,30 @@ class RunSpec:
 
     @property
     def mode(self) -> str:
-        """How the method learns: inductive, transductive or contaminated; empty where it does not."""
+        """How the method learns: inductive, transductive or contaminated or transfer; empty where it does not."""
         return str(self.training.get("mode", "")) if self.training else ""
 
     @property
     def contaminated(self) -> bool:
         """Whether the method learns from what is scored, so that its numbers are shown but never ranked."""
         return self.mode == CONTAMINATED
+
+    @property
+    def learning_kind(self) -> str:
+        """Kind of task of the dataset that is learned from: reference where it is isotropic."""
+        return str((self.training or {}).get("kind", self.task.kind))
+
+    @property
+    def learning_scale(self) -> float:
+        """Scale at which is learned."""
+        return float((self.training or {}).get("scale", self.task.scale))
+
+    @property
+    def learned_from(self) -> str:
+        """What is learned from in place of the dataset that is scored, in words; empty where it is that one."""
+        parts = (self.training or {}).get("from", ())
+        said = " + ".join(f"{part['dataset']} {part['split']}" for part in parts)
+        return f"{said} x{self.learning_scale:g}" if said and self.learning_scale != self.task.scale else said
 
     @property
     def learning_id(self) -> str:

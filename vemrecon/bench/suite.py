@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from vemrecon import protocol
+from vemrecon.bench.learn_from import LearnFrom
 from vemrecon.bench.request import TASK_OPTIONS, Request, Setup, checked_settings, merged
 from vemrecon.bench.track import Track
 from vemrecon.errors import ConfigError, unknown
@@ -170,4 +171,4 @@ def _plain_value(value: Any) -> Any:
         return [_plain_value(one) for one in value]
     if isinstance(value, Track):
         return asdict(value)
-    return str(value) if isinstance(value, Path) else value
+    return str(value) if isinstance(value, Path | LearnFrom) else value

@@ -38,6 +38,12 @@ def task_degradation(folder: RunFolder) -> Degradation:
     return make_degradation(facts.name, folder.spec.task.scale, facts.arguments)
 
 
+def learning_degradation(folder: RunFolder) -> Degradation:
+    """The degradation of what a run learns from: that of its task, at the scale at which it learns."""
+    facts = folder.spec.task.degradation
+    return make_degradation(facts.name, folder.spec.learning_scale, facts.arguments)
+
+
 def observe(folder: RunFolder, job: Job) -> TaskVolumes:
     """Truth and observed volume. A degraded one is made once and shared by all runs of the task."""
     task, degradation = folder.spec.task, task_degradation(folder)
@@ -64,31 +70,32 @@ def trimmed_along(volume: Volume, scale: float, axis: int) -> Volume:
 def learning_source(folder: RunFolder, job: Job, regime: str) -> Source:
     """What the run may learn from.
 
-    Inductive: the training split; transductive: the observed test volume. In lateral and native tasks the recorded
-    sections of an anisotropic volume are what is observed, and methods degrade one of their axes themselves.
+    Inductive: the training split; transductive: the observed test volume. Of anisotropic volumes, as in lateral and
+    native tasks, the recorded sections are what is observed, and methods degrade one of their axes themselves.
     """
-    task, degradation = folder.spec.task, task_degradation(folder)
-    recorded = task.kind in ("lateral", "native")
+    spec, degradation = folder.spec, learning_degradation(folder)
+    kind, scale, seed = spec.learning_kind, spec.learning_scale, spec.task.degradation_seed
+    recorded = kind in ("lateral", "native")
 
     def observed(part: VolumeAt) -> tuple[Volume, Volume]:
         truth = part.open()
         if recorded:
             return truth, replace(truth, grid=degradation.grid)
-        truth = trimmed(truth, task.scale)
-        return truth, degrade(truth, degradation, seed=derive_seed(task.degradation_seed, "split", part.split))
+        truth = trimmed(truth, scale)
+        return truth, degrade(truth, degradation, seed=derive_seed(seed, "split", part.split))
 
-    held = [observed(job.validation)] if job.validation else []
+    held = [observed(part) for part in job.validation]
     validation = [sections for _, sections in held]
-    if job.training is None:
+    if not job.training:
         test = observe(folder, job).observed if recorded else open_volume(folder.observed)
         return Source.of([test], degradation, regime, validation=validation)
-    truth, sections = observed(job.training)
+    learned = [observed(part) for part in job.training]
     return Source.of(
-        [sections],
+        [sections for _, sections in learned],
         degradation,
         regime,
-        truth=[] if recorded else [truth],
+        truth=[] if recorded else [truth for truth, _ in learned],
         validation=validation,
         validation_truth=[] if recorded else [truth for truth, _ in held],
-        axial=task.kind != "lateral",
+        axial=kind != "lateral",
     )

@@ -18,6 +18,7 @@ from vemrecon.bench.executors.messages import STOPPED, Part, SignalError, Teller
 from vemrecon.bench.heartbeat import Heartbeat, TakenError
 from vemrecon.bench.job import Job
 from vemrecon.bench.result import Status
+from vemrecon.bench.spec import RunSpec
 from vemrecon.bench.store import RunFolder
 from vemrecon.environment import environment, of_run
 from vemrecon.errors import ConfigError, OutputError
@@ -53,14 +54,14 @@ def run(folder: RunFolder, tell: Progress, part: Enter) -> None:
     tell("degrade", 0.0)
     volumes = observe(folder, job)
     facts |= {"grid": volumes.observed.grid, "intensity_range": job.truth.grey_range}
-    reason = out_of_scope(card.regime, method, spec.task.kind)
+    reason = out_of_scope(card.regime, method, spec)
     if spec.track and card.at_test:
         reason = "it fits every tile while it reconstructs, so there is no training that could be given a time"
     if reason := reason or method.supports(spec.task.scale, volumes.observed.require_grid()):
         folder.write_result(Status.DECLINED, reason=reason, **facts)
         return
     part("train")
-    method = phases.learn(folder, job, method, card.regime, tell)
+    method = phases.learn(folder, job, card.regime, tell) if method.stages() else method
     facts["chosen"] = chosen_weights(folder.path / "train")
     part("reconstruct")
     phases.reconstruct(folder, job, method.eval().to(job.device), volumes, tell)
@@ -87,17 +88,18 @@ def learn_along(folder: RunFolder) -> None:
 
     job = Job.read(folder.path / "job.json")
     _, card, _ = method_entry(folder.spec.method.entry).resolved()
-    method = phases.method_of(folder)
     observe(folder, job)  # waits until it is there
-    phases.learn(folder, job, method, card.regime, silent)
+    phases.learn(folder, job, card.regime, silent)
 
 
-def out_of_scope(regime: str, method: Method, kind: str) -> str | None:
-    """Reason why a method of a regime cannot do a kind of task, or None."""
-    if regime == "isotropic" and kind != "reference":
+def out_of_scope(regime: str, method: Method, spec: RunSpec) -> str | None:
+    """Reason why a method of a regime cannot learn what a run asks of it, or None."""
+    if regime == "isotropic" and spec.learning_kind != "reference":
         return "it learns from isotropic truth, which an anisotropic dataset does not have"
-    if method.sees_across_sections and kind == "lateral":
+    if method.sees_across_sections and spec.learning_kind == "lateral":
         return "it learns from planes across sections, which lateral tasks keep apart"
+    if method.stages() and spec.learning_scale != spec.task.scale and not method.any_scale:
+        return f"it learns at a scale of {spec.learning_scale:g}, and its network serves no other"
     return None
 
 

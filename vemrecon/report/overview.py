@@ -153,7 +153,7 @@ def _rows(table: Table) -> dict[str, Mapping[str, Row]]:
 
 def identity(spec: RunSpec) -> str:
     """What makes a method the same one on other tasks."""
-    return canonical_json([asdict(spec.method), spec.preset, spec.precision, spec.mode or None])
+    return canonical_json([asdict(spec.method), spec.preset, spec.precision, spec.mode or None, spec.learned_from])
 
 
 def _line(label: str, each: Sequence[Mapping[str, Row]], tables: Sequence[Table], tissues: Sequence[str]) -> Line:

@@ -40,8 +40,8 @@ SURE = ("interval_low", "interval_high", "rank_best", "rank_worst", "gain", "gai
 HEADER = (
     "dataset", "split", "kind", "axis", "scale", "degradation", "degradation_arguments", "first_section",
     "black", "white", "range_stated_by",
-    "method", "method_version", "method_arguments", "regime", "learned_from_scored", "preset", "track_minutes", "seed",
-    *SCORE, *SURE,
+    "method", "method_version", "method_arguments", "regime", "learned_from", "learned_from_scored", "preset",
+    "track_minutes", "seed", *SCORE, *SURE,
     "status", "reason", "run_id", "protocol", "precision", "dataset_digest", "split_digest",
     "vemrecon", "commit", "python", "torch", "platform", "device", "cpu", "threads", *COSTS,
 )  # fmt: skip
@@ -72,6 +72,7 @@ def _lines(table: Table, row: Row, result: RunResult) -> Iterator[dict[str, str]
         "track_minutes": spec.track.minutes if spec.track else None,
         **{name: getattr(spec, name) for name in ("preset", "seed", "protocol", "precision")},
         "regime": row.regime,
+        "learned_from": spec.learned_from,
         "learned_from_scored": row.contaminated,
         **{name: getattr(result, name) for name in ("status", "reason", "run_id")},
         **{name: told(result.environment, name) for name in HEADER if name in result.environment},
@@ -238,6 +239,7 @@ def _row_record(table: Table, row: Row) -> dict[str, Any]:
         "preset": row.preset,
         "precision": row.spec.precision,
         "regime": row.regime,
+        "learned_from": row.spec.learned_from,
         "learned_from_scored": row.contaminated,
         "status": row.status,
         "reason": row.reason,

@@ -24,6 +24,7 @@ def label_variants(specs: Mapping[str, RunSpec]) -> dict[str, str]:
     for key, spec in specs.items():
         name, differs = spec.method.name, values[spec.method.name, spec.preset]
         parts = ([] if presets[name] == 1 else [spec.preset]) + ([CONTAMINATED] if spec.contaminated else [])
+        parts += [f"learned from {spec.learned_from}"] if spec.learned_from else []
         parts += [f"{fact}={value}" for fact, value in sorted(facts[key].items()) if len(differs[fact]) > 1]
         labels[key] = name + (f" ({', '.join(parts)})" if parts else "")
     counts = Counter(labels.values())
@@ -34,5 +35,5 @@ def label_variants(specs: Mapping[str, RunSpec]) -> dict[str, str]:
 
 def _facts(spec: RunSpec) -> dict[str, str]:
     facts = {k: v if isinstance(v, str) else canonical_json(v) for k, v in spec.method.arguments.items()}
-    mode = "" if spec.contaminated else spec.mode  # that one is always said
+    mode = "" if spec.contaminated or spec.learned_from else spec.mode  # what is always said
     return {**facts, "version": spec.method.version, "precision": spec.precision, "mode": mode}

@@ -30,7 +30,7 @@ def main(path: Path, parent: int) -> int:
         folder, job = RunFolder.open(path), Job.read(path / "job.json")
         join_group(job.devices)
         _, card, _ = method_entry(folder.spec.method.entry).resolved()
-        phases.learn(folder, job, phases.method_of(folder), card.regime, tell)
+        phases.learn(folder, job, card.regime, tell)
     except Exception as error:
         traceback.print_exc()
         tell.error(error)

@@ -1,0 +1,149 @@
+"""Methods that learn from another dataset than the one that is scored."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import yaml
+from safetensors.torch import load_file
+from small_volumes import textured
+
+from vemrecon.bench.learn_from import LearnFrom, read_learn_from
+from vemrecon.bench.plan import plan as planned
+from vemrecon.bench.request import Request, Setup
+from vemrecon.bench.resolve import resolve
+from vemrecon.cli import main
+from vemrecon.errors import ConfigError
+from vemrecon.fit.learned import Learned
+
+LEARNER = ("--methods", "lateral-cnn", "--kernels", "asked", "--preset", "smoke", "--metrics", "psnr")
+SMALL = ["isovem.tile=[4,24,24]", "isovem.halo=1", "isovem.crop=[2,16,16]", "isovem.window=[2,1,2]", "isovem.batch=1"]
+
+
+def card(folder, name, seed, size=8.0, shape=(64, 100, 48)):
+    """A dataset of one volume: its first rows are for learning, and the last ones are scored."""
+    np.save(folder / f"{name}.npy", textured(shape, seed))
+    facts = {
+        "voxel_size": [size, 8.0, 8.0],
+        "title": f"volume {name}",
+        "tasks": ["reference"] if size == 8 else ["lateral", "native"],
+        "files": {"volume": {"path": f"{name}.npy"}},
+        "splits": {
+            "train": {"file": "volume", "region": [[0, shape[0]], [0, 30], [0, shape[2]]]},
+            "test": {"file": "volume", "region": [[0, shape[0]], [70, shape[1]], [0, shape[2]]]},
+            "all": {"file": "volume"},
+        },
+    }
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(facts))
+    return path
+
+
+def bench(folder, *words):
+    return main(["bench", "--runs", str(folder / "runs"), "--scale", "4", *map(str, words)])
+
+
+def runs(folder):
+    """What has finished, by task and method."""
+    found = {}
+    for path in (folder / "runs").glob("*/*/result.json"):
+        result = json.loads(path.read_text())
+        spec = result["spec"]
+        found[spec["task"]["dataset"], spec["method"]["entry"], json.dumps(spec["training"])] = (path.parent, result)
+    return list(found.values())
+
+
+@pytest.mark.parametrize("word", ["fib25s", "fib25s:train", "fib25s@4", "my/card.yaml:all@2.5", "local:a:b.tif@8"])
+def test_what_is_learned_from_is_written_as_it_is_read(word):
+    assert str(read_learn_from(word)) == word
+    assert read_learn_from(str(read_learn_from(word))) == read_learn_from(word)
+
+
+@pytest.mark.parametrize(("word", "message"), [(":train", "must read"), ("fib25s:", "must read"), ("a@x", "scale 'x'")])
+def test_words_that_name_nothing_are_refused(word, message):
+    with pytest.raises(ConfigError, match=message):
+        read_learn_from(word)
+
+
+def test_what_was_learned_elsewhere_is_what_is_learned_there(tmp_path):
+    one, other = (card(tmp_path, name, seed) for name, seed in (("one", 1), ("other", 2)))
+    assert bench(tmp_path, "--dataset", one, *LEARNER) == 0
+    assert bench(tmp_path, "--dataset", other, "--learn-from", one, *LEARNER) == 0
+    (here, _), (moved, result) = sorted(runs(tmp_path), key=lambda run: run[1]["spec"]["training"]["mode"])
+    first, second = (load_file(path / "weights.safetensors") for path in (here, moved))
+    assert first.keys() == second.keys() and all((first[name] == second[name]).all() for name in first)
+    training = result["spec"]["training"]
+    assert training["mode"] == "transfer" and [part["split"] for part in training["from"]] == ["train"]
+    assert result["spec"]["task"]["dataset"] == "other"
+
+
+def test_several_datasets_teach_one_model(tmp_path):
+    cards = [card(tmp_path, name, seed) for seed, name in enumerate(("one", "two", "three"))]
+    assert bench(tmp_path, "--dataset", cards[0], "--learn-from", f"{cards[1]}:all", cards[2], *LEARNER) == 0
+    ((folder, result),) = runs(tmp_path)
+    assert [part["split"] for part in result["spec"]["training"]["from"]] == ["all", "train"]
+    assert len(json.loads((folder / "job.json").read_text())["training"]) == 2
+
+
+def test_a_model_of_one_scale_is_used_at_another_if_it_can(tmp_path):
+    one, other = (card(tmp_path, name, seed) for name, seed in (("one", 1), ("other", 2)))
+    words = ["--dataset", other, "--learn-from", f"{one}@8", *LEARNER[2:], "--methods", "isovem", "lateral-cnn"]
+    assert bench(tmp_path, *words, "--set", *SMALL) == 0
+    found = {result["spec"]["method"]["entry"]: (path, result) for path, result in runs(tmp_path)}
+    assert found["lateral-cnn"][1]["status"] == "declined"
+    assert "learns at a scale of 8, and its network serves no other" in found["lateral-cnn"][1]["reason"]
+    assert found["isovem"][1]["status"] == "done"
+    learned = Learned.read(found["isovem"][0] / "weights.safetensors")
+    assert learned.grid is not None and learned.grid.scale == 8
+    assert found["isovem"][1]["spec"]["task"]["scale"] == 4
+
+
+def test_sections_of_an_anisotropic_dataset_teach_an_isotropic_one(tmp_path):
+    thick, fine = card(tmp_path, "thick", 1, size=32.0, shape=(8, 100, 48)), card(tmp_path, "fine", 2)
+    words = ["--dataset", fine, "--learn-from", thick, *LEARNER[2:], "--methods", "lateral-cnn", "sup-aenet"]
+    assert bench(tmp_path, *words) == 0
+    found = {result["spec"]["method"]["entry"]: result for _, result in runs(tmp_path)}
+    assert found["lateral-cnn"]["status"] == "done"
+    assert found["sup-aenet"]["status"] == "declined" and "isotropic truth" in found["sup-aenet"]["reason"]
+
+
+def refused(tmp_path, capsys, *words):
+    assert bench(tmp_path, *words, *LEARNER) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    return error
+
+
+def test_learning_from_what_is_scored_is_refused_wherever_it_lies(tmp_path, capsys):
+    one = card(tmp_path, "one", 1)
+    assert "overlaps" in refused(tmp_path, capsys, "--dataset", one, "--learn-from", f"{one}:all")
+    copy = card(tmp_path, "copy", 1)
+    assert "holds voxels of the training split" in refused(
+        tmp_path, capsys, "--dataset", copy, "--learn-from", f"{one}:all"
+    )
+
+
+def test_what_cannot_be_learned_from_is_refused(tmp_path, capsys):
+    one, thick = card(tmp_path, "one", 1), card(tmp_path, "thick", 2, size=32.0, shape=(8, 100, 48))
+    other = ["--dataset", one, "--learn-from"]
+    assert "cannot be learned from together" in refused(tmp_path, capsys, *other, thick, card(tmp_path, "two", 3))
+    assert "at one scale, not at several" in refused(tmp_path, capsys, *other, "fib25s@8", "hemibrains@4")
+    assert "not both" in refused(tmp_path, capsys, *other, "fib25s", "--mode", "transductive")
+    assert "unknown dataset" in refused(tmp_path, capsys, *other, "fib26s")
+    assert "unknown split" in refused(tmp_path, capsys, *other, f"{thick}:trian")
+
+
+def test_a_request_that_learns_elsewhere_is_another_run_and_says_so(tmp_path):
+    request = Request(("hemibrains",), scale=(8,), methods=("lateral-cnn", "linear"), preset="smoke")
+    asked = [
+        request,
+        replace(request, learn_from=(LearnFrom("fib25s"),)),
+        replace(request, learn_from=(LearnFrom("fib25s", scale=4.0),)),
+    ]
+    each = [planned(resolve([one], Setup(tmp_path), fetch=False)) for one in asked]
+    learners = [{run.folder.spec.run_id for run in runs if run.learns} for runs in each]
+    kernels = [{run.folder.spec.run_id for run in runs if not run.learns} for runs in each]
+    assert len(set.union(*learners)) == 6 and len(set.union(*kernels)) == 2
+    said = [{run.folder.spec.learned_from for run in runs if run.learns} for runs in each]
+    assert said == [{""}, {"fib25s train"}, {"fib25s train x4"}]
