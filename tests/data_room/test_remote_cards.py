@@ -23,6 +23,7 @@ PART = Region((4, 6, 8), (20, 38, 44))
 def test_every_remote_card_says_what_nobody_here_has_seen():
     assert set(REMOTE) == {
         "fanc",
+        "fib25-whole",
         "hemibrain",
         "manc",
         "malecns",

@@ -8,6 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vemrecon import protocol
+from vemrecon.bench.plan import plan
+from vemrecon.bench.request import Request, Setup
+from vemrecon.bench.resolve import resolve
 from vemrecon.data.card import Box, DatasetCard, DatasetFile
 from vemrecon.data.catalogue import dataset_card, dataset_names
 from vemrecon.data.split import Split, check_mode, gaps_between, guard_voxels, require_apart
@@ -32,7 +35,7 @@ def test_splits_of_every_card_lie_in_their_files_and_are_apart_by_the_guard(name
 def test_lengths_along_the_degraded_axis_divide_by_every_scale_of_the_protocol(name):
     card = dataset_card(name)
     axis = 0 if card.tasks[0] == "reference" else 1
-    tests = [s for s in scored_splits(card) if not s.inside]
+    tests = [s for s in scored_splits(card) if not s.inside and not s.paper]  # papers have sizes of their own
     for used in {role for s in tests for role in (s.name, s.train, s.val)}:
         if (name, used) not in NOT_EVERY_SCALE:
             length = card.splits[used].region.shape[axis]
@@ -65,7 +68,7 @@ def test_published_splits_are_named_with_their_paper():
     assert {one.region for one in scored} == {Region((38, 911, 911), (163, 2161, 2161))}
     for card in (epfl, cremi):
         for one in card.splits.values():
-            if one.paper and one.name in {s.name for s in scored_splits(card)}:
+            if one.inside and one.paper and one.name in {s.name for s in scored_splits(card)}:
                 if not one.contaminated:
                     with pytest.raises(ConfigError, match="--mode transductive"):
                         check_mode(one, "inductive")
@@ -153,3 +156,49 @@ def test_a_name_of_a_group_stands_for_its_members():
     assert [one.name for one in dataset_card("cremi").members(None)] == ["a-test", "b-test", "c-test"]
     for one in dataset_card("cremi").members("test"):
         assert one.train == f"{one.file}-train" and one.val == f"{one.file}-val"
+
+
+def test_splits_of_papers_say_whether_their_place_is_published():
+    published = {("epfl", "isovem"), *(("cremi", f"{sample}-vemamba") for sample in "abc")}
+    found = {(name, s.name): s for name in dataset_names() for s in scored_splits(dataset_card(name)) if s.paper}
+    assert {key for key, one in found.items() if not one.chosen_here} == published
+    wanted = {"epfl": {"IsoVEM", "VEMamba", "EMGauss", "D2R-AENet", "D2R-DGEAN"}, "fanc": {"EMGauss"}}
+    wanted |= {name: {"EMGauss", "D2R-AENet", "D2R-DGEAN"} for name in ("fib25", "fib25-whole")}
+    wanted["cremi"] = {"IsoVEM", "VEMamba"}
+    papers = {name: {one.paper for (of, _), one in found.items() if of == name} for name, _ in found}
+    assert papers == wanted
+
+
+@pytest.mark.parametrize("name", ["epfl", "fib25", "fib25-whole"])
+def test_splits_of_papers_have_the_sizes_that_these_state(name):
+    card = dataset_card(name)
+    assert card.split("emgauss").region.shape == (500, 500, 500)
+
+    def voxels(paper):
+        test = card.split(paper)
+        return [card.split(one).region.voxels for one in (test.train, test.val, test.name)]
+
+    parts = voxels("d2r-aenet")
+    assert [100 * part / sum(parts) for part in parts] == pytest.approx([70, 15, 15], abs=1.1)
+    parts = voxels("d2r-dgean")
+    if name == "epfl":
+        assert [100 * part / sum(parts) for part in parts] == pytest.approx([80, 10, 10], abs=1.1)
+    else:
+        assert 100 * parts[0] / sum(parts[:2]) == pytest.approx(80, abs=1.1)
+        assert card.split("d2r-dgean").region.shape == (512, 512, 512)
+
+
+@pytest.mark.parametrize(
+    ("name", "scale"), [("epfl", 8), ("fib25", 8), ("fib25-whole", 8), ("fanc", 10), ("cremi", 10)]
+)
+def test_every_split_of_a_paper_can_be_planned_without_data(tmp_path, name, scale):
+    card = dataset_card(name)
+    for one in scored_splits(card):
+        if one.paper:
+            task = "native" if name == "fanc" or (one.name == "isovem" and name == "cremi") else None
+            mode = "transductive" if one.inside and not (one.contaminated or task) else "inductive"
+            request = Request((name,), split=one.name, task=task, mode=mode, scale=(scale,), methods=("isovem",))
+            (run,) = plan(resolve([request], Setup(tmp_path / "runs", data_root=tmp_path), fetch=False))
+            assert run.folder.spec.mode == (
+                "contaminated" if one.contaminated else "transductive" if one.inside else mode
+            )

@@ -296,3 +296,14 @@ def test_a_narrow_terminal_shows_a_metric_that_no_protocol_asks_for(name: str):
     """It is there because somebody asked for it, so that details of others and costs make way."""
     asked, details = (metric(one).columns("reference", "z") for one in (name, "psnr"))
     assert min(column.rank for column in asked) < min(c.rank for c in (*details[1:], *COSTS))
+
+
+def test_tables_of_splits_whose_place_papers_do_not_publish_say_so(make_run, tmp_path: Path):
+    make_run("bicubic", task={**TASK, "dataset": "epfl", "split": "emgauss"})
+    make_run("bicubic", task={**TASK, "dataset": "epfl", "split": "isovem"})
+    report_of(tmp_path)
+    words = "EMGauss, coordinates not published; chosen here"
+    for name in ("README.md", "index.html", "leaderboard.json"):
+        assert (tmp_path / "report" / name).read_text(encoding="utf-8").count(words) == 1, name
+    tasks = json.loads((tmp_path / "report" / "leaderboard.json").read_text())["tasks"]
+    assert [task["split_note"] for task in tasks] == [words, "IsoVEM"]
