@@ -13,6 +13,7 @@ from damages import DAMAGES
 from safetensors.torch import load_file
 from small_volumes import textured
 
+from vemrecon.bench.same_training import take_trained
 from vemrecon.data.source import Source
 from vemrecon.degradations import degrade, make_degradation
 from vemrecon.errors import ConfigError
@@ -269,18 +270,68 @@ def test_isovem_is_chosen_by_the_structural_similarity_of_its_frames(tmp_path):
     assert method.validate(same_image)["ssim"] == 1
 
 
-def bench(runs, processes):
+class TwoStages(Scripted):
+    """The second one goes on with the weights of the first."""
+
+    def stages(self):
+        (stage,) = super().stages()
+        return replace(stage, name="first"), replace(stage, name="fit", choice=LAST)
+
+
+def taken(kind, wanted, kept, place, folder):
+    """A method that wants another choice than one that is trained, and its training after it took what it could."""
+    first, _ = trained(kept, place, kind)
+    other = initialise(lambda: kind(wanted), 0)
+    take_trained(other, folder, "y", initialise(lambda: kind(kept), 0), place, "x")
+    train(other, source(), folder, identity="y", seed=0)
+    return first, other
+
+
+def test_the_last_weights_are_had_of_the_training_of_a_run_that_kept_the_best(tmp_path):
+    first, other = taken(Scripted, LAST, WeightChoice("best"), tmp_path / "a", tmp_path / "b")
+    assert not other.seen, "nothing was learned again"
+    assert same(weights(other), first.seen[8]) and not chosen_weights(tmp_path / "b")
+    marks = [json.loads((tmp_path / name / "fit" / "stage.json").read_text()) for name in "ab"]
+    assert marks[1]["shared"] and marks[0]["seconds"] == marks[1]["seconds"]
+    logs = [(tmp_path / name / "fit" / "loss.csv").read_bytes() for name in "ab"]
+    assert logs[0] == logs[1]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kept"),
+    [
+        (WeightChoice("best"), LAST),
+        (WeightChoice("best"), WeightChoice("average")),
+        (LAST, WeightChoice("best", patience=2)),
+    ],
+    ids=lambda choice: choice.keep,
+)
+def test_weights_that_a_training_does_not_have_any_more_are_learned_again(wanted, kept, tmp_path):
+    _, other = taken(Scripted, wanted, kept, tmp_path / "a", tmp_path / "b")
+    alone, _ = trained(wanted, tmp_path / "c")
+    assert max(other.seen) == 8 and same(weights(other), weights(alone))
+
+
+def test_what_follows_a_stage_that_kept_other_weights_is_learned_again(tmp_path):
+    _, other = taken(TwoStages, LAST, WeightChoice("best"), tmp_path / "a", tmp_path / "b")
+    assert "shared" in (tmp_path / "b" / "first" / "stage.json").read_text()
+    assert "shared" not in (tmp_path / "b" / "fit" / "stage.json").read_text()
+    alone, _ = trained(LAST, tmp_path / "c", TwoStages)
+    assert max(other.seen) == 8 and same(weights(other), weights(alone))
+
+
+def bench(runs, processes, choice="best"):
     """Of a training that chooses; its result and its weights."""
     words = ["bench", "--dataset", "phantom", "--split", "smoke", "--scale", "4", "--degradation", "subsample"]
     words += ["--methods", "lateral-cnn", "--preset", "smoke", "--metrics", "psnr", "--runs", str(runs)]
-    words += ["--kernels", "asked", "--set", "lateral-cnn.choice=best", "--processes", str(processes)]
+    words += ["--kernels", "asked", "--set", f"lateral-cnn.choice={choice}", "--processes", str(processes)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "vemrecon.cli", *words], capture_output=True, text=True, env=environment, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    (folder,) = runs.glob("*/lateral-cnn-*")
-    assert "best validation psnr" in (runs / "report" / "README.md").read_text()
+    folder = max(runs.glob("*/lateral-cnn-*"), key=lambda path: (path / "result.json").stat().st_mtime_ns)
+    assert ("best validation psnr" in (runs / "report" / "README.md").read_text()) or choice == "last"
     return json.loads((folder / "result.json").read_text()), load_file(folder / "weights.safetensors")
 
 
@@ -290,6 +341,8 @@ def test_the_result_of_a_run_has_the_batch_that_was_chosen(tmp_path):
     batches, values = read_log(log)["validation psnr"]
     assert (chosen["keep"], chosen["value"], chosen["batches"]) == ("best", max(values), batches[-1])
     assert chosen["batch"] == batches[values.index(max(values))]
+    last, _ = bench(tmp_path / "runs", 1, "last")
+    assert "chosen" not in last and last["costs"]["train_seconds"] == result["costs"]["train_seconds"], "learned once"
 
 
 @pytest.mark.slow

@@ -87,8 +87,10 @@ def learn(folder: RunFolder, job: Job, regime: str, progress: Progress) -> Metho
     length = track_length(folder, job, method, source, progress)
     if folder.spec.track:
         method = learner_of(folder, length.arguments)
-    finished = trained(folder, method)
     world, place, identity, seed = world_size(), folder.path / "train", folder.spec.run_id, folder.spec.seed
+    if world == 1 and not folder.spec.track:
+        take_same_training(folder, method)
+    finished = trained(folder, method)
     # in a track every run learns all by itself, as what it has learned depends on the time that it took
     shared = None if folder.spec.track else SharedStages(folder.shared_stages, folder.spec.learning_id)
     if world == 1 and shared:
@@ -119,6 +121,18 @@ def learn(folder: RunFolder, job: Job, regime: str, progress: Progress) -> Metho
             method = method_of(folder, length.arguments)
             load_weights(method, weights_of(folder), trained_parts(method))
     return method
+
+
+def take_same_training(folder: RunFolder, method: Method) -> None:
+    """Take what runs have trained that differ from this one in which weights are kept, as far as they have these."""
+    from vemrecon.bench.same_training import same_trainings, take_trained
+
+    place, identity = folder.path / "train", folder.spec.run_id
+    for other in same_trainings(folder) if not trained(folder, method) else ():
+        take_trained(method, place, identity, learner_of(other), other.path / "train", other.spec.run_id)
+        if trained(folder, method):
+            write_mark(place / "environment.json", read_mark(other.path / "train" / "environment.json"))
+            return
 
 
 def logs_of(folder: RunFolder, job: Job) -> Logs | None:

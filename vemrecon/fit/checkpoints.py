@@ -62,6 +62,14 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
         return None
 
 
+def last_weights(folder: Path, parts: tuple[str, ...]) -> dict[str, torch.Tensor] | None:
+    """Weights of some submodules after the last batch of a stage; None if its checkpoint is gone or damaged."""
+    if read_checkpoint(folder / CHECKPOINT) is None:
+        return None
+    state: dict[str, Any] = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
+    return {name: value for name, value in state["state_dict"].items() if name.partition(".")[0] in parts}
+
+
 def keep(part: Path) -> None:
     """Make a checkpoint that has been written the last one, and the last one the one before it."""
     last = part.with_name(CHECKPOINT)
