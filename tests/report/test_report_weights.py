@@ -33,7 +33,7 @@ def test_rows_tell_of_every_seed_and_stage_what_was_kept(make_run, tmp_path: Pat
     make_run("d2r-aenet", regime="self", preset="cpu", chosen={"diffusion": AVERAGE, "distil": BEST})
     board = build(load_results(tmp_path / "runs"))
     lines = weights_lines(board.tables[0])
-    best = "best validation psnr (27.31) at batch 1200 of 1500, 27.1 at the last"
+    best = "best validation psnr (27.31) at batch 1200 of 1500, 27.10 at the last"
     assert set(lines) == {
         f"Weights of isovem: seed 0 {best}; seed 1 last, batch 1500: nothing was held out to choose by.",
         f"Weights of d2r-aenet: diffusion average of the last 5 epochs, up to batch 1500, distil {best}.",

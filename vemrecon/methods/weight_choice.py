@@ -86,14 +86,14 @@ class ChosenWeights:
         """In words.
 
         >>> ChosenWeights("best", 1200, 1500, "psnr", 27.314, 27.2).text
-        'best validation psnr (27.31) at batch 1200 of 1500, 27.2 at the last'
+        'best validation psnr (27.31) at batch 1200 of 1500, 27.20 at the last'
         >>> ChosenWeights("last", 1500, 1500, reason="nothing was held out to choose by").text
         'last, batch 1500: nothing was held out to choose by'
         """
         if self.keep == "best":
-            number = "" if self.value is None else f" ({self.value:.4g})"
+            number = "" if self.value is None else f" ({self.value:#.4g})"
             words = f"best validation {self.of}{number} at batch {self.batch} of {self.batches}"
-            words += f", {self.last:.4g} at the last" if self.last is not None and self.batch < self.batches else ""
+            words += f", {self.last:#.4g} at the last" if self.last is not None and self.batch < self.batches else ""
         elif self.keep == "average":
             words = f"average of the last {self.epochs} epochs, up to batch {self.batches}"
         else:
