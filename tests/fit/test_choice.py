@@ -335,6 +335,7 @@ def bench(runs, processes, choice="best"):
     return json.loads((folder / "result.json").read_text()), load_file(folder / "weights.safetensors")
 
 
+@pytest.mark.slow
 def test_the_result_of_a_run_has_the_batch_that_was_chosen(tmp_path):
     result, _ = bench(tmp_path / "runs", 1)
     chosen, (log,) = result["chosen"]["fit"], (tmp_path / "runs").glob("*/*/train/fit/loss.csv")
