@@ -162,7 +162,7 @@ def reconstruct(
         method: Name (see `vemrecon methods`) or class path.
         scale: Sections to make of one, by default the anisotropy of the voxels.
         weights: weights.safetensors of a run, or of `vemrecon import-weights`; a training begins with them.
-        train: Train on this volume first, with this preset: `smoke`, `cpu`, `gpu10` or `paper`.
+        train: Train on this volume first, with this preset: `smoke`, `cpu`, `gpu10`, `paper` or `released`.
         train_minutes: Train on this volume first, with as many batches as this takes here; with the preset `cpu` unless
             `train` names another.
         save_weights: File to write with what was learned, for `weights`.

@@ -4,13 +4,14 @@ import pickle
 
 import pytest
 import torch
+from preset_arguments import preset_arguments
 
 from vemrecon.errors import ConfigError
 from vemrecon.methods import short_floats
 from vemrecon.methods.applied import Applied
 from vemrecon.methods.base import Method, Tile, TileShape, reconstruct_tile
 from vemrecon.methods.build import build_method
-from vemrecon.methods.registry import built_in_methods, choose_preset
+from vemrecon.methods.registry import built_in_methods
 from vemrecon.own.wish import Wish
 from vemrecon.volume import SectionGrid
 
@@ -32,8 +33,8 @@ class Slanted(Method):
 
 @pytest.mark.parametrize("name", built_in_methods())
 def test_every_method_can_be_copied_to_another_process_and_averaged(name):
-    kind, _, presets = built_in_methods()[name].resolved()
-    method = build_method(kind, name, choose_preset(name, "smoke", presets)[1], grid=GRID, seed=0).eval()
+    kind = built_in_methods()[name].load()
+    method = build_method(kind, name, preset_arguments(name, "smoke"), grid=GRID, seed=0).eval()
     (wanted,) = reconstruct_tile(method, Tile(OBSERVED, GRID))
     (found,) = reconstruct_tile(pickle.loads(pickle.dumps(method)), Tile(OBSERVED, GRID))
     assert torch.equal(found, wanted)
@@ -63,8 +64,8 @@ def test_without_bfloat16_it_is_refused(monkeypatch):
 
 def test_bfloat16_is_nearly_the_same(monkeypatch):
     monkeypatch.setattr(short_floats, "computes_in_bfloat16", lambda device: True)
-    kind, _, presets = built_in_methods()["isovem"].resolved()
-    method = build_method(kind, "isovem", choose_preset("isovem", "smoke", presets)[1], grid=GRID, seed=0).eval()
+    kind = built_in_methods()["isovem"].load()
+    method = build_method(kind, "isovem", preset_arguments("isovem", "smoke"), grid=GRID, seed=0).eval()
     (wanted,) = reconstruct_tile(method, Tile(OBSERVED, GRID))
     (found,) = reconstruct_tile(Applied(method, short=True), Tile(OBSERVED, GRID))
     assert found.dtype == torch.float32 and 0 < (found - wanted).abs().max() < 0.05

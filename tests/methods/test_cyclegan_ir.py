@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from preset_arguments import preset_arguments
 from released_states import generator_state
 from safetensors.torch import load_file
 from small_volumes import textured
@@ -33,7 +34,6 @@ from vemrecon.methods.cyclegan_ir.image_pool import ImagePool
 from vemrecon.methods.cyclegan_ir.method import CycleGANIR
 from vemrecon.methods.cyclegan_ir.released import load_released
 from vemrecon.methods.interpolation import interpolation_matrix
-from vemrecon.methods.registry import method_entry
 from vemrecon.volume import SectionGrid, Volume, VoxelSize
 
 BATCHES, KILLED_AT = 40, 31  # sections shown to a pool of 50: four in a batch
@@ -141,7 +141,7 @@ def test_all_four_networks_learn_but_not_biases_without_effect(undisturbed):
 
 
 def test_learning_rates_of_the_paper_fall_by_epochs_of_500_batches():
-    method = CycleGANIR(10.0, SectionGrid.slabs(10.0), **method_entry("cyclegan-ir").presets["paper"])
+    method = CycleGANIR(10.0, SectionGrid.slabs(10.0), **preset_arguments("cyclegan-ir", "paper", 10.0))
     wanted = {
         0: (3e-4, 2e-4, 1e-4),
         499: (3e-4, 2e-4, 1e-4),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from preset_arguments import preset_arguments
 from small_volumes import textured
 
 from vemrecon.bench.plan import plan
@@ -585,7 +586,7 @@ def test_slow_motion_is_followed_better_than_by_linear_interpolation():
 def test_presets_are_accepted(name, preset):
     entry = method_entry(name)
     assert entry.card.at_test and entry.card.regime == "self"
-    method = build_method(entry.load(), name, entry.presets[preset], grid=SectionGrid.kept_every(8.0), seed=3)
+    method = build_method(entry.load(), name, preset_arguments(name, preset), grid=SectionGrid.kept_every(8.0), seed=3)
     assert method.supports(8.0, SectionGrid.slabs(8.0)) is None and method.stages() == () and method.seed == 3
     assert method.recipe.frames == (name == "emgauss-keyframes")
     assert method.recipe.teacher != "linear" and (name == "emgauss" or "not EMGauss" in entry.card.title)

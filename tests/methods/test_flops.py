@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from preset_arguments import preset_arguments
 from torch import nn
 
 from vemrecon.cli import main
@@ -22,7 +23,7 @@ COUNTED = sorted(set(built_in_methods()) - FITTED)
 
 def made(name: str, preset: str = "smoke", scale: float = SCALE, **arguments: object) -> Method:
     entry = built_in_methods()[name]
-    settings = entry.presets.get(preset, entry.presets.get("default", {}))
+    settings = preset_arguments(name, preset, scale)
     return build_method(
         entry.load(), name, {**settings, **arguments}, grid=SectionGrid.kept_every(scale), seed=0
     ).eval()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from preset_arguments import preset_arguments
 from small_volumes import textured
 from torch import nn
 
@@ -337,7 +338,11 @@ def test_several_samples_are_averaged_and_their_spread_is_the_uncertainty():
 def test_presets_are_accepted(preset):
     entry = method_entry("lateral-diffusion")
     method = build_method(
-        entry.load(), "lateral-diffusion", entry.presets[preset], grid=SectionGrid.kept_every(8.0), seed=0
+        entry.load(),
+        "lateral-diffusion",
+        preset_arguments("lateral-diffusion", preset),
+        grid=SectionGrid.kept_every(8.0),
+        seed=0,
     )
     assert method.supports(8.0, SectionGrid.kept_every(8.0)) is None
     if preset == "paper":

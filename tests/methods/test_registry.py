@@ -7,6 +7,7 @@ import pytest
 
 from vemrecon.cli import main
 from vemrecon.errors import ConfigError, PluginError
+from vemrecon.methods.condition import Situation
 from vemrecon.methods.registry import built_in_methods, choose_preset, method_entry
 from vemrecon.volume import SectionGrid
 
@@ -41,7 +42,8 @@ def test_every_built_in_method_loads_and_has_a_card():
     for name, entry in built_in_methods().items():
         kind, card, presets = entry.resolved()
         task = {"scale": 4.0, "grid": SectionGrid.slabs(4)}
-        for preset, arguments in presets.items():
+        for preset in presets:
+            arguments = choose_preset(name, preset, presets)[1].arguments(Situation(4.0))
             known = inspect.signature(kind.__init__).parameters
             assert set(arguments) <= set(known), (name, preset)
             method = kind(**{key: value for key, value in task.items() if key in known}, **arguments)
@@ -94,4 +96,5 @@ def test_a_plugin_that_cannot_be_used_is_one_clear_line(install, capsys, source,
 def test_presets_are_checked():
     with pytest.raises(ConfigError, match="did you mean 'paper'"):
         choose_preset("x", "papr", {"smoke": {}, "paper": {}})
-    assert choose_preset("x", "paper", {"default": {"a": 1}}) == ("default", {"a": 1})
+    name, preset = choose_preset("x", "paper", {"default": {"a": 1}})
+    assert (name, preset.arguments(Situation(8.0))) == ("default", {"a": 1})

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from preset_arguments import preset_arguments
 from small_volumes import textured
 
 from vemrecon.data.patches import LateralPairs, LateralSections
@@ -9,7 +10,7 @@ from vemrecon.data.source import Source
 from vemrecon.degradations import make_degradation
 from vemrecon.infer.reconstruct import reconstruct_array
 from vemrecon.methods.build import build_method
-from vemrecon.methods.registry import built_in_methods, choose_preset
+from vemrecon.methods.registry import built_in_methods
 from vemrecon.volume import SectionGrid, Volume, VoxelSize
 
 CASES = [
@@ -26,8 +27,8 @@ def recorded(shape, grid):
 
 
 def built(name, grid):
-    kind, _, presets = built_in_methods()[name].resolved()
-    return build_method(kind, name, choose_preset(name, "smoke", presets)[1], grid=grid, seed=0).eval()
+    kind = built_in_methods()[name].load()
+    return build_method(kind, name, preset_arguments(name, "smoke"), grid=grid, seed=0).eval()
 
 
 @pytest.mark.parametrize("name", built_in_methods())

@@ -2,25 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from vemrecon.arguments import check_arguments
 from vemrecon.bench.request import Request
-from vemrecon.bench.spec import MethodVariant
+from vemrecon.bench.spec import MethodVariant, Task
 from vemrecon.errors import ConfigError
 from vemrecon.methods.card import MethodCard
-from vemrecon.methods.registry import choose_preset, method_entry, with_settings
+from vemrecon.methods.condition import Situation
+from vemrecon.methods.preset import Preset
+from vemrecon.methods.registry import MethodEntry, choose_preset, has_preset, lacking, method_entry, with_settings
 
 
 @dataclass(frozen=True)
 class ChosenMethod:
-    """Identity of a method, the preset that it runs with, and its card."""
+    """A method, the preset that it runs with, and its card.
 
-    variant: MethodVariant
-    preset: str
+    Attributes:
+        name: For tables: with the arguments that were changed.
+        asked: What it is loaded by: its name, or a class path.
+        class_path: `package.module.Class`
+        card: What it says about itself.
+        preset: Name of the preset.
+        recipe: The preset.
+        changed: Arguments that take the place of those of the preset.
+    """
+
+    name: str
+    asked: str
+    class_path: str
     card: MethodCard
+    preset: str
+    recipe: Preset
+    changed: Mapping[str, Any]
+
+    def arguments(self, situation: Situation) -> dict[str, Any]:
+        """What it is made with for a task."""
+        return with_settings(self.recipe.arguments(situation), self.changed)
+
+    def variant(self, task: Task, learning: Mapping[str, Any] | None = None) -> MethodVariant:
+        """Its identity on a task, and with what it learns from, as a specification of runs has it."""
+        arguments = self.arguments(situation_of(task, learning))
+        return MethodVariant(self.name, self.asked, self.class_path, self.card.version, arguments)
 
     @property
     def learns(self) -> bool:
@@ -33,47 +59,87 @@ class ChosenMethod:
         return self.learns and not self.card.at_test
 
 
+def situation_of(task: Task, learning: Mapping[str, Any] | None = None) -> Situation:
+    """What presets may depend on: where a method learns on another dataset or at another scale, that one."""
+    found = learning or {}
+    datasets = {part["dataset"] for part in found.get("from", ())} or {task.dataset}
+    dataset = next(iter(datasets)) if len(datasets) == 1 else ""
+    return Situation(float(found.get("scale", task.scale)), task.degradation.name, dataset)
+
+
 def chosen_methods(request: Request) -> tuple[ChosenMethod, ...]:
     """The methods of a request, their arguments checked.
 
     A built-in method is imported only if one of its arguments is set, because its presets are known to fit.
 
     Raises:
-        VemreconError: If a name is unknown, a class cannot be loaded, or does not take its arguments.
+        VemreconError: If a name is unknown, a class cannot be loaded, or does not take its arguments; with the names of
+            all methods that do not have the preset.
     """
-    return tuple(_chosen(asked, request) for asked in request.methods)
+    entries = [(asked, method_entry(asked)) for asked in request.methods]
+    found = [(asked, entry, *_facts(entry, request.set.get(asked, {}))) for asked, entry in entries]
+    without = {entry.name: presets for _, entry, _, _, presets in found if not has_preset(request.preset, presets)}
+    if len(without) > 1:
+        raise ConfigError(
+            f"{lacking(request.preset, without)}; leave them out, or run them with a preset that they have"
+        )
+    return tuple(_chosen(request, *one) for one in found)
 
 
-def _chosen(asked: str, request: Request) -> ChosenMethod:
-    entry = method_entry(asked)
+def _facts(
+    entry: MethodEntry, changed: Mapping[str, Any]
+) -> tuple[type[Any] | None, MethodCard, Mapping[str, Mapping[str, Any]]]:
+    """Class, where arguments have to be checked with it, card and presets."""
+    return (None, entry.card, entry.presets) if entry.card is not None and not changed else entry.resolved()
+
+
+def _chosen(
+    request: Request,
+    asked: str,
+    entry: MethodEntry,
+    kind: type[Any] | None,
+    card: MethodCard,
+    presets: Mapping[str, Mapping[str, Any]],
+) -> ChosenMethod:
     changed = request.set.get(asked, {})
-    kind, card, presets = None, entry.card, entry.presets
-    if card is None or changed:
-        kind, card, presets = entry.resolved()
-    preset, arguments = choose_preset(entry.name, request.preset, presets)
-    arguments = with_settings(arguments, changed)
-    if kind is not None:
-        from vemrecon.methods.build import check_inner  # brings torch, as the class does
-
-        check_arguments(kind, entry.name, arguments)
-        check_inner(kind, entry.name, arguments, changed)
-        _check_length(request, kind, asked, arguments, changed)
     label = ",".join(f"{key}={value}" for key, value in sorted(changed.items()))
-    variant = MethodVariant(
-        name=f"{entry.name}[{label}]" if label else entry.name,
-        entry=asked,
-        class_path=entry.class_path,
-        version=card.version,
-        arguments=arguments,
+    name = f"{entry.name}[{label}]" if label else entry.name
+    chosen = ChosenMethod(
+        name, asked, entry.class_path, card, *choose_preset(entry.name, request.preset, presets), changed
     )
-    return ChosenMethod(variant, preset, card)
+    if kind is not None:
+        for arguments in _distinct(chosen.arguments(situation) for situation in _situations(request)):
+            _check(request, kind, asked, entry.name, arguments, changed)
+    return chosen
 
 
-def _check_length(
-    request: Request, kind: type[Any], asked: str, arguments: Mapping[str, Any], changed: Iterable[str]
+def _situations(request: Request) -> Iterator[Situation]:
+    scales = (*request.scale, *(one.scale for one in request.learn_from if one.scale))
+    datasets = (*request.dataset, *(one.dataset for one in request.learn_from))
+    yield from (Situation(*one) for one in product(scales, request.degradation, datasets))
+
+
+def _distinct(each: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for one in each:
+        if one not in found:
+            found.append(one)
+    return found
+
+
+def _check(
+    request: Request,
+    kind: type[Any],
+    asked: str,
+    name: str,
+    arguments: Mapping[str, Any],
+    changed: Mapping[str, Any],
 ) -> None:
-    """Refuse batches that are counted where a time is given."""
+    """Refuse arguments that the method cannot be made with, and batches that are counted where a time is given."""
     from vemrecon.methods.batches import lengths
+    from vemrecon.methods.build import check_inner  # brings torch, as the class does
 
+    check_arguments(kind, name, arguments)
+    check_inner(kind, name, arguments, changed)
     if request.track and (both := sorted(set(changed) & set(lengths(kind, arguments)))):
         raise ConfigError(f"--set {asked}.{both[0]}: counts batches, as --track does; leave one of them out")

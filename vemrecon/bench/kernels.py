@@ -32,7 +32,7 @@ def kernels_beside(requests: Sequence[Request]) -> tuple[Request, ...]:
 def _beside(request: Request) -> Request | None:
     methods = chosen_methods(request)
     wanted = request.kernels or ("asked" if any(method.card.kernel for method in methods) else "all")
-    named = {method.variant.name for method in methods}
+    named = {method.name for method in methods}
     missing = tuple(name for name in kernels() if name not in named)
     if wanted == "asked" or not missing or not any(method.learns for method in methods):
         return None

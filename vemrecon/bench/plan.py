@@ -47,7 +47,7 @@ def plan(resolved: Resolved, group: str = "") -> list[PlannedRun]:
                     for seed in part.request.seeds if method.card.random else part.request.seeds[:1]:
                         spec = RunSpec(
                             task,
-                            method.variant,
+                            method.variant(task, learning),
                             method.preset,
                             seed,
                             rules["version"],

@@ -42,6 +42,13 @@ def known_degradations() -> Iterable[str]:
     return degradations()
 
 
+def known_datasets() -> Iterable[str]:
+    """Names of the built-in datasets."""
+    from vemrecon.data import dataset_names
+
+    return dataset_names()
+
+
 def known_presets() -> Iterable[str]:
     """Names of presets."""
     from vemrecon.methods.registry import PRESETS
@@ -109,7 +116,8 @@ class Request(Options):
         least=0,
     )
     preset: str = option(
-        "size of methods that learn: seconds, minutes, 10 minutes of a GPU, as published",
+        "size of methods that learn: seconds, minutes, 10 minutes of a GPU, as published, as the released code has it "
+        "(refused for methods whose code does not differ, with their names)",
         "cpu",
         choices=known_presets,
         noun="preset",

@@ -127,7 +127,7 @@ def chosen_splits(request: Request, methods: Sequence[ChosenMethod], locator: Lo
             if learners := [method for method in methods if method.needs_training]:
                 learning = _learning(request, card, kind, split, locator)
             for method in learners:
-                check_regime(method.variant.name, method.card.regime, request.mode, card.name, kind, learning)
+                check_regime(method.name, method.card.regime, request.mode, card.name, kind, learning)
             yield ChosenSplit(card, kind, split, learning)
 
 

@@ -119,11 +119,13 @@ def floor_volume(volumes: TaskVolumes, path: Path) -> Volume:
     """The reconstruction of a task by `FLOOR`, written to a path."""
     from vemrecon.infer.reconstruct import reconstruct_volume
     from vemrecon.methods.build import build_method
+    from vemrecon.methods.condition import Situation
     from vemrecon.methods.registry import choose_preset, method_entry
 
     kind, _, presets = method_entry(FLOOR).resolved()
-    arguments = choose_preset(FLOOR, "default", presets)[1]
-    method = build_method(kind, FLOOR, arguments, grid=volumes.observed.require_grid(), seed=0)
+    grid = volumes.observed.require_grid()
+    arguments = choose_preset(FLOOR, "default", presets)[1].arguments(Situation.of_grid(grid))
+    method = build_method(kind, FLOOR, arguments, grid=grid, seed=0)
     reconstruct_volume(method.eval(), volumes.observed, path, like=volumes.like, axis=volumes.axis)
     return open_volume(path, intensity_range=volumes.like.intensity_range)
 

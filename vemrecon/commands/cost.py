@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vemrecon.bench.request import known_presets
+from vemrecon.bench.request import known_datasets, known_degradations, known_presets
 from vemrecon.errors import ConfigError, VemreconError
 from vemrecon.options import Options, option
 
@@ -29,8 +29,20 @@ class MethodsOptions(Options):
 
     name: str | None = option("show everything about this one", None, positional=True)
     cost: bool = option("show parameters and floating point operations instead", False)
-    preset: str = option("with --cost: size of methods that learn", "paper", choices=known_presets, noun="preset")
-    scale: float = option("with --cost: anisotropy factor", 8.0)
+    preset: str | None = option(
+        "show what a method does with this one: arguments, who says so, and what differs from the original; with "
+        "--cost, size of methods that learn",
+        None,
+        choices=known_presets,
+        noun="preset",
+        unset="paper with --cost",
+    )
+    scale: float = option("with --preset or --cost: anisotropy factor", 8.0)
+    degradation: str | None = option(
+        "with --preset: how sections came about", None, choices=known_degradations, noun="degradation"
+    )
+    dataset: str | None = option("with --preset: of what", None, choices=known_datasets, noun="dataset")
+    recipes: bool = option("show the presets paper and released of all methods, as Markdown", False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -43,7 +55,7 @@ def costs(options: MethodsOptions) -> int:
     from vemrecon.methods.flops import reference_shape
     from vemrecon.methods.registry import built_in_methods, method_entry, plugin_methods
 
-    preset, scale = options.preset, options.scale
+    preset, scale = options.preset or "paper", options.scale
     entries = [method_entry(options.name)] if options.name else [*built_in_methods().values(), *plugin_methods()]
     heads = ("method", "preset", "trained M", "total M", "GFLOP/tile", "GFLOP/Mvoxel")
     print(f"{heads[0]:18} {heads[1]:8} {heads[2]:>10} {heads[3]:>8} {heads[4]:>12} {heads[5]:>13}  note")
@@ -57,6 +69,7 @@ def costs(options: MethodsOptions) -> int:
 
 def _lines(entry: MethodEntry, preset: str, scale: float, *, with_parts: bool) -> Iterator[str]:
     from vemrecon.methods.build import build_method
+    from vemrecon.methods.condition import Situation
     from vemrecon.methods.flops import Parameters, count_flops, reference_tile
     from vemrecon.methods.registry import choose_preset
     from vemrecon.volume import SectionGrid
@@ -64,7 +77,8 @@ def _lines(entry: MethodEntry, preset: str, scale: float, *, with_parts: bool) -
     grid = SectionGrid.kept_every(scale)
     try:
         kind, card, presets = entry.resolved()
-        name, arguments = choose_preset(entry.name, preset, presets)
+        name, chosen = choose_preset(entry.name, preset, presets)
+        arguments = chosen.arguments(Situation.of_grid(grid))
         method = build_method(kind, entry.name, arguments, grid=grid, seed=0).eval()
     except VemreconError as error:
         if with_parts:

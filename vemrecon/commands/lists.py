@@ -77,6 +77,15 @@ def methods(options: MethodsOptions) -> int:
         from vemrecon.commands.cost import costs
 
         return costs(options)
+    if options.recipes:
+        from vemrecon.commands.recipes import recipes_page
+
+        print(recipes_page(), end="")
+        return 0
+    if options.preset:
+        from vemrecon.commands.recipes import show_preset
+
+        return show_preset(options)
     from rich.console import Console
     from rich.table import Table
 
@@ -87,7 +96,9 @@ def methods(options: MethodsOptions) -> int:
         card, presets = entry.card, entry.presets
         if card is None:
             _, card, presets = entry.resolved()
-        return _show({"method": entry.name, "class": entry.class_path, "package": entry.package, **vars(card)}, presets)
+        facts = {"method": entry.name, "class": entry.class_path, "package": entry.package, **vars(card)}
+        asked = f"see --preset {{}} --scale {options.scale:g}"
+        return _show(facts, {name: asked.format(name) if "parts" in one else one for name, one in presets.items()})
     table = Table("method", "regime", "presets", "title", box=None, pad_edge=False, padding=(0, 2))
     built_in, plugins = built_in_methods(), plugin_methods()
     for name, entry in built_in.items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 from vemrecon import protocol
 from vemrecon.errors import ConfigError, PluginError, unknown
 from vemrecon.methods.card import MethodCard
+from vemrecon.methods.preset import Preset
 
 if TYPE_CHECKING:
     from vemrecon.methods.base import Method
 
 ENTRY_POINTS = "vemrecon.methods"
-PRESETS = ("smoke", "cpu", "gpu10", "paper")
-"""What every learned method offers. A training-free method has the one preset `default` in place of all of them."""
+PRESETS = ("smoke", "cpu", "gpu10", "paper", "released")
+"""What learned methods offer; `released` only those whose released code differs from their paper. A training-free
+method has the one preset `default` in place of all of them."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class MethodEntry:
     card: MethodCard | None = None
     """Known before loading only for built-in methods."""
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """As data; `choose_preset` reads one."""
 
     def load(self) -> type[Method]:
         """Import the class.
@@ -118,17 +121,38 @@ def method_entry(name: str) -> MethodEntry:
     raise unknown("method", name, {*built_in, *(entry.name for entry in plugin_methods())})
 
 
-def choose_preset(name: str, preset: str, presets: Mapping[str, Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:
-    """Name and arguments of the preset that a method runs with.
+def choose_preset(name: str, preset: str, presets: Mapping[str, Mapping[str, Any]]) -> tuple[str, Preset]:
+    """The preset that a method runs with, and its name.
 
     Raises:
-        ConfigError: If the method has presets, but not this one.
+        ConfigError: If the method has presets, but not this one, or it cannot be read.
     """
     if set(presets) <= {"default"}:
-        return "default", dict(presets.get("default", {}))
+        preset, presets = "default", {"default": {}, **presets}
     if preset not in presets:
+        if preset in PRESETS:
+            raise ConfigError(lacking(preset, {name: presets}))
         raise ConfigError(f"method '{name}': {unknown('preset', preset, presets)}")
-    return preset, dict(presets[preset])
+    try:
+        return preset, Preset.read(preset, presets)
+    except ConfigError as error:
+        raise ConfigError(f"method '{name}': {error}") from error
+
+
+def has_preset(preset: str, presets: Mapping[str, Any]) -> bool:
+    """Whether a method has a preset, or one in place of all."""
+    return preset in presets or set(presets) <= {"default"}
+
+
+def lacking(preset: str, methods: Mapping[str, Iterable[str]]) -> str:
+    """What to say of methods that do not have a preset.
+
+    Args:
+        preset: Its name.
+        methods: What they have, by their names.
+    """
+    words = (f"{name} (has {', '.join(presets)})" for name, presets in methods.items())
+    return f"no preset '{preset}': {', '.join(words)}"
 
 
 def with_settings(arguments: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:

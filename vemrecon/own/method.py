@@ -20,6 +20,7 @@ from vemrecon.methods.base import Method
 from vemrecon.methods.batches import lengths
 from vemrecon.methods.build import build_method, check_inner_names
 from vemrecon.methods.card import MethodCard
+from vemrecon.methods.condition import Situation
 from vemrecon.methods.registry import built_in_methods, check_preset, choose_preset, method_entry, with_settings
 from vemrecon.own.learning import SOUND, Faults, learning_source
 from vemrecon.own.scales import Resampling
@@ -71,17 +72,20 @@ def choose_method(
     """
     grid = volume.require_grid()
     kind, card, presets = method_entry(name).resolved()
-    preset, arguments = choose_preset(name, check_preset(train or "cpu"), presets)
+    preset, chosen = choose_preset(name, check_preset(train or "cpu"), presets)
     learned = None if weights is None else Learned.read(weights)
     if learned is not None:
         learned.require(name, grid, volume.name)
-        arguments = learned.arguments_for(kind, arguments if train else None)
-    arguments = with_settings(arguments, overrides)
-
     learns = (learned is None or train is not None) and card.regime == "self"
 
+    def arguments(at: SectionGrid) -> dict[str, Any]:
+        found = chosen.arguments(Situation.of_grid(at))
+        if learned is not None:
+            found = learned.arguments_for(kind, found if train else None)
+        return with_settings(found, overrides)
+
     def built(at: SectionGrid) -> Method:
-        return build_method(kind, name, arguments, grid=at, seed=seed)
+        return build_method(kind, name, arguments(at), grid=at, seed=seed)
 
     def refuses(at: SectionGrid, method: Method | None = None) -> str | None:
         method = method or built(at)
@@ -91,13 +95,13 @@ def choose_method(
     method = built(grid)
     reason = refuses(grid, method)
     if not resample and reason is None:
-        return Choice(name, card, preset, arguments, method, grid)
+        return Choice(name, card, preset, arguments(grid), method, grid)
     way = Resampling.next(grid, refuses)
     if not resample or (reason and way is None):
         raise ConfigError(f"method '{name}' cannot do this volume: {reason}{_ways(grid, way, card.regime, learned)}")
     if reason is None or way is None:
         raise ConfigError(f"--resample: method '{name}' takes a scale of {grid.scale:g} as it is; leave it out")
-    return Choice(name, card, preset, arguments, built(way.made), way.made, way)
+    return Choice(name, card, preset, arguments(way.made), built(way.made), way.made, way)
 
 
 def refusal(method: Method, grid: SectionGrid, *, learns: bool) -> str | None:
@@ -133,7 +137,7 @@ def takers(grid: SectionGrid, regime: Regime) -> list[str]:
         kind, card, presets = entry.resolved()
         if card.regime == regime:
             with suppress(ConfigError):  # at other settings than these it may take it
-                arguments = choose_preset(name, "smoke", presets)[1]
+                arguments = choose_preset(name, "smoke", presets)[1].arguments(Situation.of_grid(grid))
                 method = build_method(kind, name, arguments, grid=grid, seed=0)
                 found += [name] if refusal(method, grid, learns=regime == "self") is None else []
     return found
@@ -267,7 +271,9 @@ def check_wishes(
         )
     if train is not None and card.regime not in ("none", "self"):
         raise ConfigError(f"{asked}: method '{name}' needs isotropic truth to learn from; give --weights FILE")
-    _, arguments = choose_preset(name, check_preset(train or "cpu"), presets)
+    _, chosen = choose_preset(name, check_preset(train or "cpu"), presets)
+    grid = SectionGrid.slabs(scale or USUAL_SCALE)
+    arguments = chosen.arguments(Situation.of_grid(grid))
     if weights is not None:
         arguments = Learned.read(weights).arguments_for(kind, arguments if train else None)
     arguments = with_settings(arguments, overrides)
@@ -277,7 +283,7 @@ def check_wishes(
     if not uncertainty and not missing:
         return
     try:
-        method = build_method(kind, name, arguments, grid=SectionGrid.slabs(scale or USUAL_SCALE), seed=0)
+        method = build_method(kind, name, arguments, grid=grid, seed=0)
     except ConfigError:
         if scale is None:
             return  # it may take that of the volume

@@ -14,6 +14,8 @@ from vemrecon.volume.region import Triple
 
 DEFAULT = "cpu"
 """Preset of the runs of methods that have no presets of this name."""
+AS = {"released": "paper"}
+"""Presets whose runs are judged as those of another one, so that they can be compared."""
 FLAT = 1.5
 """Sections thicker than this many lateral voxels are not pooled along z, nor convolved above the coarsest level."""
 DEPTH = 0.25
@@ -68,12 +70,13 @@ class Recipe:
 
 
 def recipe(preset: str) -> tuple[str, Recipe]:
-    """Name and recipe of a preset, those of `cpu` for presets of a method's own.
+    """Name and recipe of a preset, those of `paper` for `released`, and of `cpu` for presets of a method's own.
 
     Raises:
         ConfigError: If the file of recipes cannot be understood.
     """
     facts = protocol.load_yaml(protocol.benchmark_folder() / "segmenters.yaml")
+    preset = AS.get(preset, preset)
     name = preset if preset in facts["presets"] else DEFAULT
     return name, recipe_from(facts["presets"][name], facts["version"])
 
