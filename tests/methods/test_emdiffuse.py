@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from preset_arguments import preset_arguments
 from small_volumes import textured
 from torch import nn
 
@@ -491,15 +492,15 @@ def test_a_checkpoint_that_does_not_fit_is_refused(checkpoint, capsys, change, m
 
 
 @pytest.mark.parametrize("name", ["emdiffuse-i", "emdiffuse-a"])
-@pytest.mark.parametrize("preset", ["smoke", "cpu", "gpu10", "paper"])
+@pytest.mark.parametrize("preset", ["smoke", "cpu", "gpu10", "paper", "released"])
 def test_presets_are_accepted(name, preset):
     entry = method_entry(name)
-    method = build_method(entry.load(), name, entry.presets[preset], grid=SectionGrid.kept_every(8.0), seed=0)
+    method = build_method(entry.load(), name, preset_arguments(name, preset), grid=SectionGrid.kept_every(8.0), seed=0)
     assert method.supports(8.0, SectionGrid.kept_every(8.0)) is None
     assert ("xy" in method.planes) == (name == "emdiffuse-i")
-    if preset == "paper":
-        assert method.parameter_count() == 16_615_873
-        assert method.evaluations_per_section == 400
+    if preset in ("paper", "released"):
+        assert method.parameter_count() == {"paper": 16_616_226, "released": 16_615_873}[preset]
+        assert method.evaluations_per_section == {"paper": 400, "released": 200}[preset]
 
 
 @pytest.mark.parametrize(

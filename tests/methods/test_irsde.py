@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from irsde_noise import noise_of
+from preset_arguments import preset_arguments
 from small_volumes import textured
 from torch import nn
 
@@ -333,12 +334,14 @@ def test_cost_of_a_section_is_the_number_of_evaluations_of_the_network():
 @pytest.mark.parametrize("preset", ["smoke", "cpu", "gpu10", "paper"])
 def test_presets_are_accepted(preset):
     entry = method_entry("irsde")
-    method = build_method(entry.load(), "irsde", entry.presets[preset], grid=SectionGrid.kept_every(8.0), seed=0)
+    method = build_method(
+        entry.load(), "irsde", preset_arguments("irsde", preset), grid=SectionGrid.kept_every(8.0), seed=0
+    )
     assert method.supports(8.0, SectionGrid.kept_every(8.0)) is None
     if preset == "paper":
         assert method.parameter_count() == 20_400_261
         assert method.evaluations_per_section == 100
-        assert method.tile == TileShape(24, 248, 248, halo=(4, 4, 4))
+        assert method.tile == TileShape(28, 252, 252, halo=(2, 2, 2), blended=True)
         assert method.net.reach == 78
 
 

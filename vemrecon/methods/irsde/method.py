@@ -6,8 +6,9 @@ equations", ICML 2023. Upstream IR-SDE is under the MIT licence, the D2R code ha
 sections, x8): FIB-25 25.53 / 25.87 / 25.87 dB in xy / xz / yz, EPFL 24.38 / 24.92 / 24.92 dB.
 What we changed: on kept sections the interpolation is registered to them; `registered: false` restores that of the
 release, whose start is displaced by (scale - 1) / 2 rows, which the network learns to undo. Tiles are cut by this
-project's engine, without a blend; noise belongs to voxels, not to tiles. Fewer steps than levels, several samples and
-`residual` are ours; the first and the last make short trainings and quick reconstructions useful.
+project's engine, and fused only where `blend` asks for it, as the release does; noise belongs to voxels, not to tiles.
+Fewer steps than levels, several samples and `residual` are ours; the first and the last make short trainings and quick
+reconstructions useful.
 
 Both networks look at all of what they are given (channel attention, linear attention), and by convolutions the NAFNet
 reaches 78 voxels at every evaluation, farther than any halo after 100 of them. Results are therefore the same in any
@@ -19,6 +20,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -73,6 +75,8 @@ class IRSDE(SampledMethod):
         choice: See `WeightChoice`; by PSNR. Network and running average are kept of the same batch.
         section: Rows and columns of what the network restores at once, margins included, see `TileShape.of_planes`.
         halo: Margins that are thrown away, in observed voxels along z and along y and x.
+        blend: Whether neighbours are fused linearly over their margins, as the release does, which are then not thrown
+            away.
     """
 
     def __init__(
@@ -103,6 +107,7 @@ class IRSDE(SampledMethod):
         choice: Keep = "last",
         section: Sequence[int] = (256, 256),
         halo: Sequence[int] = (4, 4),
+        blend: bool = False,
     ) -> None:
         super().__init__()
         for what, name, known in (
@@ -129,7 +134,7 @@ class IRSDE(SampledMethod):
         if average_every:
             self.average = copy.deepcopy(self.net).requires_grad_(False)
         self.least = max(1, round(section[0] / (2 * scale))), section[1] // 2
-        self.tile = TileShape.of_planes(section, halo, scale)
+        self.tile = replace(TileShape.of_planes(section, halo, scale), blended=blend)
 
     @property
     def evaluations_per_section(self) -> int:

@@ -54,6 +54,7 @@ class IsoVEM(Method):
         rotations: Sequence[int] = ALL,
         tile: Sequence[int] = (16, 128, 128),
         halo: int = 8,
+        blend: bool = False,
         network_scale: float | None = None,
     ) -> None:
         super().__init__()
@@ -70,7 +71,7 @@ class IsoVEM(Method):
             features=features,
         )
         z, y, x = tile
-        self.tile = TileShape(z, y, x, halo=(halo, halo, halo))
+        self.tile = TileShape(z, y, x, halo=(halo, halo, halo), blended=blend)
 
     @property
     def any_scale(self) -> bool:

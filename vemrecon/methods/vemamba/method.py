@@ -61,6 +61,7 @@ class VEMamba(Method):
         rotations: Sequence[int] = ALL,
         tile: Sequence[int] = (16, 128, 128),
         halo: int = 8,
+        blend: bool = False,
     ) -> None:
         super().__init__()
         if layout not in LAYOUTS:
@@ -82,7 +83,7 @@ class VEMamba(Method):
             **LAYOUTS[layout],
         )
         z, y, x = tile
-        self.tile = TileShape(z, y, x, halo=(halo, halo, halo))
+        self.tile = TileShape(z, y, x, halo=(halo, halo, halo), blended=blend)
 
     def supports(self, scale: float, grid: SectionGrid) -> str | None:
         """Whole scales of at least 2 only."""
