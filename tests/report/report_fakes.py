@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vemrecon.bench.result import Costs, RunResult, Status
+from vemrecon.bench.result import Costs, PresetFacts, RunResult, Status
 from vemrecon.bench.spec import DegradationVariant, MethodVariant, RunSpec, Task
 from vemrecon.files import digest_of, write_json
 from vemrecon.methods import MethodCard
@@ -116,6 +116,7 @@ def result_of(
     artifacts: Mapping[str, str] | None = None,
     references: Mapping[str, tuple[Score, ...]] | None = None,
     chosen: Mapping[str, ChosenWeights] | None = None,
+    preset_facts: PresetFacts | None = None,
 ) -> RunResult:
     """What a run says of itself."""
     run_id = digest_of(repr((method, preset, seed, arguments, task, status, spec, split_digest)))[:12]
@@ -138,6 +139,7 @@ def result_of(
         card=MethodCard(**(card or {**CARD, "title": method.title(), "regime": regime})),
         scores=tuple(found) if status == "done" else (),
         references=references or {},
+        preset_facts=preset_facts or PresetFacts(),
         grid=grid or grid_of(task),
         costs=Costs(**(costs if costs is not None else (COSTS if status == "done" else {}))),
         environment=environment,

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from vemrecon.errors import DataError
 
-SCHEMA: Final = 5
+SCHEMA: Final = 6
 """Of result.json, as this version writes it."""
 
 
@@ -66,7 +66,12 @@ def _from_4(data: Mapping[str, Any]) -> dict[str, Any]:
     return {**data, "references": {}}
 
 
+def _from_5(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Schema 6 keeps where presets deviate from what they are named after, and which arguments depend on the task."""
+    return {**data, "preset_facts": {}}
+
+
 STEPS: Mapping[int, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
-    1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4,
+    1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4, 5: _from_5,
 }  # fmt: skip
 """By the schema that they start from."""

@@ -56,6 +56,24 @@ class Costs:
 
 
 @dataclass(frozen=True)
+class Deviating:
+    """Where a preset differs from what it is named after, at an argument or a step."""
+
+    at: str
+    words: str
+
+
+@dataclass(frozen=True)
+class PresetFacts:
+    """What the preset of a run says besides its arguments."""
+
+    deviations: tuple[Deviating, ...] = ()
+    """From the paper, or from the released code, that the preset is named after."""
+    by_task: tuple[str, ...] = ()
+    """Arguments that are not the same for all tasks, with dots into those that are mappings."""
+
+
+@dataclass(frozen=True)
 class RunResult:
     """Outcome of one run."""
 
@@ -65,6 +83,7 @@ class RunResult:
     reason: str = ""
     card: MethodCard | None = None
     """Of the method; None if the run failed before it was known."""
+    preset_facts: PresetFacts = field(default_factory=PresetFacts)
     scores: tuple[Score, ...] = ()
     references: Mapping[str, tuple[Score, ...]] = field(default_factory=dict)
     """What volumes that no method has made score on its task, by name: the same for all of its runs."""
@@ -97,6 +116,7 @@ class RunResult:
             "schema": SCHEMA,
             "spec": self.spec.as_dict(),
             "card": asdict(self.card) if self.card else None,
+            "preset_facts": asdict(self.preset_facts),
             "scores": [score.as_dict() for score in self.scores],
             "references": {name: [s.as_dict() for s in scores] for name, scores in self.references.items()},
             "grid": self.grid.as_dict() if self.grid else None,

@@ -38,6 +38,7 @@ Enter = Callable[[Part], None]
 def run(folder: RunFolder, tell: Progress, part: Enter) -> None:
     """Bring a run to its end: observe, train, reconstruct, score, write result.json."""
     from vemrecon.bench import phases
+    from vemrecon.bench.preset_facts import preset_facts
     from vemrecon.bench.references import reference_scores
     from vemrecon.bench.task_volumes import observe
     from vemrecon.fit.stages import chosen_weights
@@ -49,7 +50,7 @@ def run(folder: RunFolder, tell: Progress, part: Enter) -> None:
     tell("load", 0.0)
     _, card, _ = method_entry(spec.method.entry).resolved()
     here = environment() | {"device": job.device}
-    facts: dict[str, Any] = {"card": card, "environment": here}
+    facts: dict[str, Any] = {"card": card, "preset_facts": preset_facts(spec), "environment": here}
     method = phases.method_of(folder)
     tell("degrade", 0.0)
     volumes = observe(folder, job)

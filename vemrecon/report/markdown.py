@@ -10,6 +10,7 @@ from vemrecon.metrics.catalogue.segmentation import MEASURES
 from vemrecon.metrics.column import Column
 from vemrecon.report.certainty import ONE_SEED
 from vemrecon.report.columns import AnyColumn
+from vemrecon.report.deviations import deviation_lines
 from vemrecon.report.footnotes import Footnotes
 from vemrecon.report.gain import gain_words
 from vemrecon.report.kept_weights import weights_lines
@@ -248,6 +249,7 @@ PANELS: tuple[Callable[[Table], list[str]], ...] = (
     lambda table: [escape(line) for line in track_lines(table)],
     scores_text,
     lambda table: [escape(line) for line in weights_lines(table)],
+    lambda table: ["  \n".join(map(escape, lines))] if (lines := deviation_lines(table)) else [],
     lambda table: [escape(provenance(table))],
     segmentation_text,
     published_text,

@@ -2,7 +2,7 @@
 
 Only gains in the same unit, of the same measure, stand in one overview, and those of a track in one of their own.
 Methods are told apart by name, arguments, version, preset and what they learned from, so that a line is the same method
-everywhere.
+everywhere; arguments that a preset makes depend on the task are left out of this.
 
 The mean of a line is taken over tissues, of the means over the tasks of each: a tissue with many tasks counts as much
 as one with a single task. There is none for a method that lacks the gain on any of the tasks.
@@ -10,8 +10,9 @@ as one with a single task. There is none for a method that lacks the gain on any
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from vemrecon import protocol
 from vemrecon.bench.spec import LEARNED_FROM_SCORED, RunSpec
@@ -124,7 +125,8 @@ def _overview(tables: Sequence[Table]) -> Overview | None:
     if column is None or len(tables) < 2:
         return None
     rows: dict[str, list[Mapping[str, Row]]] = {}
-    by_table = [_rows(table) for table in tables]
+    by_task = _by_task(tables)
+    by_table = [_rows(table, by_task) for table in tables]
     for key in dict.fromkeys(key for found in by_table for key in found):
         rows[key] = [found.get(key, {}) for found in by_table]
     specs = {key: next(row.spec for found in each for row in found.values()) for key, each in rows.items()}
@@ -142,18 +144,43 @@ def _unfit(table: Table) -> str:
     return f"methods {LEARNED_FROM_SCORED}" if any(row.contaminated for row in table.rows) else ""
 
 
-def _rows(table: Table) -> dict[str, Mapping[str, Row]]:
+def _by_task(tables: Sequence[Table]) -> dict[tuple[str, str], frozenset[str]]:
+    """Arguments that presets make depend on the task, by method and preset."""
+    found: dict[tuple[str, str], frozenset[str]] = {}
+    for row in (row for table in tables for row in table.rows):
+        for _, result in row.runs:
+            key = result.spec.method.entry, result.spec.preset
+            found[key] = found.get(key, frozenset()) | frozenset(result.preset_facts.by_task)
+    return found
+
+
+def _rows(table: Table, by_task: Mapping[tuple[str, str], frozenset[str]]) -> dict[str, Mapping[str, Row]]:
     """Rows of a table by what a method is, wherever it runs; `done` and another one where seeds ended differently."""
     found: dict[str, Mapping[str, Row]] = {}
     for row in table.rows:
-        key = identity(row.spec)
+        key = identity(row.spec, by_task[row.spec.method.entry, row.spec.preset])
         found[key] = {"done" if row.done else "undone": row, **found.get(key, {})}
     return found
 
 
-def identity(spec: RunSpec) -> str:
-    """What makes a method the same one on other tasks."""
-    return canonical_json([asdict(spec.method), spec.preset, spec.precision, spec.mode or None, spec.learned_from])
+def identity(spec: RunSpec, by_task: Collection[str] = ()) -> str:
+    """What makes a method the same one on other tasks, whatever arguments its preset makes depend on the task."""
+    method = {**asdict(spec.method), "arguments": without(spec.method.arguments, by_task)}
+    return canonical_json([method, spec.preset, spec.precision, spec.mode or None, spec.learned_from])
+
+
+def without(arguments: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Arguments less some of them; dots lead into those that are mappings.
+
+    >>> without({"a": 1, "b": {"c": 2, "d": 3}}, ["a", "b.c"])
+    {'b': {'d': 3}}
+    """
+    kept = {name: value for name, value in arguments.items() if name not in names}
+    for name, value in kept.items():
+        inner = [one.removeprefix(f"{name}.") for one in names if one.startswith(f"{name}.")]
+        if inner and isinstance(value, Mapping):
+            kept[name] = without(value, inner)
+    return kept
 
 
 def _line(label: str, each: Sequence[Mapping[str, Row]], tables: Sequence[Table], tissues: Sequence[str]) -> Line:

@@ -9,6 +9,7 @@ from typing import Any
 from vemrecon.bench.result import Status
 from vemrecon.report.calibration import calibration_panel
 from vemrecon.report.curves import correlation_panel
+from vemrecon.report.deviations import deviations_panel
 from vemrecon.report.kept_weights import weights_panel
 from vemrecon.report.layering import layering_panel
 from vemrecon.report.leaderboard import Leaderboard, Table
@@ -39,6 +40,7 @@ PANELS: tuple[Panel, ...] = (
     learning_panel,
     profiles_panel,
     layering_panel,
+    deviations_panel,
     provenance_panel,
 )
 """What the page of a task shows, in this order."""

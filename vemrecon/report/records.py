@@ -246,6 +246,7 @@ def _row_record(table: Table, row: Row) -> dict[str, Any]:
         "cells": _cell_records(table, row.cells),
         "rank": _rank_record(table, row),
         "one_seed": row.one_seed,
+        "deviations": [asdict(one) for one in row.deviations],
         "runs": [_run_record(table, result) for _, result in row.runs],
     }
 

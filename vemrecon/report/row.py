@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from vemrecon.bench.result import RunResult, Status
+from vemrecon.bench.result import Deviating, RunResult, Status
 from vemrecon.bench.spec import RunSpec
 from vemrecon.errors import DataError
 from vemrecon.files import read_json
@@ -121,6 +121,11 @@ class Row:
     def preset(self) -> str:
         """Name of the preset."""
         return self.spec.preset
+
+    @property
+    def deviations(self) -> tuple[Deviating, ...]:
+        """Where its preset differs from what it is named after."""
+        return self.runs[0][1].preset_facts.deviations
 
     @property
     def seeds(self) -> str:
