@@ -54,6 +54,32 @@ class Learning:
         named = [{"dataset": one.card.name, **part} for one, part in zip(self.lessons, parts, strict=True)]
         return {"mode": self.mode, "kind": self.kind, "from": named, **({"scale": self.scale} if self.scale else {})}
 
+    def watched(self, volumes: Sequence[Located]) -> list[dict[str, str]]:
+        """What identifies where weights are chosen; `volumes` are those of the validation splits."""
+        splits = [lesson.val for lesson in self.lessons if lesson.val]
+        return [
+            {"split": split.name, "dataset_digest": volume.digest, "split_digest": split.digest}
+            for split, volume in zip(splits, volumes, strict=True)
+        ]
+
+    def choice_fault(self, card: DatasetCard, split: Split, kind: str) -> str:
+        """Why weights cannot be chosen where trainings are watched when a split of a card is scored; empty if they can.
+
+        What is learned from observed sections that are scored may be watched on others of them.
+        """
+        if kind == "native" or split.inside or self.mode == CONTAMINATED:
+            return ""
+        for lesson in self.lessons:
+            if lesson.val and lesson.card.name == card.name:
+                try:
+                    require_apart(lesson.val, split, guard_voxels(card.voxel_size, protocol.protocol()["guard_nm"]))
+                except ConfigError:
+                    return (
+                        f"split '{split.name}' overlaps the validation split '{lesson.val.name}', or lies too near to "
+                        f"it: weights would be chosen by what is scored; use choice=last, or another split"
+                    )
+        return ""
+
 
 def learning_of(card: DatasetCard, split: Split, kind: str, mode: str) -> Learning | None:
     """What is learned from when a split is scored by a kind of task; None where the dataset has no training split.

@@ -9,8 +9,10 @@ from vemrecon import protocol
 from vemrecon.bench.job import Job
 from vemrecon.bench.request import Request, metrics_of
 from vemrecon.bench.resolve import Resolved, ResolvedSplit
-from vemrecon.bench.spec import KIND_AXES, DegradationVariant, RunSpec, Task
+from vemrecon.bench.spec import KIND_AXES, VALIDATION, DegradationVariant, RunSpec, Task
 from vemrecon.bench.store import RunFolder
+from vemrecon.errors import ConfigError
+from vemrecon.methods.weight_choice import watches
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,15 @@ def plan(resolved: Resolved, group: str = "") -> list[PlannedRun]:
                     learning = found.learning if method.needs_training else None
                     if method.card.at_test:
                         learning = {"mode": "transductive"}
+                    variant = method.variant(task, learning)
+                    if learning and found.watched and watches(variant.arguments):
+                        if found.choice_fault:
+                            raise ConfigError(f"method '{method.name}': {found.choice_fault}")
+                        learning = {**learning, VALIDATION: found.watched}
                     for seed in part.request.seeds if method.card.random else part.request.seeds[:1]:
                         spec = RunSpec(
                             task,
-                            method.variant(task, learning),
+                            variant,
                             method.preset,
                             seed,
                             rules["version"],

@@ -59,6 +59,10 @@ class ResolvedSplit:
     validation: tuple[VolumeAt, ...]
     learning: Mapping[str, Any] | None
     """Mode, split and digests of what is learned from, as a specification of runs has them."""
+    watched: Sequence[Mapping[str, str]]
+    """The same of what weights are chosen by, for methods that choose."""
+    choice_fault: str
+    """Why none may choose; empty if they may."""
     defects: tuple[int, ...]
     """Damaged sections, counted from the first of the split; unknown (none) where data are not looked into."""
     segmentation: tuple[SegmentationAt, ...]
@@ -168,6 +172,8 @@ def _resolved(request: Request, chosen: ChosenSplit, locator: Locator) -> Resolv
     located = locator.volume(card, split.file)
     lessons = learning.lessons if learning else ()
     sources = [locator.volume(lesson.card, lesson.train.file) for lesson in lessons]
+    held_out = [(lesson.card, lesson.val) for lesson in lessons if lesson.val]
+    watched = [locator.volume(owner, part.file) for owner, part in held_out]
     defects: tuple[int, ...] = ()
     if locator.fetch:
         defects = _checked(request, chosen, located, locator)
@@ -188,8 +194,10 @@ def _resolved(request: Request, chosen: ChosenSplit, locator: Locator) -> Resolv
         split,
         VolumeAt.of(located, split),
         tuple(VolumeAt.of(source, lesson.train) for lesson, source in zip(lessons, sources, strict=True)),
-        tuple(VolumeAt.of(locator.volume(one.card, one.val.file), one.val) for one in lessons if one.val),
+        tuple(VolumeAt.of(volume, part) for volume, (_, part) in zip(watched, held_out, strict=True)),
         learning.identity(sources) if learning else None,
+        learning.watched(watched) if learning else (),
+        learning.choice_fault(card, split, kind) if learning else "",
         defects,
         segmentation,
     )

@@ -6,11 +6,11 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from vemrecon.bench.changes import state_of
 from vemrecon.bench.result import Status
-from vemrecon.bench.spec import RunSpec
+from vemrecon.bench.spec import VALIDATION, RunSpec
 from vemrecon.bench.store import RunFolder
 from vemrecon.errors import VemreconError
 from vemrecon.files import canonical_json, checksum, make_folder, output_error
@@ -19,10 +19,7 @@ from vemrecon.fit.stages import LOG, WEIGHTS, finished, save_tensors, stage_key
 from vemrecon.kept import read_mark, write_mark
 from vemrecon.methods.base import Method
 from vemrecon.methods.stage import Stage
-from vemrecon.methods.weight_choice import LAST
-
-CHOICE: Final = "choice"
-"""Constructor argument that decides which weights a stage keeps, and nothing else."""
+from vemrecon.methods.weight_choice import CHOICE, LAST
 
 
 def same_trainings(folder: RunFolder) -> Iterator[RunFolder]:
@@ -42,7 +39,8 @@ def same_trainings(folder: RunFolder) -> Iterator[RunFolder]:
 def _training(spec: RunSpec) -> str:
     facts = {name: value for name, value in spec.as_dict().items() if name != "metrics"}
     method = {**facts["method"], "name": spec.method.entry, "arguments": _without_choice(spec.method.arguments)}
-    return canonical_json({**facts, "method": method})
+    seen = {name: value for name, value in (spec.training or {}).items() if name != VALIDATION}
+    return canonical_json({**facts, "method": method, "training": seen})
 
 
 def _without_choice(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,8 @@ CONTAMINATED = "contaminated"
 """Mode of a method that learns from what is scored, as the protocol of a paper has it."""
 TRANSFER = "transfer"
 """Mode of a method that learns from another dataset than the one that is scored."""
+VALIDATION = "validation"
+"""What of the training of a run names the volumes that its weights are chosen by; absent where nothing is chosen."""
 LEARNED_FROM_SCORED = "learned from what is scored"
 """What it means, for whoever reads a table."""
 

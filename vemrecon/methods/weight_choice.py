@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from vemrecon.errors import ConfigError, unknown
 
@@ -53,6 +54,20 @@ class WeightChoice:
 
 
 LAST = WeightChoice()
+CHOICE: Final = "choice"
+"""Constructor argument of methods that says what is kept, and decides nothing else."""
+PATIENCE: Final = "patience"
+"""Constructor argument of methods that says what `WeightChoice.patience` is."""
+
+
+def watches(arguments: Mapping[str, Any]) -> bool:
+    """Whether arguments of a method make what it learns depend on held-out patches.
+
+    >>> watches({"distil": {"choice": "best"}}), watches({"choice": "average", "patience": None})
+    (True, False)
+    """
+    inner = [value for value in arguments.values() if isinstance(value, Mapping)]
+    return arguments.get(CHOICE) == "best" or arguments.get(PATIENCE) is not None or any(map(watches, inner))
 
 
 @dataclass(frozen=True)
