@@ -6,9 +6,9 @@ planes across the observed sections, which follow each other along a lateral axi
 x8, xy): -i 25.86 dB on FIB-25 and 24.88 dB on EPFL, -a 23.33 dB and 23.26 dB; how many samples were averaged is not
 said. The article's weighing of errors (`loss: difficulty`) is in no released training.
 What we changed: the running average of the weights reconstructs; blocks start by adding nothing; the sampler starts
-from the interpolated section and takes few steps (`ancestral` is the released one); noise belongs to voxels, so that
-tiles agree on it; thin volumes give planes that are not square. `residual`, and `depth: fraction` for any scale and for
-slab means, are ours.
+from the interpolated section and takes few steps (`ancestral` is the released one; the presets `paper` and `released`
+keep to the originals in all three); noise belongs to voxels, so that tiles agree on it; thin volumes give planes that
+are not square. `residual`, and `depth: fraction` for any scale and for slab means, are ours.
 
 Norms and the attention look at all of what the network is given. Results are therefore the same in any order and with
 any number of workers, but change a little with the tiles: `section` and `halo` decide, and are options.
