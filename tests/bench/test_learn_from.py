@@ -13,6 +13,7 @@ from vemrecon.bench.learn_from import LearnFrom, read_learn_from
 from vemrecon.bench.plan import plan as planned
 from vemrecon.bench.request import Request, Setup
 from vemrecon.bench.resolve import resolve
+from vemrecon.bench.spec import RunSpec
 from vemrecon.cli import main
 from vemrecon.errors import ConfigError
 from vemrecon.fit.learned import Learned
@@ -41,6 +42,7 @@ def card(folder, name, seed, size=8.0, shape=(64, 100, 48)):
 
 
 def bench(folder, *words):
+    folder.mkdir(exist_ok=True)
     return main(["bench", "--runs", str(folder / "runs"), "--scale", "4", *map(str, words)])
 
 
@@ -92,7 +94,7 @@ def test_a_model_of_one_scale_is_used_at_another_if_it_can(tmp_path):
     assert bench(tmp_path, *words, "--set", *SMALL) == 0
     found = {result["spec"]["method"]["entry"]: (path, result) for path, result in runs(tmp_path)}
     assert found["lateral-cnn"][1]["status"] == "declined"
-    assert "learns at a scale of 8, and its network serves no other" in found["lateral-cnn"][1]["reason"]
+    assert "at a scale of 8, and its network serves no other" in found["lateral-cnn"][1]["reason"]
     assert found["isovem"][1]["status"] == "done"
     learned = Learned.read(found["isovem"][0] / "weights.safetensors")
     assert learned.grid is not None and learned.grid.scale == 8
@@ -109,7 +111,7 @@ def test_sections_of_an_anisotropic_dataset_teach_an_isotropic_one(tmp_path):
 
 
 def refused(tmp_path, capsys, *words):
-    assert bench(tmp_path, *words, *LEARNER) == 2
+    assert bench(tmp_path, *LEARNER, *words) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     return error
@@ -147,3 +149,52 @@ def test_a_request_that_learns_elsewhere_is_another_run_and_says_so(tmp_path):
     assert len(set.union(*learners)) == 6 and len(set.union(*kernels)) == 2
     said = [{run.folder.spec.learned_from for run in runs if run.learns} for runs in each]
     assert said == [{""}, {"fib25s train"}, {"fib25s train x4"}]
+
+
+def trained(tmp_path, name, *words):
+    """Weights of a run on a dataset of this name."""
+    path = card(tmp_path, name, 1)
+    assert bench(tmp_path / name, "--dataset", path, *LEARNER, *words) == 0
+    ((folder, _),) = runs(tmp_path / name)
+    return path, folder / "weights.safetensors"
+
+
+def test_weights_are_used_as_they_are_or_gone_on_from(tmp_path):
+    (_, weights), other = trained(tmp_path, "one"), card(tmp_path, "other", 2)
+    words = ["--dataset", other, "--weights", weights, *LEARNER]
+    assert bench(tmp_path, *words) == 0
+    assert bench(tmp_path, *words, "--fine-tune") == 0
+    found = {result["spec"]["training"]["mode"]: (path, result) for path, result in runs(tmp_path)}
+    given, gone_on = found["weights"], found["inductive"]
+    assert not (given[0] / "train").exists() and given[1]["spec"]["preset"] == "weights"
+    assert RunSpec.from_dict(given[1]["spec"]).learned_from == "one train"
+    assert RunSpec.from_dict(gone_on[1]["spec"]).learned_from == "one train, then here"
+    assert [str(region) for region in Learned.read(gone_on[0] / "weights.safetensors").regions] == [
+        "one train",
+        "other train",
+    ]
+    before, after = load_file(weights), load_file(gone_on[0] / "weights.safetensors")
+    assert before.keys() == after.keys() and any((before[name] != after[name]).any() for name in before)
+
+
+def test_weights_that_have_seen_what_is_scored_are_refused(tmp_path, capsys):
+    path, weights = trained(tmp_path, "one", "--mode", "transductive")
+    assert "was learned from one test" in refused(tmp_path, capsys, "--dataset", path, "--weights", weights)
+
+
+def test_weights_of_others_are_refused(tmp_path, capsys):
+    path, weights = trained(tmp_path, "one")
+    other = ["--dataset", card(tmp_path, "other", 2), "--weights", weights]
+    assert "of method 'lateral-cnn'" in refused(tmp_path, capsys, *other, "--methods", "isovem")
+    assert "learned on centred sections" in refused(tmp_path, capsys, *other, "--degradation", "subsample")
+    assert "add it, or leave one out" in refused(tmp_path, capsys, *other, "--learn-from", path)
+    assert "give the --weights" in refused(tmp_path, capsys, *other[:2], "--fine-tune")
+
+
+def test_weights_that_changed_after_planning_make_nothing(tmp_path):
+    (_, weights), other = trained(tmp_path, "one"), card(tmp_path, "other", 2)
+    assert bench(tmp_path, "--dataset", other, "--weights", weights, *LEARNER, "--prepare") == 0
+    (folder,) = (path.parent for path in (tmp_path / "runs").glob("*/*/spec.json"))
+    weights.write_bytes(weights.read_bytes() + b" ")
+    assert main(["run", str(folder)]) == 1
+    assert "not the weights" in json.loads((folder / "result.json").read_text())["reason"]

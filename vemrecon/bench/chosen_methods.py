@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from vemrecon.arguments import check_arguments
 from vemrecon.bench.request import Request
-from vemrecon.bench.spec import MethodVariant, Task
+from vemrecon.bench.spec import WEIGHTS, MethodVariant, Task
+from vemrecon.degradations import make_degradation
 from vemrecon.errors import ConfigError
 from vemrecon.methods.card import MethodCard
 from vemrecon.methods.condition import Situation
 from vemrecon.methods.preset import Preset
 from vemrecon.methods.registry import MethodEntry, choose_preset, has_preset, lacking, method_entry, with_settings
+
+if TYPE_CHECKING:
+    from vemrecon.fit.learned import Learned
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,8 @@ class ChosenMethod:
         preset: Name of the preset.
         recipe: The preset.
         changed: Arguments that take the place of those of the preset.
+        learned: What it is given that it has learned before.
+        goes_on: Whether it learns more then.
     """
 
     name: str
@@ -38,10 +45,15 @@ class ChosenMethod:
     preset: str
     recipe: Preset
     changed: Mapping[str, Any]
+    learned: Learned | None = None
+    goes_on: bool = False
 
     def arguments(self, situation: Situation) -> dict[str, Any]:
         """What it is made with for a task."""
-        return with_settings(self.recipe.arguments(situation), self.changed)
+        found = self.recipe.arguments(situation)
+        if self.learned is not None:
+            found = self.learned.arguments_for(method_entry(self.asked).load(), found if self.goes_on else None)
+        return with_settings(found, self.changed)
 
     def variant(self, task: Task, learning: Mapping[str, Any] | None = None) -> MethodVariant:
         """Its identity on a task, and with what it learns from, as a specification of runs has it."""
@@ -51,12 +63,12 @@ class ChosenMethod:
     @property
     def learns(self) -> bool:
         """Whether it keeps cores busy while it learns."""
-        return self.card.regime != "none"
+        return self.card.regime != "none" and (self.learned is None or self.goes_on)
 
     @property
-    def needs_training(self) -> bool:
-        """Whether it learns before it sees the observed volume."""
-        return self.learns and not self.card.at_test
+    def has_learned(self) -> bool:
+        """Whether there is something that it has learned before it sees the observed volume."""
+        return self.card.regime != "none" and not self.card.at_test
 
 
 def situation_of(task: Task, learning: Mapping[str, Any] | None = None) -> Situation:
@@ -104,13 +116,31 @@ def _chosen(
     changed = request.set.get(asked, {})
     label = ",".join(f"{key}={value}" for key, value in sorted(changed.items()))
     name = f"{entry.name}[{label}]" if label else entry.name
-    chosen = ChosenMethod(
-        name, asked, entry.class_path, card, *choose_preset(entry.name, request.preset, presets), changed
-    )
+    preset, recipe = choose_preset(entry.name, request.preset, presets)
+    chosen = ChosenMethod(name, asked, entry.class_path, card, preset, recipe, changed)
+    if request.weights is not None and chosen.has_learned:
+        chosen = _given(chosen, request.weights, request)
     if kind is not None:
         for arguments in _distinct(chosen.arguments(situation) for situation in _situations(request)):
             _check(request, kind, asked, entry.name, arguments, changed)
     return chosen
+
+
+def _given(chosen: ChosenMethod, path: Path, request: Request) -> ChosenMethod:
+    """The method with weights that are there.
+
+    Raises:
+        ConfigError: If they are those of another method or of other sections.
+        DataError: If the file cannot be read.
+    """
+    from vemrecon.fit.learned import Learned  # brings torch
+
+    learned = Learned.read(path)
+    for name, scale in product(request.degradation, request.scale):
+        grid = make_degradation(name, scale, request.set.get(name, {})).grid
+        learned.require(chosen.asked, grid, f"degradation '{name}'")
+    preset = chosen.preset if request.fine_tune else WEIGHTS
+    return replace(chosen, preset=preset, learned=learned, goes_on=request.fine_tune)
 
 
 def _situations(request: Request) -> Iterator[Situation]:

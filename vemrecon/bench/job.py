@@ -28,6 +28,8 @@ class Job:
     devices: tuple[str, ...] = ("cpu",)
     """Torch devices of this run alone, one for each process that shares the batches of its training; all else is done
     on the first."""
+    weights: str | None = None
+    """File of weights that the method is given."""
     loggers: tuple[str, ...] = ()
     """Logs of training beside loss.csv: wandb, tensorboard."""
     group: str = ""

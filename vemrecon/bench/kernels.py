@@ -34,7 +34,7 @@ def _beside(request: Request) -> Request | None:
     wanted = request.kernels or ("asked" if any(method.card.kernel for method in methods) else "all")
     named = {method.name for method in methods}
     missing = tuple(name for name in kernels() if name not in named)
-    if wanted == "asked" or not missing or not any(method.learns for method in methods):
+    if wanted == "asked" or not missing or not any(method.card.regime != "none" for method in methods):
         return None
     settings = {name: request.set[name] for name in request.degradation if name in request.set}
     return replace(request, methods=missing, set=settings, metrics=quick_metrics(request.metrics), kernels="asked")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vemrecon import protocol
 from vemrecon.bench.learn_from import LearnFrom, scale_of
 from vemrecon.bench.scorable import usual_split
-from vemrecon.bench.spec import CONTAMINATED, TRANSFER
+from vemrecon.bench.spec import CONTAMINATED, TRANSFER, WEIGHTS
 from vemrecon.data import DatasetCard, Located, Split, require_apart
 from vemrecon.data.split import check_mode, guard_voxels
 from vemrecon.errors import ConfigError
+
+if TYPE_CHECKING:
+    from vemrecon.fit.learned import Learned
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,15 @@ class Learning:
     """Mode and splits of what is learned from."""
 
     mode: str
-    """inductive, transductive, contaminated or transfer."""
+    """inductive, transductive, contaminated, transfer or weights."""
     lessons: tuple[Lesson, ...] = ()
     """None for the observed test volume itself."""
     kind: str = ""
     """Of the tasks of another dataset that is learned from."""
     scale: float | None = None
     """At which it is seen, where that is not the one of the task."""
+    weights: Learned | None = None
+    """What is used as it is, or gone on from."""
 
     @property
     def splits(self) -> Iterator[tuple[DatasetCard, Split]]:
@@ -49,10 +54,19 @@ class Learning:
             {"split": lesson.train.name, "dataset_digest": source.digest, "split_digest": lesson.train.digest}
             for lesson, source in zip(self.lessons, sources, strict=True)
         ]
-        if self.mode != TRANSFER:
-            return {"mode": self.mode, **(parts[0] if parts else {})}
-        named = [{"dataset": one.card.name, **part} for one, part in zip(self.lessons, parts, strict=True)]
-        return {"mode": self.mode, "kind": self.kind, "from": named, **({"scale": self.scale} if self.scale else {})}
+        facts: dict[str, Any] = {"mode": self.mode}
+        if self.mode == TRANSFER:
+            named = [{"dataset": one.card.name, **part} for one, part in zip(self.lessons, parts, strict=True)]
+            facts |= {"kind": self.kind, "from": named}
+        elif parts:
+            facts |= parts[0]
+        facts |= {"scale": self.scale} if self.scale else {}
+        return facts if self.weights is None else facts | self._start(self.weights)
+
+    def _start(self, weights: Learned) -> dict[str, Any]:
+        facts: dict[str, Any] = {"weights": weights.digest, "source": weights.source}
+        known = self.mode != WEIGHTS and weights.grid is not None
+        return facts | ({"weights_scale": weights.grid.scale} if known and weights.grid else {})
 
     def watched(self, volumes: Sequence[Located]) -> list[dict[str, str]]:
         """What identifies where weights are chosen; `volumes` are those of the validation splits."""
@@ -134,6 +148,11 @@ def learning_elsewhere(
         if lesson.card.name == card.name:
             require_apart(lesson.train, split, guard_voxels(card.voxel_size, protocol.protocol()["guard_nm"]))
     return Learning(TRANSFER, tuple(lessons), next(iter(kinds.values())), scale_of(asked))
+
+
+def given(weights: Learned) -> Learning:
+    """Nothing is learned: the weights are used as they are."""
+    return Learning(WEIGHTS, scale=weights.grid.scale if weights.grid else None, weights=weights)
 
 
 def lessons_of(card: DatasetCard, asked: LearnFrom) -> list[Lesson]:

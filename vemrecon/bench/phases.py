@@ -15,10 +15,12 @@ from vemrecon.bench.changes import CODE, code_digest
 from vemrecon.bench.executors.ranks import learn_together
 from vemrecon.bench.job import Job
 from vemrecon.bench.result import Costs
+from vemrecon.bench.spec import WEIGHTS
 from vemrecon.bench.store import RunFolder
 from vemrecon.bench.task_volumes import TaskVolumes, learning_degradation, learning_source, task_degradation
 from vemrecon.environment import environment
-from vemrecon.files import canonical_json, digest_of, make_folder, slug, write_json
+from vemrecon.errors import DataError
+from vemrecon.files import canonical_json, digest_of, make_folder, sha256_of, slug, write_json
 from vemrecon.kept import read_mark, set_aside, write_mark
 from vemrecon.methods.registry import method_entry
 from vemrecon.metrics.score import Score
@@ -28,6 +30,7 @@ from vemrecon.volume import SectionGrid, Volume, open_volume
 
 if TYPE_CHECKING:
     from vemrecon.data.source import Source
+    from vemrecon.fit.learned import LearnedRegion
     from vemrecon.fit.loggers import Logs
     from vemrecon.fit.minutes import Length
     from vemrecon.methods.base import Method
@@ -65,6 +68,31 @@ def _built(folder: RunFolder, kind: type[Method], arguments: Mapping[str, Any], 
     return build_method(kind, folder.spec.method.name, arguments, grid=grid, seed=folder.spec.seed)
 
 
+def given_weights(folder: RunFolder, job: Job) -> Path:
+    """File of the weights that a run is given.
+
+    Raises:
+        DataError: If they are not those any more that the run was planned with.
+    """
+    path, known = Path(str(job.weights)), (folder.spec.training or {}).get("weights")
+    if not path.is_file() or sha256_of(path)[:12] != known:
+        raise DataError(f"{path}: is missing, or not the weights {known} any more that the run was planned with")
+    return path
+
+
+def learned_regions(folder: RunFolder, job: Job) -> tuple[LearnedRegion, ...]:
+    """What a run learns from; what the weights were learned from that it goes on from is part of it."""
+    from vemrecon.fit.learned import Learned, LearnedRegion
+
+    named = (folder.spec.training or {}).get("from", ())
+    datasets = [part["dataset"] for part in named] or [folder.spec.task.dataset] * max(1, len(job.training))
+    before = Learned.read(Path(job.weights)).regions if job.weights else ()
+    return *before, *(
+        LearnedRegion(dataset, at.split, at.digest, *(at.region or (None, None)))
+        for dataset, at in zip(datasets, job.training or (job.truth,), strict=True)
+    )
+
+
 def weights_of(folder: RunFolder) -> Path:
     """File of what a run has learned."""
     return folder.path / "weights.safetensors"
@@ -80,6 +108,10 @@ def learn(folder: RunFolder, job: Job, regime: str, progress: Progress) -> Metho
     from vemrecon.fit.shared_stages import SharedStages
     from vemrecon.fit.stages import load_weights, take_shared, train, trained_parts
 
+    if folder.spec.mode == WEIGHTS:
+        method = method_of(folder)
+        load_weights(method, given_weights(folder, job), trained_parts(method))
+        return method
     method = learner_of(folder)
     if not method.stages():
         return method
@@ -87,6 +119,8 @@ def learn(folder: RunFolder, job: Job, regime: str, progress: Progress) -> Metho
     length = track_length(folder, job, method, source, progress)
     if folder.spec.track:
         method = learner_of(folder, length.arguments)
+    if job.weights is not None:
+        load_weights(method, given_weights(folder, job), trained_parts(method))
     world, place, identity, seed = world_size(), folder.path / "train", folder.spec.run_id, folder.spec.seed
     if world == 1 and not folder.spec.track:
         take_same_training(folder, method)
@@ -114,7 +148,8 @@ def learn(folder: RunFolder, job: Job, regime: str, progress: Progress) -> Metho
     leave_group()
     if rank() == 0:
         grid = learning_degradation(folder).grid
-        Learned(weights_of(folder), folder.spec.method.entry, length.arguments, grid).keep(method)
+        regions = learned_regions(folder, job)
+        Learned(weights_of(folder), folder.spec.method.entry, length.arguments, grid, regions).keep(method)
         if not finished:
             write_mark(place / "environment.json", environment() | {"device": job.device})
         if folder.spec.learning_scale != folder.spec.task.scale:

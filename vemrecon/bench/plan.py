@@ -38,12 +38,13 @@ def plan(resolved: Resolved, group: str = "") -> list[PlannedRun]:
                 found.validation,
                 found.defects,
                 found.segmentation,
+                weights=str(part.request.weights.absolute()) if part.request.weights else None,
                 loggers=setup.log,
                 group=group,
             )
             for task in tasks_of(part.request, found):
                 for method in part.methods:
-                    learning = found.learning if method.needs_training else None
+                    learning = found.learning if method.has_learned else None
                     if method.card.at_test:
                         learning = {"mode": "transductive"}
                     variant = method.variant(task, learning)

@@ -12,6 +12,7 @@ from vemrecon.bench.forecast import Experience, Record, alike
 from vemrecon.bench.phases import learner_of, method_of
 from vemrecon.bench.plan import PlannedRun
 from vemrecon.bench.result import Costs
+from vemrecon.bench.spec import WEIGHTS
 from vemrecon.bench.store import RunFolder
 from vemrecon.bench.task_volumes import learning_source, observe
 from vemrecon.bench.worker import out_of_scope
@@ -55,7 +56,7 @@ def _rehearse(run: PlannedRun, place: Path, device: str) -> Record | str:
     ):
         return f"it will decline: {reason}"
     training = 0.0
-    if method.stages():
+    if method.stages() and spec.mode != WEIGHTS:
         source, learner = learning_source(folder, run.job, card.regime), learner_of(folder)
         found = paces(learner, source, place / "rehearsal", seed=spec.seed, device=device, prepare=True)
         training = sum(pace.prepare + pace.of(stage) for stage, pace in zip(learner.stages(), found, strict=True))

@@ -137,6 +137,10 @@ class Request(Options):
         read=read_learn_from,
         unset="its training split",
     )
+    weights: Path | None = option(
+        "weights.safetensors of a run that the methods use, in place of learning anything", None, unset="none"
+    )
+    fine_tune: bool = option("go on learning from --weights, for as long as the preset or the track says", False)
     metrics: tuple[str, ...] = option(
         "metrics to score", (), choices=known_metrics, noun="metric", unset="those of the protocol"
     )
@@ -162,6 +166,13 @@ class Request(Options):
             raise ConfigError("no dataset is named; give --dataset, or a suite that names one")
         if self.learn_from and self.mode == "transductive":
             raise ConfigError("give --learn-from or --mode transductive, not both")
+        if self.fine_tune and self.weights is None:
+            raise ConfigError("--fine-tune: give the --weights that it goes on from")
+        if self.weights is not None and not self.fine_tune and (self.learn_from or self.track):
+            also = "--learn-from" if self.learn_from else "--track"
+            raise ConfigError(
+                f"--weights with {also}: nothing is learned without --fine-tune; add it, or leave one out"
+            )
         scale_of(self.learn_from)
         if not self.methods:
             raise ConfigError("no method is named; give --methods, or a suite that names some")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from vemrecon.arguments import check_arguments
 from vemrecon.bench.chosen_methods import ChosenMethod, chosen_methods
-from vemrecon.bench.learning import Learning, Lesson, check_regime, learning_elsewhere, learning_of
+from vemrecon.bench.learning import Learning, Lesson, check_regime, given, learning_elsewhere, learning_of
 from vemrecon.bench.request import Request, Setup, metrics_of
 from vemrecon.bench.scorable import usual_split
 from vemrecon.bench.segmentations import located_segmentations
-from vemrecon.bench.spec import CONTAMINATED, KIND_AXES
+from vemrecon.bench.spec import CONTAMINATED, KIND_AXES, WEIGHTS
 from vemrecon.data import DatasetCard, Located, Locator, Split, dataset_card, task_volume
 from vemrecon.data.catalogue import LOCAL
 from vemrecon.data.damage import damage_of
@@ -28,6 +28,9 @@ from vemrecon.metrics.score import Need
 from vemrecon.progress import Say
 from vemrecon.volume import Volume, check_range, require_content
 from vemrecon.volume.geometry import require_square
+
+if TYPE_CHECKING:
+    from vemrecon.fit.learned import Learned
 
 
 @dataclass(frozen=True)
@@ -128,8 +131,13 @@ def chosen_splits(request: Request, methods: Sequence[ChosenMethod], locator: Lo
         metrics_of(kind, request.metrics)  # refuses what none of them can score
         for split in card.members(request.split or usual_split(card, kind)):
             learning = None
-            if learners := [method for method in methods if method.needs_training]:
+            learners = [method for method in methods if method.has_learned]
+            weights = next((method.learned for method in learners if method.learned), None)
+            if weights and not request.fine_tune:
+                learning = given(weights)
+            elif learners:
                 learning = _learning(request, card, kind, split, locator)
+                learning = replace(learning, weights=weights) if learning else None
             for method in learners:
                 check_regime(method.name, method.card.regime, request.mode, card.name, kind, learning)
             yield ChosenSplit(card, kind, split, learning)
@@ -183,7 +191,9 @@ def _resolved(request: Request, chosen: ChosenSplit, locator: Locator) -> Resolv
                 if kind != "native" and learning and learning.mode != CONTAMINATED:
                     require_no_copy(lesson.train, source, split, located, locator.scratch)
             _say_damage(lesson.train, source, locator)
-        if learning and not lessons:
+        if learning and learning.weights:
+            _require_unseen(learning.weights, split, located)
+        if learning and not lessons and learning.mode != WEIGHTS:
             _say_damage(split, located, locator)
     segmentation: tuple[SegmentationAt, ...] = ()
     if any(Need.LABELS in spec.needs for spec in expanded(metrics_of(kind, request.metrics))):
@@ -209,6 +219,16 @@ def _check_lesson(lesson: Lesson, source: Located) -> None:
     if not card.name.startswith(LOCAL):
         check_card(source.as_it_says(), card, card.files[lesson.train.file])
     _check_range(task_volume(source, lesson.train), card)
+
+
+def _require_unseen(weights: Learned, split: Split, located: Located) -> None:
+    """Refuse weights that say they were learned from what is scored."""
+    for region in weights.regions:
+        if region.overlaps(located.digest, split.region):
+            raise ConfigError(
+                f"{weights.path}: was learned from {region}, which split '{split.name}' overlaps; scores would be of "
+                f"what was learned"
+            )
 
 
 def _say_damage(learned: Split, source: Located, locator: Locator) -> None:

@@ -19,6 +19,8 @@ TRANSFER = "transfer"
 """Mode of a method that learns from another dataset than the one that is scored."""
 VALIDATION = "validation"
 """What of the training of a run names the volumes that its weights are chosen by; absent where nothing is chosen."""
+WEIGHTS = "weights"
+"""Mode of a method that was given what others have learned, and learns nothing more."""
 LEARNED_FROM_SCORED = "learned from what is scored"
 """What it means, for whoever reads a table."""
 
@@ -101,7 +103,7 @@ class RunSpec:
 
     @property
     def mode(self) -> str:
-        """How the method learns: inductive, transductive or contaminated or transfer; empty where it does not."""
+        """How the method learns: inductive, transductive, contaminated, transfer or weights; else empty."""
         return str(self.training.get("mode", "")) if self.training else ""
 
     @property
@@ -122,9 +124,21 @@ class RunSpec:
     @property
     def learned_from(self) -> str:
         """What is learned from in place of the dataset that is scored, in words; empty where it is that one."""
-        parts = (self.training or {}).get("from", ())
-        said = " + ".join(f"{part['dataset']} {part['split']}" for part in parts)
-        return f"{said} x{self.learning_scale:g}" if said and self.learning_scale != self.task.scale else said
+        training = self.training or {}
+        said = " + ".join(f"{part['dataset']} {part['split']}" for part in training.get("from", ()))
+        if self.mode == WEIGHTS:
+            said = str(training["source"])
+        if said and self.learning_scale != self.task.scale:
+            said += f" x{self.learning_scale:g}"
+        if "weights" in training and self.mode != WEIGHTS:
+            scale = "" if self.weights_scale == self.task.scale else f" x{self.weights_scale:g}"
+            said = f"{training['source']}{scale}, then {said or 'here'}"
+        return said
+
+    @property
+    def weights_scale(self) -> float:
+        """Scale at which the weights were learned that a training goes on from."""
+        return float((self.training or {}).get("weights_scale", self.learning_scale))
 
     @property
     def learning_id(self) -> str:

@@ -18,7 +18,7 @@ from vemrecon.bench.executors.messages import STOPPED, Part, SignalError, Teller
 from vemrecon.bench.heartbeat import Heartbeat, TakenError
 from vemrecon.bench.job import Job
 from vemrecon.bench.result import Status
-from vemrecon.bench.spec import RunSpec
+from vemrecon.bench.spec import WEIGHTS, RunSpec
 from vemrecon.bench.store import RunFolder
 from vemrecon.environment import environment, of_run
 from vemrecon.errors import ConfigError, OutputError
@@ -95,12 +95,15 @@ def learn_along(folder: RunFolder) -> None:
 
 def out_of_scope(regime: str, method: Method, spec: RunSpec) -> str | None:
     """Reason why a method of a regime cannot learn what a run asks of it, or None."""
+    others = [scale for scale in (spec.learning_scale, spec.weights_scale) if scale != spec.task.scale]
+    if others and method.stages() and not method.any_scale:
+        return f"it learns, or has learned, at a scale of {others[0]:g}, and its network serves no other"
+    if spec.mode == WEIGHTS:
+        return None
     if regime == "isotropic" and spec.learning_kind != "reference":
         return "it learns from isotropic truth, which an anisotropic dataset does not have"
     if method.sees_across_sections and spec.learning_kind == "lateral":
         return "it learns from planes across sections, which lateral tasks keep apart"
-    if method.stages() and spec.learning_scale != spec.task.scale and not method.any_scale:
-        return f"it learns at a scale of {spec.learning_scale:g}, and its network serves no other"
     return None
 
 

@@ -3,20 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 from vemrecon.arguments import argument_names
-from vemrecon.errors import ConfigError
+from vemrecon.errors import ConfigError, DataError
+from vemrecon.files import from_plain, sha256_of
 from vemrecon.fit.stages import save_weights, trained_parts, weights_facts
 from vemrecon.methods.base import Method
 from vemrecon.methods.batches import lengths
 from vemrecon.methods.registry import with_settings
-from vemrecon.volume import SectionGrid
+from vemrecon.volume import Region, SectionGrid
+from vemrecon.volume.region import Triple
 
 NETWORK_SCALE = "network_scale"
 """Constructor argument of methods whose network is built for a scale, but takes any other."""
+
+
+@dataclass(frozen=True)
+class LearnedRegion:
+    """A part of a volume that weights were learned from.
+
+    Attributes:
+        dataset: Its name; that of the file for a volume of one's own.
+        split: Of the dataset.
+        digest: sha256 of the volume's file; empty where nobody knows it.
+        start: First voxel (z, y, x); None for the whole volume.
+        stop: Behind the last one.
+    """
+
+    dataset: str
+    split: str = ""
+    digest: str = ""
+    start: Triple | None = None
+    stop: Triple | None = None
+
+    def __str__(self) -> str:
+        return f"{self.dataset} {self.split}".rstrip()
+
+    def overlaps(self, digest: str, region: Region | None) -> bool:
+        """Whether it shares voxels with a part of the same volume."""
+        if self.digest != digest or not digest:
+            return False
+        if region is None or self.start is None or self.stop is None:
+            return True
+        return Region(self.start, self.stop).overlaps(region)
 
 
 @dataclass(frozen=True)
@@ -29,12 +62,24 @@ class Learned:
         arguments: Of its constructor, apart from the task's.
         grid: Of the sections that it has learned from; None where the file does not say it, as where the weights are
             those that authors have published.
+        regions: What it has learned from, as far as the file says it.
     """
 
     path: Path
     method: str | None
     arguments: Mapping[str, Any]
     grid: SectionGrid | None
+    regions: tuple[LearnedRegion, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """What it has learned from, in words."""
+        return " + ".join(map(str, self.regions)) or f"weights {self.digest}"
+
+    @cached_property
+    def digest(self) -> str:
+        """12 digits of the sha256 of the file."""
+        return sha256_of(self.path)[:12]
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -47,7 +92,11 @@ class Learned:
         stored, scale = facts.get("grid"), facts.get("scale", 0.0)
         known = stored if isinstance(stored, Mapping) or scale else None  # a word alone does not say the scale
         grid = SectionGrid.stored(known, scale) if known else None
-        return cls(path, facts.get("method"), facts.get("arguments", {}), grid)
+        try:
+            regions = tuple(from_plain(LearnedRegion, one) for one in facts.get("regions", ()))
+        except (DataError, TypeError) as error:
+            raise DataError(f"{path}: what it was learned from cannot be read ({error})") from error
+        return cls(path, facts.get("method"), facts.get("arguments", {}), grid, regions)
 
     def keep(self, trained: Method) -> None:
         """Write the weights of a method, and this beside them.
@@ -58,6 +107,7 @@ class Learned:
         facts: dict[str, Any] = {"method": self.method, "arguments": dict(self.arguments)}
         if self.grid is not None:
             facts |= {"scale": self.grid.scale, "grid": self.grid.as_dict()}
+        facts["regions"] = [asdict(region) for region in self.regions]
         save_weights(trained, self.path, trained_parts(trained), facts)
 
     def arguments_for(self, kind: type[Method], as_long_as: Mapping[str, Any] | None = None) -> dict[str, Any]:
