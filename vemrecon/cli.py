@@ -12,7 +12,7 @@ from jsonargparse import ArgumentParser
 from vemrecon import __version__
 from vemrecon.commands.options import HelpFormatter, add_options, joined
 from vemrecon.errors import VemreconError, unknown
-from vemrecon.options import Options
+from vemrecon.options import Options, options_of
 
 ABOUT = """Fair benchmarks of isotropic reconstruction for volume electron microscopy.
 
@@ -63,8 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise unknown("command", name, COMMANDS)
         config = parser(name).parse_args(joined(words), defaults=False)
         command = COMMANDS[config.command]
-        given = {key: value for key, value in vars(config[config.command]).items() if value not in (None, [])}
-        options = command.load().of(given)
+        kind = command.load()
+        bare = {key for part in kind.parts() for key, one in options_of(part).items() if one.bare}
+        found = vars(config[config.command]).items()
+        given = {key: value for key, value in found if value is not None and (value != [] or key in bare)}
+        options = kind.of(given)
         room = import_module(f"vemrecon.commands.{command.room}")
         function: Callable[[Any], int] = getattr(room, config.command.replace("-", "_"))
         return function(options)

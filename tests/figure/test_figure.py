@@ -169,6 +169,25 @@ def test_errors_are_reconstruction_minus_truth_in_common_colours():
     assert grey == [(0, 255)] * 9 + [(-16, 16)] * 3
 
 
+@pytest.mark.parametrize("columns", ["planes", "methods"])
+def test_errors_and_uncertainty_have_a_key_each_below_all_pictures(columns):
+    truth, made = volume(), volume(np.clip(positions().astype(int) + 7, 0, 255).astype(np.uint8), name="a")
+    spread = volume(np.full(SHAPE, 1.5 / 255, np.float32))
+    where = cut_at(SHAPE, VoxelSize(10, 10, 10), None, side=16)
+    entries = [Entry("a", made, uncertainty=spread), Entry("b", made)]
+    plate = make_plate(truth, None, entries, where, errors=True)
+
+    figure = draw(plate, Style(columns=columns))
+
+    assert (plate.limit, plate.uncertainty_limit) == (16, 2)
+    pictures = [axes for axes in figure.axes if axes.images and axes.images[0].get_array().shape == (16, 16)]
+    assert [axes.images[0].get_clim() for axes in pictures].count((0, 2)) == 3
+    keys = sorted((axes for axes in figure.axes if axes not in pictures), key=lambda axes: axes.get_position().y0)
+    assert [axes.get_xlim() for axes in keys] == [(0, 2), (-16, 16)]
+    assert keys[0].get_position().y1 < keys[1].get_position().y0
+    assert keys[1].get_position().y1 < min(axes.get_position().y0 for axes in pictures)
+
+
 @pytest.mark.parametrize(("columns", "rows"), [("planes", 4), ("methods", 6)])
 def test_columns_are_planes_or_methods(columns, rows):
     plate = plate_of(errors=True)

@@ -11,6 +11,7 @@ from small_volumes import textured
 
 from vemrecon.cli import main
 from vemrecon.kept import CRC
+from vemrecon.volume import Volume, VoxelSize, write_volume
 
 SIZE = ["--voxel-size", "8", "8", "8"]
 
@@ -82,6 +83,14 @@ def test_a_figure_of_files_needs_no_runs(bench, tmp_path, capsys):
         (["a.png", "--truth", "b.h5"], "name them with --volumes"),
         (["a.png", "--volumes", "b.h5"], "b.h5: no such file"),
         (["a.png", "--volumes", "b.h5", "--methods", "linear"], "without --volumes"),
+        (["a.png", "--uncertainty"], "no run in"),
+        (["a.png", "--uncertainty", "u.zarr"], "files belong to --volumes"),
+        (["a.png", "--volumes", "b.h5", "--uncertainty"], "name a file for each of --volumes"),
+        (["a.png", "--volumes", "b.h5", "--uncertainty", "u.zarr", "none"], "2 given for 1 --volumes"),
+        (["a.png", "--spectrum", "--errors"], "--errors belongs to pictures"),
+        (["a.png", "--spectrum", "--columns", "methods"], "--columns belongs to pictures"),
+        (["a.png", "--spectrum"], "--metrics fsc"),
+        (["a.png", "--spectrum", "--volumes", "b.h5"], "give --truth"),
     ],
 )
 def test_bad_figures_are_refused_in_one_line(bench, tmp_path, capsys, monkeypatch, words, message):
@@ -124,3 +133,75 @@ def test_a_missing_reconstruction_is_named(bench, tmp_path, capsys):
     error = refused(capsys, tmp_path / "a.png", "--runs", runs)
 
     assert "reconstruction.zarr: no such folder; leave nearest out with --methods" in error
+
+
+SPREAD = np.random.default_rng(0).random((24, 40, 48), np.float32) * np.float32(3 / 255)
+
+
+@pytest.fixture
+def spread(tmp_path) -> Path:
+    """A file of uncertainty of up to three grey levels."""
+    path = tmp_path / "spread.zarr"
+    write_volume(path, Volume(SPREAD, VoxelSize(8, 8, 8), "spread"), np.dtype(np.float32), None)
+    return path
+
+
+def test_uncertainty_of_files_is_shown_where_there_is_one(bench, spread, tmp_path, capsys, monkeypatch):
+    seen = []
+    monkeypatch.setattr("vemrecon.commands.figure.write_figure", lambda path, plate, style: seen.append(plate))
+
+    words = ["figure", str(tmp_path / "a.png"), "--truth", str(bench / "truth.npy"), "--at", "10", "20", "24", *SIZE]
+    words += ["--volumes", str(bench / "truth.npy"), str(bench / "truth.npy")]
+    assert main([*words, "--uncertainty", str(spread), "none"]) == 0
+
+    (plate,) = seen
+    _, first, second = plate.lines
+    assert np.allclose(first.uncertainty[0].values, 255 * SPREAD[10], rtol=1e-6), "grey levels, not rounded"
+    assert second.uncertainty == ()
+    assert plate.uncertainty_limit == 4
+    assert "colours of uncertainty saturate at 4 grey levels" in capsys.readouterr().out
+
+
+def test_uncertainty_that_runs_have_kept_is_shown(bench, spread, tmp_path, monkeypatch):
+    runs, seen = tmp_path / "runs", []
+    monkeypatch.setattr("vemrecon.commands.figure.write_figure", lambda path, plate, style: seen.append(plate))
+    shutil.copytree(bench / "runs", runs)
+    (folder,) = runs.glob("*/nearest-*")
+    shutil.copytree(spread, folder / "uncertainty.zarr")
+
+    assert main(["figure", str(tmp_path / "a.png"), "--runs", str(runs), "--uncertainty"]) == 0
+
+    assert {line.label: len(line.uncertainty) for line in seen[0].lines}["nearest"] == 3
+    assert sum(bool(line.uncertainty) for line in seen[0].lines) == 1
+
+
+def test_spectra_of_files_are_those_that_a_run_of_them_keeps(tmp_path, capsys, monkeypatch):
+    seen = []
+    monkeypatch.setattr("vemrecon.commands.figure_spectrum.write_spectra", lambda path, one, style: seen.append(one))
+    truth = tmp_path / "truth.npy"
+    np.save(truth, textured((32, 40, 48)))
+    words = ["bench", "--dataset", f"local:{truth}", "--scale", "4", "--degradation", "average", "--methods", "linear"]
+    assert main([*words, "--metrics", "fsc", "--runs", str(tmp_path / "runs"), "--jobs", "1", *SIZE]) == 0
+    main(["degrade", str(truth), str(tmp_path / "obs.tif"), "--scale", "4", "--degradation", "average", *SIZE])
+    (made,) = tmp_path.glob("runs/*/linear-*/reconstruction.zarr")
+
+    assert main(["figure", str(tmp_path / "a.pdf"), "--spectrum", "--runs", str(tmp_path / "runs")]) == 0
+    words = [
+        "--truth",
+        str(truth),
+        "--observed",
+        str(tmp_path / "obs.tif"),
+        "--volumes",
+        str(made),
+        "--labels",
+        "linear",
+        *SIZE,
+    ]
+    assert main(["figure", str(tmp_path / "a.pdf"), "--spectrum", *words]) == 0
+
+    of_run, of_files = seen
+    assert of_run.labels == of_files.labels == ("linear",)
+    assert set(of_run.charts) == {"axial (z)", "lateral (y, x)"}
+    assert of_run.charts == of_files.charts
+    assert of_run.limits == of_files.limits == {"axial (z)": 0.5 / 32}, "1/nm, of sections that lie 32 nm apart"
+    assert "Nyquist limit of the observed sections, 64 nm" in capsys.readouterr().out

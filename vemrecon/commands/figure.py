@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from vemrecon.commands.figure_options import FigureOptions
-from vemrecon.commands.options import require_runs
-from vemrecon.commands.pairs import say_notes
+from vemrecon.commands.figure_spectrum import plot_spectrum
+from vemrecon.commands.figure_subject import check_source, labelled, subject_of
 from vemrecon.errors import ConfigError
 from vemrecon.figure.cuts import CutAt, cut_at
 from vemrecon.figure.drawing import check_figure_name, require_matplotlib, write_figure
-from vemrecon.figure.from_files import Ranges, from_files
-from vemrecon.figure.from_runs import from_runs
 from vemrecon.figure.layout import Style, bar_length
 from vemrecon.figure.plate import Plate, make_plate
 from vemrecon.figure.subject import Subject
-from vemrecon.file_options import OBSERVED_RANGE, RECONSTRUCTION_RANGE, read_range_words
 from vemrecon.report.pictures import length_text
 from vemrecon.volume.planes import NORMALS
 
@@ -25,11 +21,11 @@ def figure(options: FigureOptions) -> int:
     """Write the same place of truth, observed volume and reconstructions."""
     check_figure_name(options.output)
     style = _style(options)
-    _check_source(options)
+    check_source(options)
+    if options.spectrum:
+        return plot_spectrum(options)
     require_matplotlib()
-    subject = _subject(options)
-    if options.labels:
-        subject = _labelled(subject, options.labels)
+    subject = labelled(subject_of(options), options.labels)
     planes = options.planes or subject.planes
     if options.errors and subject.truth is None:
         raise ConfigError("--errors: there is no truth that the reconstructions could be compared with")
@@ -51,48 +47,6 @@ def figure(options: FigureOptions) -> int:
 
 def _style(options: FigureOptions) -> Style:
     return Style(options.width, options.dpi, options.columns, options.scale_bar)
-
-
-def _check_source(options: FigureOptions) -> None:
-    """Refuse options that belong to runs beside those that belong to files."""
-    of_runs = [name for name in ("task", "methods", "segmentation") if getattr(options, name)]
-    ranges = ("intensity_range", "reconstruction_range", "observed_range")
-    of_files = ("truth", "observed", "grid", "voxel_size", *ranges, "channel", "time", "axes")
-    of_files_given = [name for name in of_files if getattr(options, name) is not None]
-    if options.volumes and of_runs:
-        raise ConfigError(f"--{of_runs[0]} belongs to runs; give it without --volumes")
-    if of_files_given and not options.volumes:
-        raise ConfigError(f"--{of_files_given[0].replace('_', '-')} belongs to files; name them with --volumes")
-
-
-def _subject(options: FigureOptions) -> Subject:
-    if options.volumes:
-        subject = from_files(
-            options.volumes,
-            truth=options.truth,
-            observed=options.observed,
-            grid=options.grid,
-            voxel_size=options.voxels,
-            ranges=Ranges(
-                options.grey_range,
-                read_range_words(RECONSTRUCTION_RANGE, options.reconstruction_range),
-                read_range_words(OBSERVED_RANGE, options.observed_range),
-            ),
-            reading=options.reading,
-        )
-        say_notes(subject.volumes)
-        return subject
-    require_runs(options.runs)
-    return from_runs(options.runs, options.task, options.methods, options.segmentation)
-
-
-def _labelled(subject: Subject, labels: Sequence[str]) -> Subject:
-    """The reconstructions under other names, in their order."""
-    names = [entry.label for entry in subject.entries]
-    if len(labels) != len(names):
-        raise ConfigError(f"--labels: {len(labels)} given for {len(names)} reconstructions ({', '.join(names)})")
-    pairs = zip(subject.entries, labels, strict=True)
-    return replace(subject, entries=tuple(replace(entry, label=label) for entry, label in pairs))
 
 
 def _place(options: FigureOptions, subject: Subject) -> CutAt:
@@ -130,4 +84,10 @@ def _told(subject: Subject, plate: Plate, where: CutAt) -> str:
         facts.append("outlines: what the segmenter of the runs found in each volume, where labels are scored")
     if plate.limit:
         facts.append(f"colours of errors saturate at {plate.limit} grey levels")
+    if plate.uncertainty_limit:
+        facts.append(
+            f"those of uncertainty at {plate.uncertainty_limit}"
+            if plate.limit
+            else f"colours of uncertainty saturate at {plate.uncertainty_limit} grey levels"
+        )
     return "; ".join(facts)

@@ -63,6 +63,16 @@ class FigureOptions(FileOptions):
     )
     size: int | None = option("side of the crop in voxels along x; z and y show as many nm", None, least=1, unset="128")
     errors: bool = option("also show reconstruction minus truth", False)
+    uncertainty: tuple[Path, ...] | None = option(
+        "also show the uncertainty that runs have kept; or with --volumes these files, one for each, none where there "
+        "is none",
+        None,
+        whole=True,
+        bare=True,
+    )
+    spectrum: bool = option(
+        "instead, plot the power of truth, reconstructions and errors by frequency, axial and lateral", False
+    )
     segmentation: str | None = option("outline what runs found, e.g. membranes; the place is then that of masks", None)
     columns: str = option(
         "what lies beside each other, or methods with the planes below each other",

@@ -76,7 +76,7 @@ def _add_flag(parser: ArgumentParser, name: str, facts: Option, hint: Any, defau
     return parser.add_argument(
         *names,
         action="extend" if adds else "store",
-        nargs="?" if facts.bare else _count(hint),
+        nargs=("*" if facts.whole else "?") if facts.bare else _count(hint),
         metavar=facts.metavar or _METAVARS.get(element),
         default=None if default is MISSING or adds else default,
         help=facts.help,

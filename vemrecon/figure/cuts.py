@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.report.pictures import Section
@@ -111,6 +112,11 @@ def cut(volume: Volume, plane: str, where: CutAt) -> Cut:
     return Cut(_read(volume, plane, where.at, where.box), where.window(plane))
 
 
+def cut_uncertainty(volume: Volume, plane: str, where: CutAt) -> NDArray[np.float32]:
+    """Uncertainty in a plane of a volume on the grid of the truth, in grey levels that are not rounded."""
+    return _voxels(volume, plane, where.at, where.box) * np.float32(255)
+
+
 def cut_observed(observed: Observed, plane: str, where: CutAt) -> Cut:
     """The observed voxels that the window of a plane sees, with their true size.
 
@@ -139,11 +145,16 @@ def cut_observed(observed: Observed, plane: str, where: CutAt) -> Cut:
 
 def _read(volume: Volume, plane: str, at: Sequence[int], box: Region) -> Section:
     """Grey levels of the voxels of a box in the plane through a voxel, rows first."""
+    return quantise(_voxels(volume, plane, at, box), np.dtype(np.uint8))
+
+
+def _voxels(volume: Volume, plane: str, at: Sequence[int], box: Region) -> NDArray[np.float32]:
+    """The same in [0, 1]."""
     normal = NORMALS[plane]
     start, stop = list(box.start), list(box.stop)
     start[normal], stop[normal] = at[normal], at[normal] + 1
     region = Region((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
-    return quantise(volume.read(region), np.dtype(np.uint8)).squeeze(normal)
+    return volume.read(region).squeeze(normal)
 
 
 def require_same_grid(volume: Volume, shape: tuple[int, int, int]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vemrecon.errors import ConfigError
-from vemrecon.figure.layout import SMALL, PictureCell, Style, Text, bar_length, lay_out
+from vemrecon.figure.layout import KEY, SMALL, PictureCell, Style, Text, bar_length, lay_out
 from vemrecon.figure.outlines import Outline
 from vemrecon.figure.plate import Plate
 from vemrecon.files import atomic_write
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 FORMATS = (".png", ".pdf")
 MINUS = "\N{MINUS SIGN}"
+KEYS = {"error": (f"reconstruction {MINUS} truth", "error"), "uncertainty": ("uncertainty",) * 2}
+"""Kinds of pictures with a key of their colours: what it says, and what where there is little room."""
 METADATA: dict[str, dict[str, Any]] = {
     ".png": {"Software": None},
     ".pdf": {"Creator": None, "Producer": None, "CreationDate": None},
@@ -61,12 +63,22 @@ def write_figure(path: Path, plate: Plate, style: Style) -> None:
         ConfigError: If the name ends in neither .png nor .pdf, or matplotlib is missing.
         OutputError: If the file cannot be written.
     """
+    write_drawn(path, lambda: draw(plate, style), style.dpi)
+
+
+def write_drawn(path: Path, drawn: Callable[[], Figure], dpi: int) -> None:
+    """Write what a function draws, with the settings that matplotlib is delivered with.
+
+    Raises:
+        ConfigError: If the name ends in neither .png nor .pdf, or matplotlib is missing.
+        OutputError: If the file cannot be written.
+    """
     suffix = check_figure_name(path)
     require_matplotlib()
     with _defaults():
-        figure = draw(plate, style)
+        figure = drawn()
         with atomic_write(path, "wb") as file:
-            figure.savefig(file, format=suffix[1:], dpi=style.dpi, metadata=METADATA[suffix])
+            figure.savefig(file, format=suffix[1:], dpi=dpi, metadata=METADATA[suffix])
 
 
 @contextmanager
@@ -94,8 +106,9 @@ def draw(plate: Plate, style: Style) -> Figure:
             _scale_bar(axes, box[3], length, f"{length:g} voxels" if plate.in_voxels else length_text(length))
     for text in layout.texts:
         _write(figure, text)
-    if plate.limit:
-        _colour_key(figure, layout.width, plate.limit)
+    said = [(kind, limits) for kind in KEYS if (limits := _limits(plate, kind))[1]]
+    for number, (kind, limits) in enumerate(reversed(said)):
+        _colour_key(figure, layout.width, KEY * number, kind, limits)
     return figure
 
 
@@ -111,12 +124,12 @@ def _add_axes(figure: Figure, box: tuple[float, float, float, float]) -> Axes:
 
 def _picture(axes: Axes, cell: PictureCell, plate: Plate) -> None:
     left, right, bottom, top = plate.windows[cell.plane]
-    limits = (-plate.limit, plate.limit) if cell.error else (0, 255)
+    low, high = _limits(plate, cell.kind)
     axes.imshow(
         cell.picture.values,
-        cmap=_diverging() if cell.error else "gray",
-        vmin=limits[0],
-        vmax=limits[1],
+        cmap=_colours(cell.kind),
+        vmin=low,
+        vmax=high,
         extent=cell.picture.extent,
         interpolation="nearest",  # voxels are what the data are; smooth ones would flatter
         aspect="equal",
@@ -146,8 +159,19 @@ def _outline(axes: Axes, outline: Outline) -> None:
     )
 
 
-def _diverging() -> ListedColormap:
-    """The colours of errors, as in the report."""
+def _limits(plate: Plate, kind: str) -> tuple[int, int]:
+    """Values of the first and the last colour of a kind of picture; both 0 where the plate has none."""
+    return {
+        "grey": (0, 255),
+        "error": (-plate.limit, plate.limit),
+        "uncertainty": (0, plate.uncertainty_limit),
+    }[kind]
+
+
+def _colours(kind: str) -> str | ListedColormap:
+    """The colours of a kind of picture; those of errors as in the report."""
+    if kind != "error":
+        return {"grey": "gray", "uncertainty": "magma"}[kind]
     from matplotlib.colors import ListedColormap
 
     colours = palette()
@@ -170,17 +194,19 @@ def _scale_bar(axes: Axes, tall: float, length: float, said: str) -> None:
     axes.text(x, above, said, fontsize=SMALL, color="white", va="bottom", ha="left", bbox=box)
 
 
-def _colour_key(figure: Figure, width: float, limit: int) -> None:
+def _colour_key(figure: Figure, width: float, bottom: float, kind: str, limits: tuple[int, int]) -> None:
+    """A bar of colours at the lower right, its numbers below it, `bottom` inches above the edge."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    label, wide = (f"reconstruction {MINUS} truth (grey levels)", 1.5) if width > 4 else ("error (grey levels)", 0.8)
-    axes = _add_axes(figure, (width - wide - 0.12, 0.19, wide, 0.09))
-    mappable = ScalarMappable(Normalize(-limit, limit), _diverging())
-    bar = figure.colorbar(mappable, cax=axes, orientation="horizontal", ticks=[-limit, 0, limit])
+    words, short = KEYS[kind]
+    label, wide = (f"{words} (grey levels)", 1.5) if width > 4 else (f"{short} (grey levels)", 0.8)
+    axes = _add_axes(figure, (width - wide - 0.12, bottom + 0.19, wide, 0.09))
+    mappable = ScalarMappable(Normalize(*limits), _colours(kind))
+    bar = figure.colorbar(mappable, cax=axes, orientation="horizontal", ticks=sorted({*limits, 0}))
     bar.ax.tick_params(labelsize=SMALL, length=2, width=0.4, pad=1.5)
     bar.outline.set_linewidth(0.4)
-    _write(figure, Text(width - wide - 0.2, 0.235, label, SMALL, "right"))
+    _write(figure, Text(width - wide - 0.2, bottom + 0.235, label, SMALL, "right"))
 
 
 def _write(figure: Figure, text: Text) -> None:

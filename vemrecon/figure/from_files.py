@@ -17,6 +17,8 @@ from vemrecon.volume.beside import open_beside
 from vemrecon.volume.geometry import one_size, require_order
 from vemrecon.volume.reading import AS_IT_IS
 
+NONE = "none"
+"""In the place of a file of uncertainty."""
 Asked = tuple[float, float] | RangeRule | None
 
 
@@ -41,6 +43,7 @@ def from_files(
     voxel_size: VoxelSize | Edges | None = None,
     ranges: Ranges | None = None,
     reading: Reading | None = None,
+    uncertainty: Sequence[Path] = (),
 ) -> Subject:
     """Volumes that were made anywhere.
 
@@ -52,14 +55,18 @@ def from_files(
         voxel_size: Of the truth and the reconstructions; see `open_volume`.
         ranges: Grey ranges.
         reading: See `open_volume`.
+        uncertainty: Of the reconstructions, one for each, `NONE` where there is none; or of none of them.
 
     Raises:
-        ConfigError: If ranges are stated of what is not there, or twice.
+        ConfigError: If ranges are stated of what is not there, or twice, or files of uncertainty are lacking.
         DataError: If a file cannot be read, its grey values do not fit their range, or the volumes do not cover the
             same voxels, or their voxel sizes contradict each other.
     """
     ranges = ranges or Ranges()
     _check_ranges(ranges, truth, observed)
+    if uncertainty and len(uncertainty) != len(volumes):
+        given = f"{len(uncertainty)} given for {len(volumes)} --volumes"
+        raise ConfigError(f"--uncertainty: {given}; name one file for each, {NONE} where there is none")
     first: Volume | None = None
 
     def opened(path: Path, option: str, span: Asked, size: VoxelSize | Edges | None = None) -> Volume:
@@ -86,7 +93,11 @@ def from_files(
     if true is not None:
         true = _cut_to(true, shape, placed)
     labels = [path.name.partition(".")[0] for path in volumes]
-    entries = [Entry(label, replace(volume, voxel_size=known)) for label, volume in zip(labels, made, strict=True)]
+    spreads = [None if str(path) == NONE else open_beside(None, path, reading=reading) for path in uncertainty]
+    entries = [
+        Entry(label, replace(volume, voxel_size=known), uncertainty=spread)
+        for label, volume, spread in zip(labels, made, spreads or [None] * len(made), strict=True)
+    ]
     return Subject(true, placed, tuple(entries))
 
 

@@ -13,6 +13,7 @@ from vemrecon.figure.outlines import outlines_of
 from vemrecon.figure.plate import Entry
 from vemrecon.figure.subject import Subject
 from vemrecon.report.overlay import Masks, file_of, load_masks
+from vemrecon.volume import open_volume
 from vemrecon.volume.planes import PLANE_AXES
 
 if TYPE_CHECKING:
@@ -20,21 +21,34 @@ if TYPE_CHECKING:
     from vemrecon.report.row import Row
 
 
-def from_runs(runs: Path, task: str | None, methods: Sequence[str] | None, segmentation: str | None = None) -> Subject:
-    """Volumes of the finished runs of a task, the first seed of each; with outlines of what was found in them if asked.
+def from_runs(
+    runs: Path,
+    task: str | None,
+    methods: Sequence[str] | None,
+    segmentation: str | None = None,
+    uncertainty: bool = False,
+) -> Subject:
+    """Volumes of the finished runs of a task, the first seed of each.
+
+    Args:
+        runs: Folder of runs.
+        task: Folder of the task, where there are several.
+        methods: Names of methods or rows; all that have finished where there are none.
+        segmentation: What is outlined that a segmenter found in them.
+        uncertainty: Whether that of those runs is shown that have kept one.
 
     Raises:
         ConfigError: If there are several tasks and none is named, or a name is unknown.
-        DataError: If there is no finished run, or its data are gone.
+        DataError: If there is no finished run, or its data are gone, or none has what is asked for.
     """
     from vemrecon.bench.job import Job
-    from vemrecon.bench.phases import RECONSTRUCTION, reconstruction
+    from vemrecon.bench.phases import RECONSTRUCTION, UNCERTAINTY, reconstruction
     from vemrecon.bench.store import RunFolder
     from vemrecon.bench.task_volumes import observe
     from vemrecon.report.viewer import quality
 
-    table = _table(runs, task)
-    rows = _rows(table, methods)
+    table = task_table(runs, task)
+    rows = rows_of(table, methods)
     folders = [RunFolder.open(row.runs[0][0]) for row in rows]
     for row, folder in zip(rows, folders, strict=True):
         if not (folder.path / RECONSTRUCTION).exists():
@@ -45,6 +59,17 @@ def from_runs(runs: Path, task: str | None, methods: Sequence[str] | None, segme
         Entry(row.label, reconstruction(folder, volumes), {plane: quality(table, row, plane) for plane in PLANE_AXES})
         for row, folder in zip(rows, folders, strict=True)
     ]
+    if uncertainty:
+        kept = [folder.path / UNCERTAINTY for folder in folders]
+        if not any(path.exists() for path in kept):
+            raise DataError(
+                f"--uncertainty: no run in {first.path.parent} has kept one; bench keeps it with "
+                f"--metrics uncertainty, of methods that average over rotations or samples"
+            )
+        entries = [
+            replace(entry, uncertainty=open_volume(path) if path.exists() else None)
+            for entry, path in zip(entries, kept, strict=True)
+        ]
     observed = Observed(volumes.observed, volumes.axis)
     planes = ("xy",) if first.spec.task.kind == "lateral" else tuple(PLANE_AXES)  # what is scored
     subject = Subject(volumes.truth, observed, tuple(entries), planes)
@@ -77,8 +102,13 @@ def with_outlines(subject: Subject, folders: Sequence[Path], what: str) -> Subje
     return replace(subject, entries=entries, outlines=outlines_of(found[0], "truth", size), outlined=found[0].middle)
 
 
-def _table(runs: Path, task: str | None) -> Table:
-    """The runs of one task: that of the folder `task`, or the only one."""
+def task_table(runs: Path, task: str | None) -> Table:
+    """The runs of one task: that of the folder `task`, or the only one.
+
+    Raises:
+        ConfigError: If there are several tasks and none is named, or the name is unknown.
+        DataError: If there is no finished run.
+    """
     from vemrecon.report.leaderboard import build
     from vemrecon.report.load import load_results
 
@@ -97,8 +127,13 @@ def _table(runs: Path, task: str | None) -> Table:
     return tables[task] if task is not None else next(iter(tables.values()))
 
 
-def _rows(table: Table, methods: Sequence[str] | None) -> list[Row]:
-    """Finished rows in the order of the table, or those that are named: a label, or a method with all its variants."""
+def rows_of(table: Table, methods: Sequence[str] | None) -> list[Row]:
+    """Finished rows in the order of the table, or those that are named: a label, or a method with all its variants.
+
+    Raises:
+        ConfigError: If a name is unknown.
+        DataError: If one has not finished.
+    """
     if not methods:
         return list(table.done)
     found: list[Row] = []

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vemrecon.errors import ConfigError
-from vemrecon.figure.plate import Picture, Plate
+from vemrecon.figure.plate import Picture, Plate, PlateLine
 from vemrecon.report.pictures import scale_bar
 
 COLUMNS = ("planes", "methods")
@@ -17,6 +17,7 @@ TEXT, SMALL = 8.0, 7.0  # points, as journals ask for
 LETTER = 0.58  # width of a letter of DejaVu Sans over its size, on average
 LINE = 1.35 * TEXT * POINT
 GAP, EDGE = 0.05, 0.02  # inches between pictures, and right of the last one
+KEY = 0.34  # inches that a key of colours takes below the pictures
 WIDEST_MM, LARGEST_MM = 180.0, 60.0  # figure and picture
 MOST_PIXELS = 400_000_000
 SMALLEST = 0.2  # inches: a picture of this width is a stamp, one below it a mistake
@@ -42,7 +43,8 @@ class PictureCell:
 
     picture: Picture
     plane: int
-    error: bool
+    kind: str
+    """`grey`, `error` or `uncertainty`."""
     bar: bool
     """Whether it carries the scale bar of its plane."""
 
@@ -102,7 +104,8 @@ def lay_out(plate: Plate, style: Style) -> FigureLayout:
     top = LINE * max(map(_lines, above)) + 0.03
     note = _wrapped(plate.note, width - 2 * EDGE, SMALL)
     noted = 0.06 + 1.3 * SMALL * POINT * _lines(note) if note else 0.0
-    height = top + inch * sum(heights) + sum(foot) + GAP * (len(heights) - 1) + noted + (0.34 if plate.limit else EDGE)
+    height = top + inch * sum(heights) + sum(foot) + GAP * (len(heights) - 1) + noted
+    height += KEY * keys if (keys := bool(plate.limit) + bool(plate.uncertainty_limit)) else EDGE
     if width * height * style.dpi**2 > MOST_PIXELS:
         raise ConfigError(
             f"--dpi {style.dpi}: {width:.0f} x {height:.0f} inches are too many pixels; lower it, or show less"
@@ -152,28 +155,31 @@ def _lines(text: str) -> int:
 
 def _grid(plate: Plate, columns: str) -> _Grid:
     """Which picture goes where."""
-    planes = range(len(plate.titles))
-
-    def row(pictures: Sequence[Picture], number: int, error: bool) -> tuple[PictureCell, ...]:
-        return tuple(PictureCell(picture, plane, error, number == 0) for plane, picture in enumerate(pictures))
-
+    kinds = [kind for kind in ("grey", "error", "uncertainty") if any(_pictures(line, kind) for line in plate.lines)]
     rows: list[tuple[PictureCell | None, ...]] = []
     beside: list[str] = []
     if columns == "planes":
         for number, line in enumerate(plate.lines):
-            rows.append(row(line.pictures, number, error=False))
-            beside.append(line.label)
-            if line.errors:
-                rows.append(row(line.errors, number=-1, error=True))
-                beside.append("error")
+            for kind in kinds:
+                if pictures := _pictures(line, kind):
+                    bar = kind == "grey" and number == 0
+                    rows.append(tuple(PictureCell(picture, plane, kind, bar) for plane, picture in enumerate(pictures)))
+                    beside.append(line.label if kind == "grey" else kind)
         return _Grid(tuple(rows), tuple(beside), plate.titles)
-    for plane in planes:
-        rows.append(tuple(row(line.pictures, n, error=False)[plane] for n, line in enumerate(plate.lines)))
-        beside.append(plate.titles[plane])
-        if plate.limit:
-            rows.append(tuple(row(line.errors, -1, error=True)[plane] if line.errors else None for line in plate.lines))
-            beside.append("error")
+    for plane, title in enumerate(plate.titles):
+        for kind in kinds:
+            found = [_pictures(line, kind) for line in plate.lines]
+            cells = [
+                PictureCell(pictures[plane], plane, kind, kind == "grey" and number == 0) if pictures else None
+                for number, pictures in enumerate(found)
+            ]
+            rows.append(tuple(cells))
+            beside.append(title if kind == "grey" else kind)
     return _Grid(tuple(rows), tuple(beside), tuple(line.label for line in plate.lines))
+
+
+def _pictures(line: PlateLine, kind: str) -> tuple[Picture, ...]:
+    return {"grey": line.pictures, "error": line.errors, "uncertainty": line.uncertainty}[kind]
 
 
 def _wrapped(text: str, inches: float, size: float) -> str:

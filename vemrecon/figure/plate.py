@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vemrecon.figure.cuts import CutAt, Extent, Observed, cut, cut_observed, require_same_grid
+from vemrecon.figure.cuts import CutAt, Extent, Observed, cut, cut_observed, cut_uncertainty, require_same_grid
 from vemrecon.figure.outlines import Outline
-from vemrecon.report.pictures import error_limit
+from vemrecon.report.pictures import LIMITS, error_limit
 from vemrecon.volume import Volume
 from vemrecon.volume.planes import AXES, NORMALS, PLANE_AXES
+
+UNCERTAINTY_LIMITS = (1, 2, 4, 8, *LIMITS)
+"""Grey levels at which colours of uncertainty may saturate: a standard deviation is smaller than an error."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,13 @@ class Entry:
     """What stands below its pictures, such as scores, by plane."""
     outlines: Mapping[str, Outline] = field(default_factory=dict)
     """What a segmenter found in it, by plane."""
+    uncertainty: Volume | None = None
+    """How far rotations or samples disagree, on the same voxels, where black is 0 and white is 1."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """Grey levels (uint8) or signed errors (int16) of a plane, and where they lie."""
+    """Grey levels (uint8), signed errors (int16) or uncertainty (float32) of a plane, and where they lie."""
 
     values: NDArray[Any]
     extent: Extent
@@ -41,11 +46,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class PlateLine:
-    """Pictures of one volume, one for each plane, and of its errors if they are wanted."""
+    """Pictures of one volume, one for each plane, and of its errors and uncertainty if they are wanted."""
 
     label: str
     pictures: tuple[Picture, ...]
     errors: tuple[Picture, ...] = ()
+    uncertainty: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,8 @@ class Plate:
     lines: tuple[PlateLine, ...]
     limit: int = 0
     """Grey levels at which the colours of errors saturate; 0 where no errors are shown."""
+    uncertainty_limit: int = 0
+    """The same of uncertainty."""
     note: str = ""
     """What stands below all pictures."""
     in_voxels: bool = False
@@ -84,7 +92,7 @@ def make_plate(
     Args:
         truth: Comes first, and is what errors are against.
         observed: Comes second, with voxels of their true size.
-        entries: Volumes on the grid of the truth.
+        entries: Volumes on the grid of the truth; the uncertainty of those that have one is shown.
         where: The common place.
         planes: Out of xy, xz and yz.
         errors: Also show reconstruction minus truth, in the same colours for all.
@@ -93,8 +101,8 @@ def make_plate(
     Raises:
         DataError: If a volume covers other voxels than the first one, or cannot be read.
     """
-    for entry in entries:
-        require_same_grid(entry.volume, entries[0].volume.shape)
+    for volume in (v for entry in entries for v in (entry.volume, entry.uncertainty) if v is not None):
+        require_same_grid(volume, entries[0].volume.shape)
     lines = []
     reference = [cut(truth, plane, where) for plane in planes] if truth is not None else []
     if reference:
@@ -111,14 +119,22 @@ def make_plate(
             Picture(made.section.astype(np.int16) - true.section.astype(np.int16), made.extent)
             for made, true in (zip(cuts, reference, strict=True) if errors and reference else ())
         ]
-        lines.append(PlateLine(entry.label, tuple(pictures), tuple(wrong)))
+        lines.append(PlateLine(entry.label, tuple(pictures), tuple(wrong), _uncertainty(entry, where, planes)))
     found = [picture.values for line in lines for picture in line.errors]
+    spread = [picture.values for line in lines for picture in line.uncertainty]
     return Plate(
         titles=tuple(_title(plane, where) for plane in planes),
         windows=tuple(where.window(plane) for plane in planes),
         lines=tuple(lines),
         limit=error_limit(found) if found else 0,
+        uncertainty_limit=error_limit(spread, UNCERTAINTY_LIMITS) if spread else 0,
     )
+
+
+def _uncertainty(entry: Entry, where: CutAt, planes: Sequence[str]) -> tuple[Picture, ...]:
+    if entry.uncertainty is None:
+        return ()
+    return tuple(Picture(cut_uncertainty(entry.uncertainty, plane, where), where.window(plane)) for plane in planes)
 
 
 def _observed(observed: Observed, plane: str, where: CutAt) -> Picture:

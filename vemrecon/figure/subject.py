@@ -28,9 +28,10 @@ class Subject:
 
     @property
     def volumes(self) -> tuple[Volume, ...]:
-        """All that are shown: truth, observed volume, reconstructions."""
+        """All that are shown: truth, observed volume, reconstructions and what is uncertain in them."""
         observed = self.observed.volume if self.observed is not None else None
-        known = (self.truth, observed, *(entry.volume for entry in self.entries))
+        made = (volume for entry in self.entries for volume in (entry.volume, entry.uncertainty))
+        known = (self.truth, observed, *made)
         return tuple(volume for volume in known if volume is not None)
 
     @property

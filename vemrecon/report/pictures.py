@@ -6,9 +6,10 @@ import io
 import math
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -97,12 +98,12 @@ def centre(section: Section, largest: int = LARGEST) -> Section:
     return section[rows[0] : rows[0] + rows[1], columns[0] : columns[0] + columns[1]]
 
 
-def error_limit(errors: list[npt.NDArray[np.int16]]) -> int:
+def error_limit(errors: Sequence[npt.NDArray[Any]], limits: Sequence[int] = LIMITS) -> int:
     """Where the colours saturate: one limit for all methods of a task, above 98 % of all errors together."""
     if not errors:
-        return LIMITS[0]
+        return limits[0]
     large = float(np.quantile(np.abs(np.concatenate([error.ravel() for error in errors])), 0.98))
-    return next(limit for limit in LIMITS if limit >= large)
+    return next((limit for limit in limits if limit >= large), limits[-1])
 
 
 def grey_png(section: Section) -> bytes:

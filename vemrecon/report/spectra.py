@@ -39,10 +39,8 @@ class Spectrum:
 
 def spectrum_panel(table: Table, look: Look) -> Fragment | None:
     """Power of truth and reconstruction, and of truth and error, along the degraded axis and along the others."""
-    axis = table.task.axis
-    lateral = tuple(other for other in ("yx" if table.task.kind == "lateral" else "zyx") if other != axis)
     figures = []
-    for directions, words in (((axis,), f"axial ({axis})"), (lateral, f"lateral ({', '.join(lateral)})")):
+    for words, directions in directions_of(table.task.axis, table.task.kind).items():
         found = (
             spectrum_of(row.kept.curves, directions, row.label, look.indices[row.label]) for row in look.drawn(table)
         )
@@ -50,6 +48,20 @@ def spectrum_panel(table: Table, look: Look) -> Fragment | None:
         for part, title in TITLES.items() if rows else ():
             figures.append(look.figure(f"{title}, {words}", _svg(rows, part, words), NOTES[part], _data(rows, part)))
     return Fragment("".join(figures), "Curves", small=True) if figures else None
+
+
+def directions_of(axis: str, kind: str = "reference") -> dict[str, tuple[str, ...]]:
+    """Directions by what they are called: the degraded axis alone, and the others, of which the mean is shown.
+
+    Args:
+        axis: The degraded one.
+        kind: Of the task.
+
+    >>> directions_of("z")
+    {'axial (z)': ('z',), 'lateral (y, x)': ('y', 'x')}
+    """
+    lateral = tuple(other for other in ("yx" if kind == "lateral" else "zyx") if other != axis)
+    return {f"axial ({axis})": (axis,), f"lateral ({', '.join(lateral)})": lateral}
 
 
 def spectrum_of(curves: Mapping[str, Any], directions: Sequence[str], label: str, index: int) -> Spectrum | None:
