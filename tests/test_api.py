@@ -102,7 +102,11 @@ def test_what_is_wrong_is_said_as_on_the_command_line(tmp_path):
         (ConfigError, "did you mean 'bicubic'", lambda: vemrecon.reconstruct(STACK, scale=2, method="bicubik")),
         (DataError, "three axes", lambda: vemrecon.reconstruct(STACK[0], scale=2)),
         (DataError, "no such file", lambda: vemrecon.open(tmp_path / "none.tif")),
-        (ConfigError, "cannot fill", lambda: vemrecon.reconstruct(STACK, scale=2, missing_sections=[3])),
+        (
+            ConfigError,
+            "cannot fill",
+            lambda: vemrecon.reconstruct(STACK, scale=2, method="emgauss", missing_sections=[3]),
+        ),
         (ConfigError, "does not learn", lambda: vemrecon.reconstruct(STACK, scale=2, train="cpu")),
         (ConfigError, "other edges", lambda: vemrecon.reconstruct(STACK, voxel_size={"z": 40})),
         (ConfigError, "must be z, y or x", lambda: vemrecon.degrade(TRUTH, 4, axis="w")),

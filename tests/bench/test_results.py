@@ -204,7 +204,7 @@ def test_a_result_of_schema_2_is_read(tmp_path: Path):
     folder.result_file.write_text(json.dumps({**data, "schema": 2}))
 
     assert folder.result() == RunResult.read(OLD["native"])
-    assert folder.state() == Status.DONE
+    assert folder.state() == PLANNED, "its metric inpainting computes other values now"
 
 
 def test_results_of_schema_3_know_which_methods_are_kernels(tmp_path: Path):

@@ -245,7 +245,7 @@ def test_both_kinds_run_on_a_file_of_ones_own(tmp_path, stack, monkeypatch):
     held = {row["variant"]: row for row in results["native", "linear"]["scores"] if row["metric"] == "holdout"}
     assert held["psnr"]["count"] == 2  # sections 1 and 5; 3 is black
     blank = [row for row in results["native", "linear"]["scores"] if row["value"] is None]
-    assert {row["metric"] for row in blank} == {"uncertainty", "inpainting"}
+    assert {row["metric"] for row in blank} == {"uncertainty"}
     assert all(row["note"] for row in blank)
     page = (tmp_path / "runs/report/index.html").read_text()
     assert "native" in page

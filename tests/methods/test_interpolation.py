@@ -109,3 +109,23 @@ def test_shifting_by_one_section_lowers_the_agreement_in_both_degradations():
             assert best < min(low, high), (grid, kernel)
             top = 0.5 * (low - high) / (low - 2 * best + high)
             assert abs(top) < 0.1, (grid, kernel, top)
+
+
+@given(st.sampled_from(KERNELS), st.integers(3, 12), st.data())
+@settings(max_examples=40, deadline=None)
+def test_missing_sections_are_filled_from_the_nearest_recorded_ones_alone(kernel, count, data):
+    sections = data.draw(st.lists(st.integers(0, count - 1), unique=True, max_size=count - 1), label="sections")
+    recorded = [z for z in range(count) if z not in sections]
+    ramp = torch.arange(count, dtype=torch.float32)[:, None, None].expand(count, 2, 3) / count
+    spoilt = ramp.clone()
+    spoilt[sections] = torch.nan
+    filled = Interpolation(kernel).inpaint(spoilt, sections)
+    assert (filled[recorded] == ramp[recorded]).all()
+    for z in sections:
+        if kernel == "nearest":
+            far = min(abs(z - k) for k in recorded)
+            near = max(k for k in recorded if abs(z - k) == far)  # a tie goes to the later section
+            assert (filled[z] == ramp[near]).all()
+        else:  # a ramp is mended where sections lie on both sides, and repeated beyond
+            expected = ramp[min(max(z, recorded[0]), recorded[-1])]
+            torch.testing.assert_close(filled[z], expected)

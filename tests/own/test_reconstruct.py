@@ -115,12 +115,25 @@ def test_uncertainty_is_written_beside_the_reconstruction(stack, tmp_path, capsy
     assert "has no uncertainty" in capsys.readouterr().err
 
 
+def test_a_kernel_fills_missing_sections_linearly(tmp_path, capsys):
+    voxels = textured((10, 48, 48))
+    np.save(tmp_path / "whole.npy", voxels)
+    words = ["--scale", "4", "--grid", "aligned", "--method", "linear", "--missing-sections", "4,5"]
+    assert run("reconstruct", tmp_path / "whole.npy", tmp_path / "out.zarr", *words) == 0
+    assert "section 4 filled" in capsys.readouterr().out
+    result = open_volume(tmp_path / "out.zarr")
+    made = result.read(result.whole)
+    below, above = voxels[3] / 255, voxels[6] / 255
+    for z, share in ((16, 1 / 3), (20, 2 / 3)):
+        assert np.abs(made[z] - ((1 - share) * below + share * above)).max() < 1 / 255
+
+
 def test_missing_sections_that_cannot_be_filled_are_refused(stack, tmp_path, capsys):
     for words, message in (
         ([*PLUS, "--missing-sections", "99"], "not in the volume"),
         ([*PLUS, "--missing-sections", "a"], "section numbers"),
         ([*PLUS, "--missing-sections", "0,1,2,3,4,5"], "too many"),
-        (["--missing-sections", "3"], "cannot fill missing sections"),
+        (["--method", "lateral-cnn", "--train", "smoke", "--missing-sections", "3"], "cannot fill missing sections"),
     ):
         assert run("reconstruct", stack, tmp_path / "out.zarr", *words) == 2
         assert message in capsys.readouterr().err
@@ -161,7 +174,7 @@ def test_missing_and_black_sections_are_found_and_filled(tmp_path, capsys):
 
 def test_automatic_filling_needs_a_method_that_fills(tmp_path, capsys):
     folder = sections_in(tmp_path / "stack", np.maximum(textured((8, 48, 48)), 1), [0, 1, 2, 4, 5, 6, 7])
-    words = ["--voxel-size", "40", "10", "10", "--missing-sections", "auto"]
+    words = ["--voxel-size", "40", "10", "10", "--missing-sections", "auto", "--method", "emgauss"]
     assert run("reconstruct", folder, tmp_path / "out.zarr", *words) == 2
     assert "cannot fill missing sections" in capsys.readouterr().err
 
@@ -187,7 +200,7 @@ def test_without_the_missing_sections_a_part_is_reconstructed_in_its_place(tmp_p
         (["--uncertainty", "b.zarr"], "--uncertainty: method 'bicubic' has no uncertainty"),
         (["--method", "lateral-cnn", "--train", "smoke", "--uncertainty", "b.zarr"], "method 'lateral-cnn' has no"),
         ([*PLUS, "--set", "rotations=[0]", "--uncertainty", "b.zarr"], "method 'isovem-plus' has no uncertainty"),
-        (["--missing-sections", "3"], "--missing-sections: method 'bicubic' cannot fill"),
+        (["--method", "emgauss", "--missing-sections", "3"], "--missing-sections: method 'emgauss' cannot fill"),
         (["--method", "isovem", "--train", "smoke", "--missing-sections", "3"], "method 'isovem' cannot fill"),
         (["--method", "d2r-aenet", "--train", "smoke", "--set", "diffusion.budgett=3"], "did you mean 'budget'"),
         (["--seed", "-1"], "--seed -1: must be at least 0"),

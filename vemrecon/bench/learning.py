@@ -173,6 +173,34 @@ def lessons_of(card: DatasetCard, asked: LearnFrom) -> list[Lesson]:
     return [Lesson(card, card.split(name), card.splits.get(watched.get(name, ""))) for name in names]
 
 
+def check_removable(card: DatasetCard, kind: str, split: Split, learning: Learning | None) -> None:
+    """Refuse to remove sections where nothing tells what they were, or methods would see them all the same.
+
+    Raises:
+        ConfigError: If the kind of task has no isotropic truth, or methods learn from other sections of what is scored.
+    """
+    if kind != "reference":
+        raise ConfigError(
+            f"--missing-sections: sections are removed where isotropic data are degraded along z; {card.name} is a "
+            f"{kind} task"
+        )
+    inside = [one for _, one in learning.splits] if learning and learning.mode in (CONTAMINATED, "transductive") else []
+    alike = all(one.file == split.file and _depth(card, one) == _depth(card, split) for one in inside)
+    if learning and inside and (learning.mode == CONTAMINATED or not alike):
+        raise ConfigError(
+            f"--missing-sections: methods would learn from sections that are removed from split '{split.name}'; name "
+            f"another one"
+        )
+
+
+def _depth(card: DatasetCard, split: Split) -> tuple[int, int] | None:
+    """First section and end of a split; None where that is not known."""
+    shape = card.files[split.file].shape
+    if split.region:
+        return split.region.start[0], split.region.stop[0]
+    return (0, shape[0]) if shape else None
+
+
 def check_regime(name: str, regime: str, mode: str, dataset: str, kind: str, learning: Learning | None) -> None:
     """Refuse what could only be done by learning from what is scored.
 

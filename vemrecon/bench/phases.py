@@ -21,12 +21,13 @@ from vemrecon.bench.task_volumes import TaskVolumes, learning_degradation, learn
 from vemrecon.environment import environment
 from vemrecon.errors import DataError
 from vemrecon.files import canonical_json, digest_of, make_folder, sha256_of, slug, write_json
-from vemrecon.kept import read_mark, set_aside, write_mark
+from vemrecon.kept import intact_or_aside, read_mark, remember, set_aside, write_mark
 from vemrecon.methods.registry import method_entry
 from vemrecon.metrics.score import Score
 from vemrecon.processes import launched_together, leave_group, local_world_size, peak_memory, rank, world_size
-from vemrecon.progress import Progress
+from vemrecon.progress import Progress, silent
 from vemrecon.volume import SectionGrid, Volume, open_volume
+from vemrecon.volume.ome_zarr import copy_to_zarr
 
 if TYPE_CHECKING:
     from vemrecon.data.source import Source
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from vemrecon.methods.base import Method
 
 LOG = logging.getLogger(__name__)
-RECONSTRUCTION, UNCERTAINTY = "reconstruction.zarr", "uncertainty.zarr"
+RECONSTRUCTION, UNCERTAINTY, REPAIRED = "reconstruction.zarr", "uncertainty.zarr", "repaired.zarr"
 
 
 def method_of(folder: RunFolder, arguments: Mapping[str, Any] | None = None) -> Method:
@@ -249,7 +250,7 @@ def reconstruct(folder: RunFolder, job: Job, method: Method, volumes: TaskVolume
 
     reconstruct_volume(
         method,
-        volumes.observed,
+        repaired(folder, method, volumes, progress),
         path,
         like=volumes.like,
         axis=volumes.axis,
@@ -268,6 +269,21 @@ def reconstruct(folder: RunFolder, job: Job, method: Method, volumes: TaskVolume
             "environment": environment() | {"device": job.device},
         },
     )
+
+
+def repaired(folder: RunFolder, method: Method, volumes: TaskVolumes, progress: Progress = silent) -> Volume:
+    """The observed volume with what is missing filled by the method; it is filled once, and kept."""
+    from vemrecon.infer.inpainting import predicted, without_sections
+
+    if not volumes.missing:
+        return volumes.observed
+    path, observed = folder.path / REPAIRED, volumes.observed
+    if not intact_or_aside(path):
+        progress("fill", 0.0)
+        hidden = without_sections(observed, volumes.missing)
+        copy_to_zarr(path, predicted(method, folder.spec.method.name, hidden, volumes.missing), "float32")
+        remember(path)
+    return replace(open_volume(path), name=f"{observed.name}, filled", grid=observed.grid)
 
 
 class SpentSeconds:

@@ -31,7 +31,7 @@ def plan(resolved: Resolved, group: str = "") -> list[PlannedRun]:
     planned: dict[str, PlannedRun] = {}
     for part in resolved.requests:
         for found in part.splits:
-            metrics = metrics_of(found.kind, part.request.metrics)
+            metrics = metrics_of(found.kind, part.request.metrics, part.request.missing_sections)
             job = Job(
                 found.truth,
                 found.training,
@@ -83,4 +83,5 @@ def tasks_of(request: Request, found: ResolvedSplit) -> Iterator[Task]:
                 kind=found.kind,
                 axis=KIND_AXES[found.kind],
                 degradation_seed=protocol.protocol()["degradation_seed"],
+                missing=request.missing_sections,
             )

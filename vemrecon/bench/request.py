@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vemrecon import protocol
 from vemrecon.bench.learn_from import LearnFrom, read_learn_from, scale_of
+from vemrecon.bench.missing import Missing, read_missing
 from vemrecon.bench.track import Track, read_track
 from vemrecon.errors import ConfigError, unknown
 from vemrecon.file_options import FileOptions, RootOptions
@@ -108,6 +109,14 @@ class Request(Options):
     degradation: tuple[str, ...] = option(
         "how resolution is removed", ("average",), choices=known_degradations, noun="degradation"
     )
+    missing_sections: Missing | None = option(
+        "sections of the observed volume to remove: methods fill them first, and are scored on it: 11,40 or 10% or "
+        "random=12",
+        None,
+        metavar="NUMBERS",
+        read=read_missing,
+        unset="none",
+    )
     methods: tuple[str, ...] = option("names (see `vemrecon methods`) or class paths", (), unset="those of the suite")
     seeds: tuple[int, ...] = option(
         "how many seeds methods that are random run with (3 is 0 1 2), or several by number, or [7] for one; "
@@ -185,7 +194,7 @@ class Request(Options):
         return *self.methods, *self.degradation
 
 
-TASK_OPTIONS = ("dataset", "split", "task", "scale", "degradation")
+TASK_OPTIONS = ("dataset", "split", "task", "scale", "degradation", "missing_sections")
 """What belongs to a dataset: where another one is named, these of the suite do not hold."""
 
 
@@ -345,12 +354,20 @@ def checked_settings(given: Any, owners: Sequence[str]) -> dict[str, dict[str, A
     }
 
 
-def metrics_of(kind: str, asked: tuple[str, ...]) -> tuple[str, ...]:
+def metrics_of(kind: str, asked: tuple[str, ...], missing: Missing | None = None) -> tuple[str, ...]:
     """Metrics of a kind of task: those asked for that it can be scored by, or those of the protocol.
+
+    Args:
+        kind: Of the task.
+        asked: None for those of the protocol.
+        missing: Sections that it removes.
 
     Raises:
         ConfigError: If it can be scored by none of them.
     """
     from vemrecon.metrics.catalogue import chosen
 
-    return chosen(kind, asked) if asked else tuple(protocol.protocol()["metrics"][kind])
+    if asked:
+        return chosen(kind, asked, missing is not None)
+    rules = protocol.protocol()["metrics"]
+    return *rules[kind], *(rules["missing"] if missing else ())

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from vemrecon.arguments import check_arguments
 from vemrecon.bench.chosen_methods import ChosenMethod, chosen_methods
-from vemrecon.bench.learning import Learning, Lesson, check_regime, given, learning_elsewhere, learning_of
+from vemrecon.bench.learning import (
+    Learning,
+    Lesson,
+    check_regime,
+    check_removable,
+    given,
+    learning_elsewhere,
+    learning_of,
+)
 from vemrecon.bench.request import Request, Setup, metrics_of
 from vemrecon.bench.scorable import usual_split
 from vemrecon.bench.segmentations import located_segmentations
@@ -128,7 +136,7 @@ def chosen_splits(request: Request, methods: Sequence[ChosenMethod], locator: Lo
         if card.voxel_size is None and card.name.startswith(LOCAL):
             locator.volume(card, next(iter(card.files)))  # says why
         kind = task_kind(card, request.task)
-        metrics_of(kind, request.metrics)  # refuses what none of them can score
+        metrics_of(kind, request.metrics, request.missing_sections)  # refuses what none of them can score
         for split in card.members(request.split or usual_split(card, kind)):
             learning = None
             learners = [method for method in methods if method.has_learned]
@@ -138,6 +146,8 @@ def chosen_splits(request: Request, methods: Sequence[ChosenMethod], locator: Lo
             elif learners:
                 learning = _learning(request, card, kind, split, locator)
                 learning = replace(learning, weights=weights) if learning else None
+            if request.missing_sections:
+                check_removable(card, kind, split, learning)
             for method in learners:
                 check_regime(method.name, method.card.regime, request.mode, card.name, kind, learning)
             yield ChosenSplit(card, kind, split, learning)
@@ -196,7 +206,7 @@ def _resolved(request: Request, chosen: ChosenSplit, locator: Locator) -> Resolv
         if learning and not lessons and learning.mode != WEIGHTS:
             _say_damage(split, located, locator)
     segmentation: tuple[SegmentationAt, ...] = ()
-    if any(Need.LABELS in spec.needs for spec in expanded(metrics_of(kind, request.metrics))):
+    if any(Need.LABELS in spec.needs for spec in expanded(metrics_of(kind, request.metrics, request.missing_sections))):
         segmentation = located_segmentations(card, split, request.preset, locator)
     return ResolvedSplit(
         card.name,
@@ -263,7 +273,11 @@ def _checked(request: Request, chosen: ChosenSplit, located: Located, locator: L
             raise DataError(f"{volume.name}: a single section cannot be reconstructed")
         return defects
     for scale in request.scale:
-        trimmed(volume.with_axis_first("zyx".index(KIND_AXES[chosen.kind])), scale)
+        cut = trimmed(volume.with_axis_first("zyx".index(KIND_AXES[chosen.kind])), scale)
+        for name in request.degradation:
+            count = checked_degradation(name, scale, request.set.get(name, {})).sections(cut.shape[0])
+            if request.missing_sections:
+                request.missing_sections.numbers(count, 0)  # refuses too many
     return defects
 
 

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vemrecon import protocol
 from vemrecon.bench.job import Job
+from vemrecon.bench.phases import repaired
 from vemrecon.bench.store import RunFolder
-from vemrecon.bench.task_volumes import TaskVolumes, task_degradation
+from vemrecon.bench.task_volumes import TaskVolumes, observable, task_degradation
 from vemrecon.degradations import Degradation
-from vemrecon.infer.inpainting import fill_sections, fills
+from vemrecon.infer.inpainting import fill_sections, fills, predicted, without_sections
 from vemrecon.judges.reference import FLOOR, JudgedTask
 from vemrecon.judges.segmentation import segmentation_judges
 from vemrecon.judges.tracking import tracking_judges
 from vemrecon.methods.base import Method
 from vemrecon.metrics.evaluate import judge
 from vemrecon.metrics.evaluation import Evaluation
-from vemrecon.metrics.evidence import Evidence, Judge
+from vemrecon.metrics.evidence import Evidence, FilledSections, Judge
 from vemrecon.metrics.score import Score
 from vemrecon.metrics.whole_sections import ALL_PLANES
 from vemrecon.progress import Progress, silent
@@ -48,6 +52,7 @@ def scored(
         spread=spread,
         judges=_judges(folder, job, volumes, progress) if volumes.truth is not None else None,
         method=ReadyMethod(method, spec.method.name, folder.path / "holdout", job.device, progress),
+        filled=filled_sections(folder, job, volumes, repaired(folder, method, volumes, progress)),
         tell=progress,
     )
     return judge(evidence, spec.metrics)
@@ -63,6 +68,7 @@ def gathered(
     spread: Volume | None = None,
     judges: Callable[[str], Sequence[Judge | Score]] | None = None,
     method: ReadyMethod | None = None,
+    filled: FilledSections | None = None,
     tell: Progress = silent,
 ) -> Evidence:
     """What a reconstruction of a task is judged by.
@@ -73,7 +79,8 @@ def gathered(
     truth = volumes.truth
     ranges, kept = {"all": made.whole}, list[int]()
     if truth is not None:
-        ranges, kept = scored_ranges(truth, degradation, volumes.observed.shape[volumes.axis], volumes.axis)
+        count = volumes.observed.shape[volumes.axis]
+        ranges, kept = scored_ranges(truth, degradation, count, volumes.axis, volumes.missing)
     return Evidence(
         made,
         ranges,
@@ -89,8 +96,27 @@ def gathered(
         observed=volumes.observed,
         judges=judges,
         method=method,
+        filled=filled,
         tell=tell,
     )
+
+
+def filled_sections(folder: RunFolder, job: Job, volumes: TaskVolumes, repaired: Volume) -> FilledSections | None:
+    """What the task has removed and a method has filled; None where nothing was removed."""
+    if not volumes.missing:
+        return None
+    hidden = without_sections(volumes.observed, volumes.missing)
+    return _sections(volumes.missing, removed=observable(folder, job), filled=repaired, neighbours=hidden)
+
+
+def _sections(numbers: Sequence[int], **volumes: Volume) -> FilledSections:
+    """Some sections of several volumes."""
+
+    def read(volume: Volume) -> NDArray[np.float32]:
+        _, y, x = volume.shape
+        return np.concatenate([volume.read(Region((z, 0, 0), (z + 1, y, x))) for z in numbers])
+
+    return FilledSections(**{name: read(volume) for name, volume in volumes.items()})
 
 
 def _judges(
@@ -125,8 +151,9 @@ def floor_volume(volumes: TaskVolumes, path: Path) -> Volume:
     kind, _, presets = method_entry(FLOOR).resolved()
     grid = volumes.observed.require_grid()
     arguments = choose_preset(FLOOR, "default", presets)[1].arguments(Situation.of_grid(grid))
-    method = build_method(kind, FLOOR, arguments, grid=grid, seed=0)
-    reconstruct_volume(method.eval(), volumes.observed, path, like=volumes.like, axis=volumes.axis)
+    method = build_method(kind, FLOOR, arguments, grid=grid, seed=0).eval()
+    observed, _ = fill_sections(method, FLOOR, volumes.observed, volumes.missing)
+    reconstruct_volume(method, observed, path, like=volumes.like, axis=volumes.axis)
     return open_volume(path, intensity_range=volumes.like.intensity_range)
 
 
@@ -161,27 +188,29 @@ class ReadyMethod:
         finally:
             shutil.rmtree(self.scratch, ignore_errors=True)
 
-    def filled(self, observed: Volume, sections: Sequence[int]) -> list[tuple[float, float]] | None:
-        """PSNR of sections that it fills, and of the mean of their neighbours; None if it fills none."""
+    def filled(self, observed: Volume, sections: Sequence[int]) -> FilledSections | None:
+        """Sections removed from another volume, and filled; None if it fills none."""
         if not fills(self.method):
             return None
-        _, found = fill_sections(self.method, self.name, observed, sections)
-        return [(f.psnr, f.neighbours_psnr) for f in found if f.psnr is not None and f.neighbours_psnr is not None]
+        hidden = without_sections(observed, sections)
+        made = predicted(self.method, self.name, hidden, sections)
+        return _sections(sections, removed=observed, filled=made, neighbours=hidden)
 
 
 def scored_ranges(
-    truth: Volume, degradation: Degradation, observed: int, axis: int = 0
+    truth: Volume, degradation: Degradation, observed: int, axis: int = 0, missing: Collection[int] = ()
 ) -> tuple[dict[str, Region], list[int]]:
     """Scored ranges, and the positions along the coarse axis that were copied from the input.
 
     `all` is everything. Where sections were kept, `span` is from the first to the last kept one: none in it is
-    extrapolated.
+    extrapolated. Sections that are `missing` were not kept.
     """
     ranges = {"all": truth.whole}
     positions = degradation.grid.kept(observed)
     if positions is None:
         return ranges, []
-    kept = positions.tolist()
+    removed = {float(degradation.grid.positions(observed)[z]) for z in missing}
+    kept = [z for z in positions.tolist() if z not in removed]
     start, stop = [0, 0, 0], list(truth.shape)
     start[axis], stop[axis] = kept[0], kept[-1] + 1
     ranges["span"] = Region(triple(start), triple(stop))

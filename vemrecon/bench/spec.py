@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vemrecon.bench.missing import Missing
 from vemrecon.bench.track import Track
 from vemrecon.errors import DataError
 from vemrecon.files import canonical_json, digest_of, from_plain, read_json, slug
@@ -68,6 +69,13 @@ class Task:
     kind: str = "reference"
     axis: str = "z"
     degradation_seed: int = 0
+    missing: Missing | None = None
+    """Sections that nobody gets to see but who scores; None where the observed volume is whole"""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; without what has been added to them since, where that is not asked for."""
+        values = {name: value for name, value in asdict(self).items() if name != "missing"}
+        return {**values, "missing": self.missing.as_dict()} if self.missing else values
 
     @property
     def axis_number(self) -> int:
@@ -77,7 +85,9 @@ class Task:
     @property
     def slug(self) -> str:
         """Folder name, such as fib25s-test-reference-z-subsample-x8."""
-        return slug(f"{self.dataset}-{self.split}-{self.kind}-{self.axis}-{self.degradation.name}-x{self.scale:g}")
+        missing = f"-missing-{self.missing}" if self.missing else ""
+        name = f"{self.dataset}-{self.split}-{self.kind}-{self.axis}-{self.degradation.name}-x{self.scale:g}"
+        return slug(f"{name}{missing}")
 
 
 @dataclass(frozen=True)
@@ -143,12 +153,12 @@ class RunSpec:
     @property
     def learning_id(self) -> str:
         """Identity of what methods learn from in this run."""
-        return digest_of({"task": asdict(self.task), "training": self.training, "precision": self.precision})[:12]
+        return digest_of({"task": self.task.as_dict(), "training": self.training, "precision": self.precision})[:12]
 
     @property
     def task_id(self) -> str:
         """Identity of the observed volume, which all methods of a task share."""
-        return digest_of(asdict(self.task))[:12]
+        return digest_of(self.task.as_dict())[:12]
 
     def folder(self, runs: Path) -> Path:
         """Where the run lives."""
@@ -156,7 +166,7 @@ class RunSpec:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; without what has been added to them since, where that is not asked for."""
-        values = {**asdict(self), "metrics": list(self.metrics)}
+        values = {**asdict(self), "task": self.task.as_dict(), "metrics": list(self.metrics)}
         return values if self.track else {name: value for name, value in values.items() if name != "track"}
 
     @classmethod

@@ -20,6 +20,7 @@ from typing import Any
 
 from vemrecon import protocol
 from vemrecon.bench.learn_from import LearnFrom
+from vemrecon.bench.missing import Missing
 from vemrecon.bench.request import TASK_OPTIONS, Request, Setup, checked_settings, merged
 from vemrecon.bench.track import Track
 from vemrecon.errors import ConfigError, unknown
@@ -171,4 +172,4 @@ def _plain_value(value: Any) -> Any:
         return [_plain_value(one) for one in value]
     if isinstance(value, Track):
         return asdict(value)
-    return str(value) if isinstance(value, Path | LearnFrom) else value
+    return str(value) if isinstance(value, Path | LearnFrom | Missing) else value

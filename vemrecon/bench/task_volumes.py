@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vemrecon.bench.job import Job
 from vemrecon.bench.store import RunFolder
@@ -25,6 +30,8 @@ class TaskVolumes:
     """Cut to what a reconstruction covers; None in native tasks."""
     axis: int
     """The coarse axis: 0 (z), or 1 (y) in lateral tasks."""
+    missing: tuple[int, ...] = ()
+    """Observed sections that the task has removed; black, until a method fills them."""
 
     @property
     def like(self) -> Volume:
@@ -51,15 +58,51 @@ def observe(folder: RunFolder, job: Job) -> TaskVolumes:
         return TaskVolumes(replace(job.truth.open(), grid=degradation.grid), None, 0)
     axis = task.axis_number
     region = trimmed_along(job.truth.open(), task.scale, axis)
+    whole = observable(folder, job)
+    missing = missing_sections(folder, whole.shape[axis])
     with exclusive(folder.observed.with_suffix(".lock"), f"{folder.observed}", patience=3600):
         if not intact_or_aside(folder.observed):
-            observed = degrade(region, degradation, axis=axis, seed=task.degradation_seed)
-            copy_to_zarr(folder.observed, observed, "float32")
+            copy_to_zarr(folder.observed, replace(whole, array=_Gaps(whole, missing)) if missing else whole, "float32")
             remember(folder.observed)
     observed = replace(open_volume(folder.observed), name=f"{region.name} observed", grid=degradation.grid)
     stop = list(region.shape)
     stop[axis] = degradation.grid.extent(observed.shape[axis])
-    return TaskVolumes(observed, region.crop(Region.whole(stop)), axis)
+    return TaskVolumes(observed, region.crop(Region.whole(stop)), axis, missing)
+
+
+def observable(folder: RunFolder, job: Job) -> Volume:
+    """The degraded volume with all of its sections: where the task removes some, only scores may look at these."""
+    task = folder.spec.task
+    region = trimmed_along(job.truth.open(), task.scale, task.axis_number)
+    return degrade(region, task_degradation(folder), axis=task.axis_number, seed=task.degradation_seed)
+
+
+def missing_sections(folder: RunFolder, count: int) -> tuple[int, ...]:
+    """Which of the observed sections the task of a run removes."""
+    task = folder.spec.task
+    return task.missing.numbers(count, task.degradation_seed) if task.missing else ()
+
+
+class _Gaps:
+    """Sections (z, y, x) of which some are black, whatever was there."""
+
+    def __init__(self, volume: Volume, missing: Sequence[int]) -> None:
+        self.volume, self.missing = volume, missing
+        self.shape, self.dtype = volume.shape, volume.dtype
+
+    def __getitem__(self, index: tuple[slice, slice, slice]) -> NDArray[np.float32]:
+        wanted = Region.of([part.indices(n)[:2] for part, n in zip(index, self.shape, strict=True)])
+        found = self.volume.read(wanted).copy()
+        found[[z - wanted.start[0] for z in self.missing if wanted.start[0] <= z < wanted.stop[0]]] = 0
+        return found
+
+
+def recorded_runs(volume: Volume, missing: Sequence[int]) -> list[Volume]:
+    """The runs of sections between those that are missing, from which methods learn; the volume itself without gaps."""
+    bounds = [-1, *missing, volume.shape[0]]
+    ends = [(low + 1, high) for low, high in pairwise(bounds) if high - low > 1]
+    _, y, x = volume.shape
+    return [volume.crop(Region((low, 0, 0), (high, y, x))) for low, high in ends] if missing else [volume]
 
 
 def trimmed_along(volume: Volume, scale: float, axis: int) -> Volume:
@@ -88,8 +131,15 @@ def learning_source(folder: RunFolder, job: Job, regime: str) -> Source:
     validation = [sections for _, sections in held]
     if not job.training:
         test = observe(folder, job).observed if recorded else open_volume(folder.observed)
-        return Source.of([test], degradation, regime, validation=validation)
+        runs = recorded_runs(test, missing_sections(folder, test.shape[0]))
+        return Source.of(runs, degradation, regime, validation=validation)
     learned = [observed(part) for part in job.training]
+    if spec.task.missing and spec.mode == "transductive":  # what is learned from lies in what is scored
+        taught, validation = (
+            [run for one in part for run in recorded_runs(one, missing_sections(folder, one.shape[0]))]
+            for part in ([sections for _, sections in learned], validation)
+        )
+        return Source.of(taught, degradation, regime, validation=validation)
     return Source.of(
         [sections for _, sections in learned],
         degradation,

@@ -95,6 +95,10 @@ def learn_along(folder: RunFolder) -> None:
 
 def out_of_scope(regime: str, method: Method, spec: RunSpec) -> str | None:
     """Reason why a method of a regime cannot learn what a run asks of it, or None."""
+    from vemrecon.infer.inpainting import fills
+
+    if spec.task.missing and not fills(method):
+        return "it fills no missing sections"
     others = [scale for scale in (spec.learning_scale, spec.weights_scale) if scale != spec.task.scale]
     if others and method.stages() and not method.any_scale:
         return f"it learns, or has learned, at a scale of {others[0]:g}, and its network serves no other"

@@ -152,8 +152,9 @@ def metrics(options: MetricsOptions) -> int:
         return 0
     for spec in catalogue.expanded([options.name]):
         console.print(f"{spec.name}: {spec.words}")
-        for kind in sorted(spec.kinds):
-            table = Table("", "better", "unit", "", box=None, pad_edge=False, padding=(0, 2), title=f"{kind} tasks")
+        for kind in sorted(spec.kinds | spec.gaps):
+            title = f"{kind} tasks{'' if spec.fits(kind) else ' with missing sections'}"
+            table = Table("", "better", "unit", "", box=None, pad_edge=False, padding=(0, 2), title=title)
             table.title_justify = "left"
             for column in spec.columns(kind, "y" if kind == "lateral" else "z"):
                 table.add_row(column.heading, column.better.value, column.unit, column.help)

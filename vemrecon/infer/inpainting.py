@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -59,7 +59,9 @@ def require_filler(method: Method, name: str) -> None:
         ConfigError: With one that does.
     """
     if not fills(method):
-        raise ConfigError(f"--missing-sections: method '{name}' cannot fill missing sections; isovem-plus can")
+        raise ConfigError(
+            f"--missing-sections: method '{name}' cannot fill missing sections; isovem-plus and kernels can"
+        )
 
 
 def require_fillable(sections: Sequence[int], count: int) -> None:
@@ -108,13 +110,10 @@ def fill_sections(method: Method, name: str, volume: Volume, sections: Sequence[
     """
     if not sections:
         return volume, []
-    require_filler(method, name)
-    assert isinstance(method, FillsSections)
     recorded = volume.read(volume.whole)
     hidden = without_sections(volume, sections)
-    start = hidden.read(hidden.whole)
-    with torch.inference_mode():
-        repaired = method.inpaint(torch.from_numpy(start).to(method.device), sections).clamp(0, 1).cpu().numpy()
+    filled = predicted(method, name, hidden, sections)
+    start, repaired = (one.read(one.whole) for one in (hidden, filled))
     report = []
     for section in sections:
         known = bool(np.ptp(recorded[section]))
@@ -125,7 +124,20 @@ def fill_sections(method: Method, name: str, volume: Volume, sections: Sequence[
                 psnr(recorded[section], start[section]) if known else None,
             )
         )
-    return replace(hidden, array=repaired), report
+    return filled, report
+
+
+def predicted(method: Method, name: str, hidden: Volume, sections: Sequence[int]) -> Volume:
+    """The volume in memory with sections that a method predicts, from what `without_sections` gives.
+
+    Raises:
+        ConfigError: If the method cannot predict sections.
+    """
+    require_filler(method, name)
+    assert isinstance(method, FillsSections)
+    voxels = torch.from_numpy(hidden.read(hidden.whole)).to(method.device)
+    with torch.inference_mode():
+        return hidden.with_voxels(method.inpaint(voxels, sections).clamp(0, 1).cpu().numpy())
 
 
 def psnr(truth: Float32, prediction: Float32) -> float:

@@ -4,12 +4,15 @@ Every kernel is a linear operator W on columns of observed sections, evaluated w
 (`SectionGrid.sections_at`). Beyond the first and last section the edge section is repeated. Since x and y are at full
 resolution, "bicubic" is the one-dimensional cubic kernel along z.
 
+Missing sections are filled before: the nearest recorded one by `nearest`, and by all other kernels a linear mix of the
+recorded ones below and above, as gaps make the places of sections uneven, which kernels of larger reach do not allow.
+
 Sources: R. Keys, IEEE TASSP 29(6), 1981 (cubic convolution); M. Unser, IEEE SPM 16(6), 1999 (B-spline).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import ClassVar, Literal, get_args
 
@@ -36,6 +39,7 @@ class Interpolation(Method):
     """One interpolation kernel along z."""
 
     any_grid: ClassVar[bool] = True
+    fills_sections: ClassVar[bool] = True
 
     def __init__(self, kernel: Kernel = "cubic_a-0.75") -> None:
         super().__init__()
@@ -58,6 +62,18 @@ class Interpolation(Method):
             for rows, taps in bands:
                 made[rows, part] = (weights[rows, taps] @ exact[taps]).clamp_(0, 1)
         return made.reshape(1, 1, len(weights), y, x)
+
+    def inpaint(self, volume: Tensor, sections: Sequence[int]) -> Tensor:
+        """Listed sections of (z, y, x) from the nearest others; these are repeated beyond the first and last."""
+        recorded = np.setdiff1d(np.arange(len(volume)), sections)
+        places = np.interp(sections, recorded, np.arange(len(recorded)))
+        weights = kernel_matrix("nearest" if self.kernel == "nearest" else "linear", places, len(recorded))
+        filled = volume.clone()
+        for section, taps in zip(sections, weights, strict=True):
+            near = taps.nonzero()[0]
+            exact = sum(float(taps[k]) * volume[int(recorded[k])].to(torch.float64) for k in near)
+            filled[section] = exact
+        return filled
 
 
 def _bands(weights: Tensor) -> Iterator[tuple[slice, slice]]:

@@ -37,14 +37,24 @@ class Judge(Protocol):
         """What the report shows beside the scores, by the name of what is looked for; JSON-able."""
 
 
+@dataclass(frozen=True)
+class FilledSections:
+    """Sections that were removed and filled, shape (sections, y, x) each, float32 in [0, 1]."""
+
+    removed: NDArray[np.float32]
+    filled: NDArray[np.float32]
+    neighbours: NDArray[np.float32]
+    """Mean of the nearest sections that were left, for comparison."""
+
+
 class Remaker(Protocol):
     """The method of a run, ready to do more."""
 
     def reconstructed(self, observed: Volume) -> AbstractContextManager[Volume]:
         """What it makes of another volume; kept on disk while the context lasts."""
 
-    def filled(self, observed: Volume, sections: Sequence[int]) -> Sequence[tuple[float, float]] | None:
-        """PSNR in dB of removed sections that it fills, and of the mean of their neighbours; None if it fills none."""
+    def filled(self, observed: Volume, sections: Sequence[int]) -> FilledSections | None:
+        """Sections removed from another volume, and filled; None if it fills none."""
 
 
 @dataclass
@@ -76,6 +86,8 @@ class Evidence:
     judges: Callable[[str], Sequence[Judge | Score]] | None = None
     """By the name of a metric: who finds the labelled things, or a score that says why nobody can."""
     method: Remaker | None = None
+    filled: FilledSections | None = None
+    """Of a task that has removed sections from the observed volume."""
     edge_limit: int = EDGE_LIMIT
     """Longest edge of a block that is Fourier-transformed at once."""
     tell: Progress = silent

@@ -41,6 +41,8 @@ class MetricSpec:
     """To be raised when it computes other values: runs that were scored by another version are scored again."""
     kinds: frozenset[str] = frozenset({REFERENCE, LATERAL})
     """Kinds of tasks that can be scored by it."""
+    gaps: frozenset[str] = frozenset()
+    """More of them, if they have removed sections of the observed volume."""
     needs: frozenset[Need] = frozenset({Need.TRUTH})
     shortest: int = 0
     """Voxels that both sides of a section must have at least, where that is more than a window."""
@@ -61,6 +63,10 @@ class MetricSpec:
     """Cost of `evaluate` per voxel of the whole scored ranges."""
     obstacle: Callable[[], str] | None = None
     """Why it cannot be computed on this machine, or an empty text; where it needs weights or a package."""
+
+    def fits(self, kind: str, gaps: bool = False) -> bool:
+        """Whether it can score a kind of task, with sections removed or without."""
+        return kind in self.kinds or (gaps and kind in self.gaps)
 
     def blank(self, evidence: Evidence, note: str, missing: Need | None = None) -> list[Score]:
         """Scores without a value, with the reason."""

@@ -126,13 +126,18 @@ def table_words(task: Task, track: Track | None) -> tuple[str, ...]:
 
 
 def task_words(task: Task) -> tuple[str, ...]:
-    """Dataset, split, axis, scale and degradation in words."""
-    given = ", ".join(f"{key}={value}" for key, value in sorted(task.degradation.arguments.items()))
-    words = [task.dataset, task.split, f"{task.axis} {TIMES} {task.scale:g}"]
-    words.append(f"{task.degradation.name}{f' ({given})' if given else ''}")
+    """Dataset, split, axis, scale, degradation and what is missing, in words."""
+    words = [task.dataset, task.split, f"{task.axis} {TIMES} {task.scale:g}", degradation_words(task)]
+    words += [task.missing.words] if task.missing else []
     if task.kind != "reference":
         words.insert(2, task.kind)
     return tuple(words)
+
+
+def degradation_words(task: Task) -> str:
+    """Name and arguments."""
+    given = ", ".join(f"{key}={value}" for key, value in sorted(task.degradation.arguments.items()))
+    return f"{task.degradation.name}{f' ({given})' if given else ''}"
 
 
 def build(runs: Iterable[Run], warnings: Iterable[str] = ()) -> Leaderboard:
@@ -143,11 +148,11 @@ def build(runs: Iterable[Run], warnings: Iterable[str] = ()) -> Leaderboard:
     groups: dict[str, list[Run]] = {}
     for run in runs:
         spec = run[1].spec
-        groups.setdefault(canonical_json([asdict(spec.task), spec.protocol, minutes_of(spec)]), []).append(run)
+        groups.setdefault(canonical_json([spec.task.as_dict(), spec.protocol, minutes_of(spec)]), []).append(run)
     for members in groups.values():
         spec = members[0][1].spec
         if spec.track:
-            usual = groups.get(canonical_json([asdict(spec.task), spec.protocol, 0]), [])
+            usual = groups.get(canonical_json([spec.task.as_dict(), spec.protocol, 0]), [])
             members += [run for run in usual if learns_nothing(run[1])]
     ordered = sorted(groups.items(), key=lambda item: (_table_order(item[1][0][1].spec), item[0]))
     tables: list[Table] = []
@@ -175,9 +180,9 @@ def _table_order(spec: RunSpec) -> tuple[object, ...]:
 
 
 def task_order(task: Task) -> tuple[object, ...]:
-    """Sort key of a task: dataset, split, kind, axis, scale as a number, degradation."""
+    """Sort key of a task: dataset, split, kind, axis, scale as a number, degradation, what is missing."""
     rest = canonical_json(asdict(task.degradation))
-    return (task.dataset, task.split, task.kind, task.axis, task.scale, rest)
+    return (task.dataset, task.split, task.kind, task.axis, task.scale, rest, str(task.missing or ""))
 
 
 def _table(members: Sequence[Run], taken: set[str]) -> Table:

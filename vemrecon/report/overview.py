@@ -1,6 +1,7 @@
 """`Overview`: methods by tasks. Every cell is a gain over the best kernel of its task, which compares across tissues.
 
-Only gains in the same unit, of the same measure, stand in one overview, and those of a track in one of their own.
+Only gains in the same unit, of the same measure, stand in one overview, and those of a track, or of tasks that remove
+sections, in one of their own.
 Methods are told apart by name, arguments, version, preset and what they learned from, so that a line is the same method
 everywhere; arguments that a preset makes depend on the task are left out of this.
 
@@ -75,7 +76,9 @@ class Overview:
         """What it shows, in words."""
         of = self.column.of
         measure = f"{of.group} ({of.unit})" if of.unit else of.group
-        return f"Gain over the best kernel, {measure}{f' · {self.track.words}' if self.track else ''}"
+        more = [self.track.words] if self.track else []
+        more += ["sections missing"] if gaps_in(self.tables[0]) else []
+        return " · ".join([f"Gain over the best kernel, {measure}", *more])
 
     @property
     def tissues(self) -> tuple[str, ...]:
@@ -113,9 +116,22 @@ def overviews(board: Leaderboard) -> tuple[Overview, ...]:
     return tuple(found for tables in groups.values() if (found := _overview(tables)))
 
 
+def gaps_in(table: Table) -> bool:
+    """Whether the task removes sections, which few methods fill."""
+    return table.task.missing is not None
+
+
 def _alike(table: Table, gain: GainColumn) -> list[object]:
     of = gain.of
-    return [of.metric, of.variant, of.unit, of.better, table.protocol, asdict(table.track) if table.track else None]
+    return [
+        of.metric,
+        of.variant,
+        of.unit,
+        of.better,
+        table.protocol,
+        asdict(table.track) if table.track else None,
+        gaps_in(table),
+    ]
 
 
 def _overview(tables: Sequence[Table]) -> Overview | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from vemrecon.report.chosen_rows import LARGE
 from vemrecon.report.environments import hardware, told
-from vemrecon.report.leaderboard import TIMES, Leaderboard, Table, environments, regime_order, task_words
+from vemrecon.report.leaderboard import TIMES, Leaderboard, Table, degradation_words, environments, regime_order
 from vemrecon.report.markdown import short
 from vemrecon.report.panel import Fragment, Look
 from vemrecon.report.split_words import split_words
@@ -24,7 +24,8 @@ def facts(table: Table) -> list[tuple[str, str]]:
     task, known, size = table.task, environments(table), table.voxel_size
     found = [
         ("Data", f"{task.dataset}, split {task.split}, {task.kind}"),
-        ("Degradation", f"{task_words(task)[-1]}, axis {task.axis}, scale {task.scale:g}"),
+        ("Degradation", f"{degradation_words(task)}, axis {task.axis}, scale {task.scale:g}"),
+        ("Missing", task.missing.words if task.missing else ""),
         ("Voxel", f" {TIMES} ".join(f"{v:g}" for v in size) + " nm (z, y, x)" if size else ""),
         ("Grey range", str(table.intensity_range or "")),
         ("Sections", str(table.grid) if table.grid else ""),

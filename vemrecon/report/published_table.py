@@ -87,9 +87,10 @@ def with_published(board: Leaderboard) -> Leaderboard:
 def published_lines(task: Task, scores: Iterable[PublishedScore]) -> tuple[PublishedLine, ...]:
     """What was published about the same tissue at the same scale, in the order of the file.
 
-    A task without truth has no score that a paper could have printed too, so nothing stands beside it.
+    A task without truth has no score that a paper could have printed too, so nothing stands beside it; nor beside a
+    task that removes sections, for which no paper has scores of the volume.
     """
-    if task.kind == "native":
+    if task.kind == "native" or task.missing:
         return ()
     groups: dict[tuple[str, ...], list[PublishedScore]] = {}
     for score in scores:

@@ -39,7 +39,7 @@ SURE = ("interval_low", "interval_high", "rank_best", "rank_worst", "gain", "gai
 """Of the score that ranks alone, of the whole volume; the same for every seed of a row."""
 HEADER = (
     "dataset", "split", "kind", "axis", "scale", "degradation", "degradation_arguments", "first_section",
-    "black", "white", "range_stated_by",
+    "missing_sections",    "black", "white", "range_stated_by",
     "method", "method_version", "method_arguments", "regime", "learned_from", "learned_from_scored", "preset",
     "track_minutes", "seed", *SCORE, *SURE,
     "status", "reason", "run_id", "protocol", "precision", "dataset_digest", "split_digest",
@@ -123,6 +123,7 @@ def _task_cells(task: Task, grid: SectionGrid | None, span: GreyRange | None) ->
         "degradation": task.degradation.name,
         "degradation_arguments": canonical_json(plain(task.degradation.arguments)),
         "first_section": grid.first if grid else None,
+        "missing_sections": str(task.missing or ""),
         **_range_cells(span),
         **{name: getattr(task, name) for name in ("dataset_digest", "split_digest")},
     }
@@ -157,7 +158,7 @@ def _task_record(table: Table) -> dict[str, Any]:
     return {
         "key": table.key,
         "title": table.title,
-        "task": asdict(table.task),
+        "task": table.task.as_dict(),
         "split_note": split_words(table.task.dataset, table.task.split),
         "protocol": table.protocol,
         "track": asdict(table.track) if table.track else None,

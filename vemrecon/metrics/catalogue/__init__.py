@@ -50,24 +50,24 @@ def versions_of(names: Iterable[str]) -> dict[str, int]:
     return {spec.name: spec.version for spec in expanded(name for name in names if name in metrics())}
 
 
-def names_for(kind: str) -> tuple[str, ...]:
-    """Names of the metrics that a kind of task can be scored by."""
-    return tuple(name for name, spec in metrics().items() if kind in spec.kinds)
+def names_for(kind: str, gaps: bool = False) -> tuple[str, ...]:
+    """Names of the metrics that a kind of task can be scored by; `gaps` says whether it has removed sections."""
+    return tuple(name for name, spec in metrics().items() if spec.fits(kind, gaps))
 
 
-def chosen(kind: str, asked: Iterable[str]) -> tuple[str, ...]:
-    """Those asked for that a kind of task can be scored by, in the order asked.
+def chosen(kind: str, asked: Iterable[str], gaps: bool = False) -> tuple[str, ...]:
+    """Those asked for that a kind of task can be scored by, in the order asked; see `names_for`.
 
     Raises:
         ConfigError: If a name is unknown, or none of them fits.
     """
     asked = tuple(dict.fromkeys(asked))
-    found = tuple(name for name in asked if kind in metric(name).kinds)
+    found = tuple(name for name in asked if metric(name).fits(kind, gaps))
     if not found:
-        raise ConfigError(f"--metrics {' '.join(asked)}: a {kind} task is scored by {', '.join(names_for(kind))}")
+        raise ConfigError(f"--metrics {' '.join(asked)}: a {kind} task is scored by {', '.join(names_for(kind, gaps))}")
     return found
 
 
 def columns(kind: str, axis: str, names: Iterable[str]) -> tuple[Column, ...]:
     """Columns of some metrics, in the order of the catalogue; of those that look for things, one stands for all."""
-    return tuple(column for spec in expanded(names) if kind in spec.kinds for column in spec.columns(kind, axis))
+    return tuple(column for spec in expanded(names) if spec.fits(kind, True) for column in spec.columns(kind, axis))

@@ -49,6 +49,7 @@ def _scores(evidence: Evidence) -> Iterable[Score]:
     import numpy as np
 
     from vemrecon.metrics.evidence import recorded_in_memory
+    from vemrecon.metrics.kept_back import kept_back_scores
 
     observed = evidence.observed
     assert observed is not None and evidence.method is not None and evidence.grid is not None
@@ -64,9 +65,8 @@ def _scores(evidence: Evidence) -> Iterable[Score]:
     with evidence.method.reconstructed(kept) as made:
         predicted = np.stack([halfway(made, (z - 1) // 2, evidence.grid) for z in dropped])
     neighbours = np.stack([0.5 * (voxels[z - 1] + voxels[z + 1]) for z in dropped])
-    found = {"": section_means(voxels[dropped], predicted), "_neighbours": section_means(voxels[dropped], neighbours)}
     evidence.spend(float(WORK * evidence.ranges["all"].voxels))
-    return _rows(found, len(dropped))
+    return kept_back_scores("holdout", voxels[dropped], predicted, neighbours)
 
 
 def halfway(made: Volume, k: int, grid: SectionGrid) -> NDArray[np.float32]:
@@ -80,39 +80,6 @@ def halfway(made: Volume, k: int, grid: SectionGrid) -> NDArray[np.float32]:
     share = at - low
     pair = made.read(Region((low, 0, 0), (low + (2 if share else 1), *made.shape[1:])))
     return np.asarray((1 - share) * pair[0] + share * pair[-1], dtype=np.float32)
-
-
-def section_means(truth: NDArray[np.float32], prediction: NDArray[np.float32]) -> dict[str, Score]:
-    """PSNR and SSIM over xy sections, by metric."""
-    import numpy as np
-
-    from vemrecon.metrics.evaluate import evaluate
-    from vemrecon.volume import Volume, VoxelSize
-
-    a, b = (
-        Volume(np.ascontiguousarray(v, dtype=np.float32), VoxelSize(1, 1, 1), "held-out sections")
-        for v in (truth, np.clip(prediction, 0, 1))
-    )
-    found = evaluate(a, b, metrics=("psnr", "ssim"), ranges={"all": a.whole}).scores
-    return {score.metric: score for score in found if score.plane == "xy"}
-
-
-def _rows(found: dict[str, dict[str, Score]], count: int) -> list[Score]:
-    rows = []
-    for metric, unit in (("psnr", "dB"), ("ssim", "")):
-        for suffix, scores in found.items():
-            score = scores[metric]
-            rows.append(_row(metric + suffix, score.value, unit, score.std, count, score.note))
-        mine, beside = (scores[metric].value for scores in found.values())
-        gain = mine - beside if mine is not None and beside is not None else None
-        rows.append(_row(f"{metric}_gain", gain, unit, note="" if gain is not None else "no value"))
-    return rows
-
-
-def _row(
-    variant: str, value: float | None, unit: str, std: float | None = None, count: int | None = None, note: str = ""
-) -> Score:
-    return Score("holdout", variant, "xy", "all", "all", value, unit, std, count, note, reference=Reference.RECORDED)
 
 
 SPEC = MetricSpec(
