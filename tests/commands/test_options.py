@@ -13,6 +13,8 @@ import pytest
 import yaml
 
 import vemrecon
+from vemrecon.bench.learn_from import LearnFrom
+from vemrecon.bench.missing import Missing
 from vemrecon.bench.plan import plan
 from vemrecon.bench.request import Request, Setup
 from vemrecon.bench.resolve import resolve
@@ -309,7 +311,8 @@ def test_make_has_a_variable_for_every_option_of_bench():
 def test_make_passes_every_variable_and_args(tmp_path, target):
     given = {
         "DATASET": "phantom", "SPLIT": "smoke", "TASK": "reference", "SCALE": "4 8", "DEGRADATION": "average subsample",
-        "METHODS": "linear lateral-cnn", "SEEDS": "0 1", "PRESET": "smoke", "MODE": "transductive",
+        "METHODS": "linear lateral-cnn", "SEEDS": "0 1", "PRESET": "smoke", "MODE": "inductive",
+        "LEARN_FROM": "fib25s:train", "WEIGHTS": "w.safetensors", "FINE_TUNE": "1", "MISSING_SECTIONS": "11,40",
         "METRICS": "psnr ssim", "SET": "lateral-cnn.width=4 lateral-cnn.blocks=1", "DATA_ROOT": "data",
         "TRACK": "minutes=2", "KERNELS": "asked",
         "VOXEL_SIZE": "z=8 y=4", "SQUARE_PIXELS": "1", "INTENSITY_RANGE": "0 99",
@@ -340,9 +343,11 @@ def test_make_passes_every_variable_and_args(tmp_path, target):
     )  # fmt: skip
     assert options.requests == (
         Request(
-            "phantom", "smoke", "reference", (4, 8), ("average", "subsample"), ("linear", "lateral-cnn"), (0, 1),
-            "smoke", Track(2.0), "transductive", ("psnr", "ssim"),
-            {"lateral-cnn": {"width": 4, "blocks": 1}, "linear": {"a": 3}}, "asked",
+            dataset="phantom", split="smoke", task="reference", scale=(4, 8), degradation=("average", "subsample"),
+            missing_sections=Missing((11, 40)), methods=("linear", "lateral-cnn"), seeds=(0, 1), preset="smoke",
+            track=Track(2.0), mode="inductive", learn_from=(LearnFrom("fib25s", "train"),),
+            weights=Path("w.safetensors"), fine_tune=True, metrics=("psnr", "ssim"),
+            set={"lateral-cnn": {"width": 4, "blocks": 1}, "linear": {"a": 3}}, kernels="asked",
         ),
     )  # fmt: skip
 
