@@ -140,6 +140,7 @@ def reconstruct(
     settings: Mapping[str, Any] | None = None,
     grid: str | None = None,
     missing_sections: Sequence[int] = (),
+    damage: Path | str | None = None,
     resample: bool = False,
     intensity_range: Range | None = None,
     region: Part | None = None,
@@ -169,6 +170,7 @@ def reconstruct(
         settings: Arguments of the method.
         grid: `centred` (thick sections) or `aligned` (kept thin ones), where the file does not say it.
         missing_sections: Numbers of sections to fill first, by a method that does.
+        damage: File of a mask of the shape of the volume, not zero where voxels are damaged: these are filled first.
         resample: Where the method does not take the scale: make sections at the next whole one, and resample them.
         intensity_range: See `open`.
         region: The part to reconstruct, in voxels of the input: three slices, or words such as "10:40". The method sees
@@ -197,6 +199,7 @@ def reconstruct(
         UserWarning: Of what was done to read the volume, and of sections that are black, of another contrast than those
             beside them, or displaced.
     """
+    from vemrecon.own.damage import read_damage
     from vemrecon.own.reconstruction import emptied, reconstruct_file, stamped, work_folder, work_place
     from vemrecon.own.sections import anisotropic, reopened
     from vemrecon.own.steps import make_ready
@@ -216,6 +219,7 @@ def reconstruct(
         save_weights=None if save_weights is None else Path(save_weights),
         seed=seed,
         missing=sorted(set(missing_sections)),
+        damage=None if damage is None else Path(damage),
         rotations=rotations,
         blend=blend,
         bfloat16=bfloat16,
@@ -248,7 +252,10 @@ def reconstruct(
         opened = partial(reopened, Path(volume).resolve(), None, recorded.grid) if source else None
         if opened is not None:
             opened = partial(opened, voxel_size=_edges(voxel_size), intensity_range=recorded.intensity_range)
-        ready = make_ready(wish, recorded, work / "train", tell, lambda line: _warn(recorded, [line]), opened=opened)
+        masks = read_damage(wish.damage, recorded) if wish.damage else None
+        ready = make_ready(
+            wish, recorded, work / "train", tell, lambda line: _warn(recorded, [line]), masks=masks, opened=opened
+        )
         if target is not None:
             made = Made(ready.how() | ({"source": source} if source else {}))
             reconstruct_file(ready, work, outputs, tell, made=made, dask=dask)

@@ -200,7 +200,7 @@ def test_without_the_missing_sections_a_part_is_reconstructed_in_its_place(tmp_p
         (["--uncertainty", "b.zarr"], "--uncertainty: method 'bicubic' has no uncertainty"),
         (["--method", "lateral-cnn", "--train", "smoke", "--uncertainty", "b.zarr"], "method 'lateral-cnn' has no"),
         ([*PLUS, "--set", "rotations=[0]", "--uncertainty", "b.zarr"], "method 'isovem-plus' has no uncertainty"),
-        (["--method", "emgauss", "--missing-sections", "3"], "--missing-sections: method 'emgauss' cannot fill"),
+        (["--method", "emgauss", "--missing-sections", "3"], "method 'emgauss' cannot fill"),
         (["--method", "isovem", "--train", "smoke", "--missing-sections", "3"], "method 'isovem' cannot fill"),
         (["--method", "d2r-aenet", "--train", "smoke", "--set", "diffusion.budgett=3"], "did you mean 'budget'"),
         (["--seed", "-1"], "--seed -1: must be at least 0"),

@@ -57,6 +57,10 @@ class ReconstructOptions(FileOptions):
         "(isovem-plus)",
         "",
     )
+    damage: Path | None = option(
+        "mask of the shape of INPUT, not zero where voxels are damaged: these are filled first, and others stay",
+        None,
+    )
     resample: bool = option(
         "where the method does not take the scale: make sections at the next whole one, and resample them", False
     )
@@ -129,6 +133,7 @@ def _reconstruct(options: ReconstructOptions, log: JsonLog) -> int:
 
     from vemrecon.commands.bars import PhaseBar
     from vemrecon.figure.drawing import require_matplotlib
+    from vemrecon.own.damage import read_damage
     from vemrecon.own.missing import reading_to_fill, sections_to_fill
     from vemrecon.own.preview import place_of
     from vemrecon.own.reconstruction import reconstruct_file, stamped, work_folder, work_place
@@ -159,6 +164,7 @@ def _reconstruct(options: ReconstructOptions, log: JsonLog) -> int:
         intensity_range=options.grey_range,
         reading=reading_to_fill(options.reading) if wish.missing == AUTO else options.reading,
     )
+    masks = read_damage(options.damage, volume) if options.damage else None
     at = place_of(volume, options.preview or None, wish.part(volume))
     log.event("start", **_begun(options, wish, volume))
 
@@ -186,7 +192,7 @@ def _reconstruct(options: ReconstructOptions, log: JsonLog) -> int:
         bar.pace.voxels = {"reconstruct": math.prod(wish.made_shape(volume))}
         ready = make_ready(
             wish, volume, work / "train", bar.progress, warn,
-            missing=find, opened=opened, learn=not options.dry_run, examine=not previewed,
+            missing=find, masks=masks, opened=opened, learn=not options.dry_run, examine=not previewed,
         )  # fmt: skip
         if options.dry_run:
             done = _estimated(ready, options.output, bar.progress)
@@ -227,6 +233,7 @@ def _wish(options: ReconstructOptions) -> Wish:
         save_weights=options.save_weights,
         seed=options.seed,
         missing=AUTO if missing == AUTO else section_numbers(missing),
+        damage=options.damage,
         region=options.region,
         uncertainty=options.uncertainty is not None,
         rotations=options.rotations,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -16,6 +16,7 @@ from vemrecon.methods.base import Method
 from vemrecon.volume import Volume
 
 Float32 = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 
 @runtime_checkable
@@ -31,18 +32,23 @@ class FillsSections(Protocol):
 
 @dataclass(frozen=True)
 class Filled:
-    """One predicted section; PSNR in dB against the recorded one, None where it was blank."""
+    """One predicted section; PSNR in dB against what was recorded of it, None where that is blank."""
 
     section: int
+    voxels: int | None
+    """How many were replaced; None for all."""
     psnr: float | None
     neighbours_psnr: float | None
     """Of the mean of the nearest recorded sections, for comparison."""
 
     def __str__(self) -> str:
+        filled = f"section {self.section} filled"
+        if self.voxels is not None:
+            filled = f"section {self.section}: {self.voxels} damaged voxels filled"
         if self.psnr is None:
-            return f"section {self.section} filled: nothing to compare with, the recorded section is blank"
+            return f"{filled}: nothing to compare with, the recorded section is blank"
         return (
-            f"section {self.section} filled: {self.psnr:.2f} dB against the recorded one "
+            f"{filled}: {self.psnr:.2f} dB against the recorded one{' elsewhere' * (self.voxels is not None)} "
             f"(mean of its neighbours {self.neighbours_psnr:.2f} dB)"
         )
 
@@ -59,9 +65,7 @@ def require_filler(method: Method, name: str) -> None:
         ConfigError: With one that does.
     """
     if not fills(method):
-        raise ConfigError(
-            f"--missing-sections: method '{name}' cannot fill missing sections; isovem-plus and kernels can"
-        )
+        raise ConfigError(f"method '{name}' cannot fill missing sections; isovem-plus and kernels can")
 
 
 def require_fillable(sections: Sequence[int], count: int) -> None:
@@ -71,7 +75,7 @@ def require_fillable(sections: Sequence[int], count: int) -> None:
         ConfigError: If they are more than half of all.
     """
     if len(sections) > count // 2:
-        raise ConfigError(f"--missing-sections: {len(sections)} of {count} sections are too many to fill")
+        raise ConfigError(f"missing sections: {len(sections)} of {count} are too many to fill")
 
 
 def without_sections(volume: Volume, sections: Sequence[int]) -> Volume:
@@ -93,7 +97,9 @@ def neighbours_mean(voxels: Float32, section: int, others: NDArray[np.int64]) ->
     return voxels[near].mean(axis=0, dtype=np.float32)
 
 
-def fill_sections(method: Method, name: str, volume: Volume, sections: Sequence[int]) -> tuple[Volume, list[Filled]]:
+def fill_sections(
+    method: Method, name: str, volume: Volume, sections: Sequence[int], damage: Mapping[int, Mask] | None = None
+) -> tuple[Volume, list[Filled]]:
     """Predict sections with a method.
 
     Args:
@@ -101,6 +107,7 @@ def fill_sections(method: Method, name: str, volume: Volume, sections: Sequence[
         name: For messages.
         volume: The volume as recorded, listed sections included.
         sections: Numbers of the sections to predict.
+        damage: Of some of them, the voxels (y, x) to replace; the others stay as they were recorded.
 
     Returns:
         The repaired volume in memory, and how well each section was met.
@@ -116,15 +123,14 @@ def fill_sections(method: Method, name: str, volume: Volume, sections: Sequence[
     start, repaired = (one.read(one.whole) for one in (hidden, filled))
     report = []
     for section in sections:
-        known = bool(np.ptp(recorded[section]))
-        report.append(
-            Filled(
-                section,
-                psnr(recorded[section], repaired[section]) if known else None,
-                psnr(recorded[section], start[section]) if known else None,
-            )
-        )
-    return filled, report
+        mask = (damage or {}).get(section)
+        seen = recorded[section] if mask is None else recorded[section][~mask]
+        beside = [one[section] if mask is None else one[section][~mask] for one in (repaired, start)]
+        values = [psnr(seen, one) for one in beside] if seen.size and np.ptp(seen) else [None, None]
+        report.append(Filled(section, None if mask is None else int(mask.sum()), *values))
+        if mask is not None:
+            repaired[section] = np.where(mask, repaired[section], recorded[section])
+    return filled.with_voxels(repaired), report
 
 
 def predicted(method: Method, name: str, hidden: Volume, sections: Sequence[int]) -> Volume:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from vemrecon.data.damage import Damage
     from vemrecon.infer.estimate import Estimate
     from vemrecon.infer.reconstruct import Workers
+    from vemrecon.own.damage import Masks
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,7 @@ def make_ready(
     warn: Say,
     *,
     missing: Callable[[Damage], Sequence[int]] | None = None,
+    masks: Masks | None = None,
     opened: Opener | None = None,
     learn: bool = True,
     examine: bool = True,
@@ -197,6 +199,7 @@ def make_ready(
         progress: Told phase and finished share.
         warn: Told what is wrong with the sections.
         missing: Finds the sections to fill where they are `auto`.
+        masks: Damaged voxels to replace, of sections that are not filled as a whole.
         opened: Opens the volume once more, in another process.
         learn: Without it nothing is examined, trained or filled: for an estimate.
         examine: Without it all sections are read for what is wrong with them only where that decides what is made.
@@ -207,6 +210,7 @@ def make_ready(
     """
     region = wish.part(volume)
     gaps = [] if wish.missing == AUTO else checked_sections(wish.missing, volume.shape[0])
+    require_fillable(list({*gaps, *(masks or ())}), volume.shape[0])
     choice = choose_method(
         wish.method,
         volume,
@@ -229,7 +233,12 @@ def make_ready(
             require_fillable(gaps, volume.shape[0])
         for line in damage.warnings(gaps):
             warn(line)
-        faults = Faults(damage.unfit.union(gaps), frozenset(damage.displaced))
+        faults = Faults(damage.unfit.union(gaps, masks or ()), frozenset(damage.displaced))
+    if masks is not None and not masks:
+        warn("the mask of damage is empty, so nothing is replaced")
+    masks = {z: mask for z, mask in (masks or {}).items() if z not in gaps}
+    gaps = sorted([*gaps, *masks])
+    require_fillable(gaps, volume.shape[0])
     method = prepare_method(
         choice,
         volume,
@@ -247,7 +256,7 @@ def make_ready(
         keep=wish.save_weights,
     )
     batches = batches_of(method) if wish.preset else {}
-    observed, filled = fill_sections(method, wish.method, volume, gaps) if learn else (volume, [])
+    observed, filled = fill_sections(method, wish.method, volume, gaps, masks) if learn else (volume, [])
     if wish.rotations or wish.blend or wish.bfloat16:
         method = Applied(method, rotations=wish.rotations, short=wish.bfloat16, blended=wish.blend).eval()
     most = None

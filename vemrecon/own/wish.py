@@ -31,6 +31,7 @@ class Wish:
         save_weights: File to write with what was learned.
         seed: Of the training.
         missing: Numbers of sections to fill first, or `auto` for those that are not stored, black or constant.
+        damage: File of a mask that is not zero where voxels are damaged.
         region: First and last voxel along z, y and x of the part that is reconstructed, as `Region.read` takes them.
         uncertainty: Whether it is wanted, too.
         rotations: Whether to average over eight rotations.
@@ -49,6 +50,7 @@ class Wish:
     save_weights: Path | None = None
     seed: int = 0
     missing: Sequence[int] | Literal["auto"] = ()
+    damage: Path | None = None
     region: Sequence[str] | None = None
     uncertainty: bool = False
     rotations: bool = False
@@ -90,7 +92,7 @@ class Wish:
             overrides=self.settings,
             scale=scale,
             uncertainty=self.uncertainty and not self.rotations,
-            missing=bool(self.missing),
+            missing=bool(self.missing) or self.damage is not None,
         )
         if self.bfloat16 and list(self.here) == list(self.devices):
             import torch
@@ -117,6 +119,7 @@ class Wish:
             "method": self.method,
             "scale": volume.require_grid().scale,
             "missing_sections": self.missing if self.missing == AUTO else list(self.missing),
+            "damage": source_of(self.damage) if self.damage else None,
             "preset": self.preset,
             "train_minutes": self.train_minutes,
             "seed": self.seed if self.preset else None,
