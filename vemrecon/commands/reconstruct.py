@@ -13,7 +13,7 @@ from vemrecon.commands.options import device_of, require_devices, settings
 from vemrecon.commands.pairs import say_notes
 from vemrecon.errors import ConfigError
 from vemrecon.file_options import OUTPUT, FileOptions, version_option
-from vemrecon.options import option
+from vemrecon.options import flag, option
 from vemrecon.version import __version__
 from vemrecon.volume.grid import GRID_KINDS
 
@@ -84,6 +84,12 @@ class ReconstructOptions(FileOptions):
         metavar=("Z", "Y", "X"),
         unset="all",
     )
+    at: tuple[float, ...] = option(
+        "make the sections at these positions in place of the isotropic volume, counted in sections of the input: 0 is "
+        "the centre of the first, 0.5 half-way to the next",
+        (),
+        unset="an isotropic volume",
+    )
     dask: str | None = option(
         "who makes the blocks: local:N processes, slurm:N jobs (also pbs, sge, lsf, htcondor), or the address of a "
         "scheduler",
@@ -116,6 +122,9 @@ class ReconstructOptions(FileOptions):
             raise ConfigError("give --preview or --dry-run, not both")
         if self.preview is not None and self.resample:
             raise ConfigError("give --preview or --resample, not both; --region makes a part that is resampled")
+        alone = [name for name in ("preview", "dask", "dry_run") if getattr(self, name) not in (None, False)]
+        if self.at and alone:
+            raise ConfigError(f"--at: makes single sections; give it without {flag(alone[0])}")
         if self.json_log is not None and Path(self.json_log) in (self.output, self.uncertainty):
             raise ConfigError(f"--json-log {self.json_log}: is an output; choose another name")
 
@@ -136,7 +145,7 @@ def _reconstruct(options: ReconstructOptions, log: JsonLog) -> int:
     from vemrecon.own.damage import read_damage
     from vemrecon.own.missing import reading_to_fill, sections_to_fill
     from vemrecon.own.preview import place_of
-    from vemrecon.own.reconstruction import reconstruct_file, stamped, work_folder, work_place
+    from vemrecon.own.reconstruction import reconstruct_file, reconstruct_sections, stamped, work_folder, work_place
     from vemrecon.own.sections import open_anisotropic, reopened
     from vemrecon.own.steps import make_ready
     from vemrecon.own.wish import AUTO
@@ -165,6 +174,7 @@ def _reconstruct(options: ReconstructOptions, log: JsonLog) -> int:
         reading=reading_to_fill(options.reading) if wish.missing == AUTO else options.reading,
     )
     masks = read_damage(options.damage, volume) if options.damage else None
+    wish.check_positions(volume)
     at = place_of(volume, options.preview or None, wish.part(volume))
     log.event("start", **_begun(options, wish, volume))
 
@@ -200,9 +210,14 @@ def _reconstruct(options: ReconstructOptions, log: JsonLog) -> int:
             done = _previewed(ready, at, options.output, work, bar.progress)
         else:
             made = Made(ready.how() | ({"reading": reading} if reading else {}) | {"source": source})
-            result = reconstruct_file(
-                ready, work, outputs, bar.progress, made=made, ome_zarr=options.ome_zarr, dask=options.dask
-            )
+            if wish.at:
+                result = reconstruct_sections(
+                    ready, work, options.output, bar.progress, made=made, ome_zarr=options.ome_zarr
+                )
+            else:
+                result = reconstruct_file(
+                    ready, work, outputs, bar.progress, made=made, ome_zarr=options.ome_zarr, dask=options.dask
+                )
             done = _written(ready, outputs, result)
     for line in done.lines:
         print(line)
@@ -242,6 +257,7 @@ def _wish(options: ReconstructOptions) -> Wish:
         devices=options.device,
         resample=options.resample,
         memory=byte_count("--memory", options.memory) if options.memory else None,
+        at=options.at,
     )
 
 

@@ -38,11 +38,15 @@ class Ramps:
         for axis in range(3):
             shape = [1, 1, 1]
             shape[axis] = -1
-            voxels = voxels * self._along(axis, core, extended).reshape(shape)
+            voxels = voxels * self.along(axis, core, extended).reshape(shape)
         return voxels
 
-    def _along(self, axis: int, core: Region, extended: Region) -> NDArray[np.float32]:
-        z = np.arange(extended.start[axis], extended.stop[axis], dtype=np.float64) + 0.5
+    def along(self, axis: int, core: Region, extended: Region) -> NDArray[np.float32]:
+        """What a tile weighs at the voxels of an axis; arguments as of `weighted`."""
+        return self.at(axis, np.arange(extended.start[axis], extended.stop[axis], dtype=np.float64) + 0.5, core)
+
+    def at(self, axis: int, z: NDArray[np.float64], core: Region) -> NDArray[np.float32]:
+        """What a tile weighs at places along an axis, counted in voxels from the lower face of the first one."""
         first, last = (self._step(axis, z, edge) for edge in (core.start[axis], core.stop[axis]))
         return np.asarray(first - last, dtype=np.float32)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -46,6 +47,16 @@ class Applied(Method):
         """As asked for."""
         with self._precision(tile.observed.device):
             return self._turned(tile)[0] if self.rotations else self.method.reconstruct(tile).float()
+
+    @property
+    def continuous(self) -> bool:
+        """Whether the method is, in one orientation."""
+        return self.method.continuous and not self.rotations
+
+    def sections_at(self, tile: Tile, positions: Sequence[float]) -> Tensor:
+        """As asked for."""
+        with self._precision(tile.observed.device):
+            return self.method.sections_at(tile, positions).float()
 
     def reconstruct_with_spread(self, tile: Tile) -> tuple[Tensor, Tensor] | None:
         """That of the orientations, or else of the method."""

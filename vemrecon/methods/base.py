@@ -152,6 +152,23 @@ class Method(LightningModule, ABC):
         """The isotropic tile, shape (1, 1, round(z * scale), y, x), in [0, 1]."""
 
     @property
+    def continuous(self) -> bool:
+        """Whether `sections_at` makes sections at any depth, not only where voxels lie."""
+        return False
+
+    def sections_at(self, tile: Tile, positions: Sequence[float]) -> Tensor:
+        """Sections at any depth, if the method is `continuous`; that of a voxel is the one that `reconstruct` makes.
+
+        Args:
+            tile: What is observed.
+            positions: Counted in sections of the tile: 0 is the centre of the first one, 0.5 half-way to the next one.
+
+        Returns:
+            Shape (1, 1, n, y, x), in [0, 1].
+        """
+        raise TypeError(f"{type(self).__name__} makes sections where voxels lie alone")
+
+    @property
     def any_scale(self) -> bool:
         """Whether weights that were learned at one scale serve others; else they are refused there."""
         return False
@@ -203,8 +220,7 @@ def reconstruct_tile(method: Method, tile: Tile, *, spread: bool = False) -> tup
     z, y, x = tile.observed.shape[2:]
     lead = lead_of(method, tile.grid)
     if lead:
-        sections = torch.cat([tile.observed[:, :, :1], tile.observed], dim=2)
-        tile = replace(tile, observed=sections, grid=tile.grid.canonical)
+        tile = _with_section_in_front(tile)
     rows = tile.grid.extent(tile.observed.shape[2])
     wanted, name = (1, 1, rows, y, x), type(method).__name__
     results = method.reconstruct_with_spread(tile) if spread else (method.reconstruct(tile),)
@@ -220,6 +236,20 @@ def reconstruct_tile(method: Method, tile: Tile, *, spread: bool = False) -> tup
         part = result[:, :, lead : lead + tile.grid.extent(z)]
         clipped.append(part if least >= 0 and most <= 1 else part.clamp(0, 1))
     return tuple(clipped)
+
+
+@torch.inference_mode()
+def tile_sections_at(method: Method, tile: Tile, positions: Sequence[float]) -> Tensor:
+    """Sections of a tile at any depth, clipped to [0, 1]; see `Method.sections_at` and `reconstruct_tile`."""
+    if lead_of(method, tile.grid):
+        tile, positions = _with_section_in_front(tile), [position + 1 for position in positions]
+    return method.sections_at(tile, positions).clamp(0, 1)
+
+
+def _with_section_in_front(tile: Tile) -> Tile:
+    """The first section once more, which begins before the tile."""
+    sections = torch.cat([tile.observed[:, :, :1], tile.observed], dim=2)
+    return replace(tile, observed=sections, grid=tile.grid.canonical)
 
 
 def lead_of(method: Method, grid: SectionGrid) -> int:

@@ -50,7 +50,19 @@ class Interpolation(Method):
 
     def reconstruct(self, tile: Tile) -> Tensor:
         """Interpolate; float64 weights, so that the result does not depend on the tiling."""
-        weights = torch.from_numpy(interpolation_matrix(self.kernel, tile.observed.shape[2], tile.grid))
+        return self._made(interpolation_matrix(self.kernel, tile.observed.shape[2], tile.grid), tile)
+
+    @property
+    def continuous(self) -> bool:
+        """Yes: a kernel has weights everywhere."""
+        return True
+
+    def sections_at(self, tile: Tile, positions: Sequence[float]) -> Tensor:
+        """Interpolate at any depth."""
+        return self._made(kernel_matrix(self.kernel, np.asarray(positions, float), tile.observed.shape[2]), tile)
+
+    def _made(self, matrix: NDArray[np.float64], tile: Tile) -> Tensor:
+        weights = torch.from_numpy(matrix)
         bands = list(_bands(weights))
         weights = weights.to(tile.observed.device)
         z, y, x = tile.observed.shape[2:]

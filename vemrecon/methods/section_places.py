@@ -8,7 +8,7 @@ depth.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,8 +31,8 @@ class Place:
     """Whether the observed section is taken as it is."""
 
 
-def places(observed: int, grid: SectionGrid) -> list[Place]:
-    """Of every output section.
+def places(observed: int, grid: SectionGrid, positions: Sequence[float] | None = None) -> list[Place]:
+    """Of every output section, or of sections at any positions, counted in observed ones.
 
     >>> [(p.before, p.depth, p.copied) for p in places(2, SectionGrid.kept_every(2))]
     [(0, 0.0, True), (0, 0.5, False), (1, 0.0, True), (1, 0.0, True)]
@@ -40,7 +40,7 @@ def places(observed: int, grid: SectionGrid) -> list[Place]:
     [(0, 0.0, True), (0, 0.25, False), (0, 0.75, False), (1, 0.0, True)]
     """
     found = []
-    for position in grid.sections_at(range(grid.extent(observed))).tolist():
+    for position in voxel_positions(observed, grid) if positions is None else positions:
         inside = min(max(position, 0.0), observed - 1.0)
         before = int(inside + EXACT)
         depth = max(inside - before, 0.0)
@@ -49,7 +49,21 @@ def places(observed: int, grid: SectionGrid) -> list[Place]:
     return found
 
 
-def predict_sections(predict: Predict, volume: Tensor, grid: SectionGrid, *, sections: int, at_once: int = 4) -> Tensor:
+def voxel_positions(observed: int, grid: SectionGrid) -> list[float]:
+    """Where all output sections lie, counted in observed ones."""
+    found: list[float] = grid.sections_at(range(grid.extent(observed))).tolist()
+    return found
+
+
+def predict_sections(
+    predict: Predict,
+    volume: Tensor,
+    grid: SectionGrid,
+    *,
+    sections: int,
+    at_once: int = 4,
+    positions: Sequence[float] | None = None,
+) -> Tensor:
     """All sections of a volume.
 
     Args:
@@ -58,11 +72,12 @@ def predict_sections(predict: Predict, volume: Tensor, grid: SectionGrid, *, sec
         grid: Where they lie.
         sections: Observed sections in a window, even; the wanted section lies behind the middle.
         at_once: Windows in a batch.
+        positions: Of the wanted sections, counted in observed ones; by default those of all voxels.
 
     Returns:
-        Shape (round(z * scale), y, x).
+        Shape (n, y, x), by default (round(z * scale), y, x).
     """
-    where = places(len(volume), grid)
+    where = places(len(volume), grid, positions)
     result = torch.stack([volume[place.before] for place in where])
     todo = [z for z, place in enumerate(where) if not place.copied]
     around = torch.arange(1 - sections // 2, sections // 2 + 1, device=volume.device)

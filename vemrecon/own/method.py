@@ -236,6 +236,7 @@ def check_wishes(
     scale: float | None,
     uncertainty: bool,
     missing: bool,
+    at: bool,
 ) -> None:
     """Refuse what a method cannot do, before anything is read or computed.
 
@@ -248,6 +249,7 @@ def check_wishes(
         scale: As far as it is known.
         uncertainty: Whether its uncertainty is wanted.
         missing: Whether it is to fill missing sections.
+        at: Whether it is to make sections at any depth.
 
     Raises:
         ConfigError: With what to choose instead.
@@ -280,7 +282,7 @@ def check_wishes(
     check_inner_names(kind, name, arguments, overrides)
     if minutes is not None and (both := sorted(set(overrides) & set(lengths(kind, arguments)))):
         raise ConfigError(f"--set {both[0]}: counts batches, as --train-minutes does; leave one of them out")
-    if not uncertainty and not missing:
+    if not (uncertainty or missing or at):
         return
     try:
         method = build_method(kind, name, arguments, grid=grid, seed=0)
@@ -295,3 +297,8 @@ def check_wishes(
         )
     if missing:
         require_filler(method, name)
+    if at and not method.continuous:
+        raise ConfigError(
+            f"--at: method '{name}' makes sections where voxels lie alone; interpolation, EMGauss, AENet, DGEAN and "
+            f"vEMDiffuse with depth: fraction make them at any depth"
+        )

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from vemrecon.own.wish import Wish
 from vemrecon.progress import Progress
 from vemrecon.volume import Made, Volume, open_volume, write_volume
 from vemrecon.volume.ome_zarr import Version
+from vemrecon.volume.volume import moved
 
 
 def reconstruct_file(
@@ -78,6 +80,48 @@ def reconstruct_file(
     result = open_volume(outputs[0], intensity_range=volume.intensity_range)
     shutil.rmtree(work, ignore_errors=True)
     return result
+
+
+def reconstruct_sections(
+    ready: Ready, work: Path, out: Path, progress: Progress, *, made: Made, ome_zarr: Version | None = None
+) -> Volume:
+    """Write the stack of the sections that `Wish.at` names, in its order.
+
+    Its voxels are as thick as sections are apart where that is the same everywhere, and else as isotropic ones.
+
+    Args:
+        ready: What is computed.
+        work: Working folder; removed at the end.
+        out: The stack.
+        progress: Told phase and finished share.
+        made: What it says about how it was made; also holds the positions.
+        ome_zarr: Version of OME-Zarr, if it ends in .zarr.
+
+    Returns:
+        The stack as written.
+    """
+    from vemrecon.infer.at_depths import make_sections
+
+    volume, observed, at = ready.volume, ready.observed, ready.wish.at
+    sections = make_sections(
+        ready.method,
+        observed,
+        at,
+        work,
+        device=ready.wish.here[0],
+        region=ready.region,
+        progress=lambda share: progress("reconstruct", share),
+    )
+    steps = {round(b - a, 9) for a, b in pairwise(at)}
+    apart = min(steps) if len(steps) == 1 and min(steps) > 0 else 1 / observed.require_grid().scale
+    size = observed.voxel_size and observed.voxel_size.scaled(0, apart)
+    start = ready.region.start[1:] if ready.region else (0, 0)
+    origin = moved(observed.origin, (at[0], *start), observed.voxel_size)
+    progress(f"write {out.name}", 0.0)
+    stack = Volume(sections, size, out.stem, intensity_range=(0.0, 1.0), origin=origin, stated=True)
+    write_volume(out, stack, volume.dtype, volume.span, made, ome_zarr=ome_zarr)
+    shutil.rmtree(work, ignore_errors=True)
+    return open_volume(out, intensity_range=volume.intensity_range)
 
 
 def work_folder(out: Path, wish: Wish, volume: Volume, source: Mapping[str, Any]) -> Path:

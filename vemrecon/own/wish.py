@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from vemrecon.errors import ConfigError
 from vemrecon.methods.short_floats import require_bfloat16
 from vemrecon.own.method import check_wishes
@@ -40,6 +42,7 @@ class Wish:
         devices: Where the method runs; it learns on the first.
         resample: Whether to make sections at the next whole scale that the method takes, and resample them.
         memory: Most bytes that the process may take.
+        at: Positions of the sections that are made in place of the isotropic volume, counted in observed sections.
     """
 
     method: str = "bicubic"
@@ -59,6 +62,7 @@ class Wish:
     devices: Sequence[str] = ("cpu",)
     resample: bool = False
     memory: int | None = None
+    at: Sequence[float] = ()
 
     @property
     def preset(self) -> str | None:
@@ -84,6 +88,9 @@ class Wish:
         """
         if self.save_weights is not None:
             _check_kept(self.save_weights, self.preset)
+        both = [name for name in ("uncertainty", "rotations", "resample") if getattr(self, name)]
+        if self.at and both:
+            raise ConfigError(f"--at: makes single sections; give it without --{both[0]}")
         check_wishes(
             self.method,
             train=self.preset,
@@ -93,6 +100,7 @@ class Wish:
             scale=scale,
             uncertainty=self.uncertainty and not self.rotations,
             missing=bool(self.missing) or self.damage is not None,
+            at=bool(self.at),
         )
         if self.bfloat16 and list(self.here) == list(self.devices):
             import torch
@@ -110,7 +118,28 @@ class Wish:
     def made_shape(self, volume: Volume) -> Triple:
         """Shape of what is made of an observed volume."""
         grid, part = volume.require_grid(), self.part(volume) or volume.whole
+        if self.at:
+            return len(self.at), *part.shape[1:]
         return grid.extent(part.stop[0]) - grid.extent(part.start[0]), *part.shape[1:]
+
+    def check_positions(self, volume: Volume) -> None:
+        """Refuse sections where nothing is reconstructed.
+
+        Raises:
+            ConfigError: If one lies beyond the reconstruction, or a part along z is asked for, too.
+        """
+        if not self.at:
+            return
+        grid, count = volume.require_grid(), volume.shape[0]
+        first, last = (float(p) for p in grid.sections_at(np.array([-0.5, grid.extent(count) - 0.5])))
+        if outside := [position for position in self.at if not first <= position <= last]:
+            raise ConfigError(
+                f"--at {outside[0]:g}: the reconstruction of {count} sections reaches from {first:g} to {last:g}, "
+                f"counted in sections"
+            )
+        part = self.part(volume)
+        if part is not None and part.shape[0] != count:
+            raise ConfigError("--region: give : along z with --at, which says where sections are made")
 
     def how(self, volume: Volume) -> dict[str, Any]:
         """What the outputs say about how they were made, beside their source."""
@@ -125,6 +154,7 @@ class Wish:
             "seed": self.seed if self.preset else None,
             "weights": source_of(self.weights) if self.weights else None,
             "applied": [name for name in ("rotations", "blend", "bfloat16") if getattr(self, name)],
+            "at": list(self.at),
             "arguments": {name: str(value) for name, value in self.settings.items()},
         }
         return {name: value for name, value in said.items() if value not in (None, [], {})}

@@ -105,6 +105,15 @@ class D2R(Method):
         """Whether the student serves others; the diffusion does."""
         return self.student.any_scale
 
+    @property
+    def continuous(self) -> bool:
+        """Whether the student is."""
+        return self.student.continuous
+
+    def sections_at(self, tile: Tile, positions: Sequence[float]) -> Tensor:
+        """Those of the student."""
+        return self.student.sections_at(tile, positions)
+
     def parameter_count(self) -> int:
         """Of both networks."""
         return self.student.parameter_count() + (self.diffusion.parameter_count() if self.diffusion else 0)

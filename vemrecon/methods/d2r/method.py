@@ -162,3 +162,12 @@ class SliceInterpolation(Method):
         """Kept sections as they are, all others predicted one by one."""
         volume = tile.observed[0, 0]
         return interpolate_sections(self.predict, volume, tile.grid, self.at_once)[None, None]
+
+    @property
+    def continuous(self) -> bool:
+        """Yes: it is told the relative depth of the section it makes."""
+        return True
+
+    def sections_at(self, tile: Tile, positions: Sequence[float]) -> Tensor:
+        """The same at any depth."""
+        return interpolate_sections(self.predict, tile.observed[0, 0], tile.grid, self.at_once, positions)[None, None]

@@ -5,7 +5,7 @@ Source: D2R (kept sections are copied, sections between them predicted from four
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
@@ -26,7 +26,13 @@ def depths_between(grid: SectionGrid) -> list[float]:
     return [p.depth for p in places(SECTIONS, grid) if p.before == 1 and not p.copied]
 
 
-def interpolate_sections(predict: Predict, volume: Tensor, grid: SectionGrid, at_once: int = 4) -> Tensor:
+def interpolate_sections(
+    predict: Predict,
+    volume: Tensor,
+    grid: SectionGrid,
+    at_once: int = 4,
+    positions: Sequence[float] | None = None,
+) -> Tensor:
     """All sections of a volume.
 
     Args:
@@ -34,12 +40,13 @@ def interpolate_sections(predict: Predict, volume: Tensor, grid: SectionGrid, at
         volume: Observed sections, shape (z, y, x), in [0, 1].
         grid: Where they lie.
         at_once: Windows in a batch.
+        positions: See `predict_sections`.
 
     Returns:
-        Shape (round(z * scale), y, x), not clipped.
+        Shape (n, y, x), by default (round(z * scale), y, x), not clipped.
     """
 
     def each(windows: Tensor, depth: Tensor, numbers: list[int]) -> Tensor:
         return predict(windows[:, None], depth)[:, 0]
 
-    return predict_sections(each, volume, grid, sections=SECTIONS, at_once=at_once)
+    return predict_sections(each, volume, grid, sections=SECTIONS, at_once=at_once, positions=positions)

@@ -44,7 +44,8 @@ from vemrecon.methods.emdiffuse.schedule import linear_schedule
 from vemrecon.methods.emdiffuse.unet import NoiseUNet
 from vemrecon.methods.noise import noise_at, noise_key
 from vemrecon.methods.preconditioning import of_learned, with_guess
-from vemrecon.methods.section_places import places, predict_sections
+from vemrecon.methods.samples import mean_and_spread
+from vemrecon.methods.section_places import places, predict_sections, voxel_positions
 from vemrecon.methods.short_floats import short_floats
 from vemrecon.methods.stage import Stage, epoch_of
 from vemrecon.seeding import derive
@@ -277,16 +278,30 @@ class VEMDiffuse(NoiseMethod):
 
     def sampled(self, tile: Tile, number: int = 0) -> Tensor:
         """One sample of a tile, shape (round(z * scale), y, x)."""
-        volume = tile.observed[0, 0]
-        where = places(len(volume), tile.grid)
-        top = tile.grid.extent(tile.origin[0])
+        return self._sampled_at(tile, number, voxel_positions(tile.observed.shape[2], tile.grid))
+
+    @property
+    def continuous(self) -> bool:
+        """Only if it is told fractions of the distance."""
+        return self.depth == "fraction"
+
+    def sections_at(self, tile: Tile, positions: Sequence[float]) -> Tensor:
+        """Mean over all samples of sections at any depth, with the noise of the voxel that is nearest."""
+        mean, _ = mean_and_spread(lambda number: self._sampled_at(tile, number, positions), self.samples)
+        return mean[None, None]
+
+    def _sampled_at(self, tile: Tile, number: int, positions: Sequence[float]) -> Tensor:
+        volume, grid = tile.observed[0, 0], tile.grid
+        where = places(len(volume), grid, positions)
+        nearest = [round(grid.first + position * grid.scale) for position in positions]
+        top = grid.extent(tile.origin[0])
 
         def predict(windows: Tensor, depth: Tensor, wanted: list[int]) -> Tensor:
-            rows = [tile.origin[0] + where[z].before if self.shared_noise else top + z for z in wanted]
+            rows = [tile.origin[0] + where[z].before if self.shared_noise else top + nearest[z] for z in wanted]
             noise = self.noise(number, rows, tile.origin[1:], (windows.shape[2], windows.shape[3]))
             return self.draw(windows.flip(1), depth, noise)[:, 0]
 
-        return predict_sections(predict, volume, tile.grid, sections=2, at_once=self.at_once)
+        return predict_sections(predict, volume, grid, sections=2, at_once=self.at_once, positions=positions)
 
     def noise(self, number: int, sections: list[int], start: tuple[int, int], shape: tuple[int, int]) -> Noise:
         """Noise of every step of a sample in parts of some sections, shape (sections, 1, y, x)."""

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from vemrecon.volume import SectionGrid
 
+EXACT = 1e-6  # of a voxel: positions are quotients of small numbers
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -53,6 +55,12 @@ class Bundle:
         """Which reconstructed sections are observed ones: number of the one to number of the other."""
         kept = self.grid.kept(len(self))
         return {} if kept is None else {int(z): round(float(self.grid.sections_at(z))) for z in kept}
+
+    def kept_at(self, position: float) -> int | None:
+        """The observed section that was kept at a position."""
+        number = round(position)
+        exact = abs(position - number) * self.grid.scale < EXACT
+        return number if self.grid.thin and exact and 0 <= number < len(self) else None
 
     def observed_times(self, number: int, slab: int, rng: np.random.Generator) -> list[float]:
         """Times whose mean is an observed section: one, or `slab` of them, spread over a slab."""

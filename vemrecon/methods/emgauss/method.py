@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -160,12 +161,22 @@ class EMGauss(Method):
 
     def reconstruct(self, tile: Tile) -> Tensor:
         """Fit the tile, then render all of its sections; observed ones that were kept are passed through."""
+        rows = np.arange(tile.grid.extent(tile.observed.shape[2]))
+        return self.sections_at(tile, tile.grid.sections_at(rows).tolist())
+
+    @property
+    def continuous(self) -> bool:
+        """Yes: Gaussians move in a time that has no steps."""
+        return True
+
+    def sections_at(self, tile: Tile, positions: Sequence[float]) -> Tensor:
+        """Fit the tile, then render sections at any depth; observed ones that were kept are passed through."""
         with _one_thread(tile.observed.device):
             movie, bundle = self.fitted(tile)
-            kept = bundle.kept() if self.keep_observed else {}
+            kept = [bundle.kept_at(position) if self.keep_observed else None for position in positions]
             sections = [
-                bundle.sections[kept[z]] if z in kept else movie.section(bundle.time(position))
-                for z, position in enumerate(bundle.positions())
+                movie.section(bundle.time(position)) if number is None else bundle.sections[number]
+                for number, position in zip(kept, positions, strict=True)
             ]
         return torch.stack(sections)[None, None]
 
