@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import cache
+from copy import deepcopy
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
             data = file.read(LARGEST_YAML + 1)
         if len(data) > LARGEST_YAML:
             raise ConfigError(f"{path}: more than {LARGEST_YAML:,} bytes, which no file of settings has")
-        found = read_yaml(data.decode(), str(path))
+        found = deepcopy(_known_yaml(data.decode(), str(path)))
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file") from error
     except OSError as error:
@@ -89,6 +90,12 @@ def load_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ConfigError(f"{path}: must hold named settings, not {type(found).__name__}")
     return found
+
+
+@lru_cache(maxsize=256)
+def _known_yaml(text: str, name: str) -> Any:
+    """What a text stands for, which takes long to find out; not to be changed."""
+    return read_yaml(text, name)
 
 
 def read_yaml(text: str, name: str) -> Any:

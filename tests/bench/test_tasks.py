@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,15 +14,17 @@ from small_volumes import textured
 from vemrecon.bench.plan import plan as planned
 from vemrecon.bench.request import Request, Setup, metrics_of
 from vemrecon.bench.resolve import resolve
+from vemrecon.bench.scope import declined
 from vemrecon.bench.scoring import gathered
 from vemrecon.bench.spec import DegradationVariant, MethodVariant, RunSpec, Task
+from vemrecon.bench.store import RunFolder
 from vemrecon.bench.task_volumes import TaskVolumes, trimmed_along
-from vemrecon.bench.worker import out_of_scope
 from vemrecon.cli import main
 from vemrecon.degradations import degrade, make_degradation
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.infer.reconstruct import reconstruct_volume
 from vemrecon.methods.base import Method, Tile, TileShape
+from vemrecon.methods.card import MethodCard
 from vemrecon.methods.interpolation import Interpolation
 from vemrecon.metrics import Limit
 from vemrecon.metrics.catalogue.holdout import halfway
@@ -74,24 +77,35 @@ def test_a_lateral_task_has_no_transductive_mode(tmp_path):
         resolve([request], Setup(tmp_path), fetch=False)
 
 
-def spec(kind):
+def reason(method, regime, kind):
+    """Why a method of a regime declines a kind of task."""
     task = Task("any", "test", 4.0, DegradationVariant("average"), "", "", kind=kind)
-    return RunSpec(task, MethodVariant("any", "any", "any.Any", "1"), "smoke", 0, 1)
+    spec = RunSpec(task, MethodVariant("any", "any", "any.Any", "1"), "smoke", 0, 1)
+    return declined(RunFolder.of(spec, Path("runs")), MethodCard("Any", regime), method)
 
 
 def test_methods_that_need_truth_decline_anisotropic_datasets():
     method = Watching()
-    assert "isotropic truth" in out_of_scope("isotropic", method, spec("lateral"))
-    assert out_of_scope("self", method, spec("lateral")) is None
-    assert out_of_scope("isotropic", method, spec("reference")) is None
+    assert "isotropic truth" in reason(method, "isotropic", "lateral")
+    assert reason(method, "self", "lateral") is None
+    assert reason(method, "isotropic", "reference") is None
+
+
+def test_a_plan_says_what_will_be_declined(tmp_path, capsys):
+    words = ["plan", "--dataset", "cremis", "--scale", "10", "--methods", "sup-aenet", "d2r-aenet", "lateral-cnn"]
+    assert main([*words, "--preset", "paper", "--runs", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "sup-aenet will decline: it learns from isotropic truth" in said
+    assert "d2r-aenet will decline: it learns from planes across sections" in said
+    assert said.count("will decline:") == 2
 
 
 def test_methods_that_look_across_sections_decline_lateral_tasks_alone():
     class Across(Watching):
         sees_across_sections = True
 
-    assert "planes across sections" in out_of_scope("self", Across(), spec("lateral"))
-    assert out_of_scope("self", Across(), spec("native")) is None
+    assert "planes across sections" in reason(Across(), "self", "lateral")
+    assert reason(Across(), "self", "native") is None
 
 
 class Watching(Method):

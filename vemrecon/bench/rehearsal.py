@@ -12,10 +12,10 @@ from vemrecon.bench.forecast import Experience, Record, alike
 from vemrecon.bench.phases import learner_of, method_of
 from vemrecon.bench.plan import PlannedRun
 from vemrecon.bench.result import Costs
+from vemrecon.bench.scope import declined
 from vemrecon.bench.spec import WEIGHTS
 from vemrecon.bench.store import RunFolder
 from vemrecon.bench.task_volumes import learning_source, observe
-from vemrecon.bench.worker import out_of_scope
 from vemrecon.fit.pace import paces
 from vemrecon.infer.estimate import estimate
 from vemrecon.methods.registry import method_entry
@@ -51,9 +51,7 @@ def _rehearse(run: PlannedRun, place: Path, device: str) -> Record | str:
     method, volumes = method_of(folder), observe(folder, run.job)
     if card.at_test:
         return "every tile is a fit of its own, which takes as long as the run"
-    if reason := out_of_scope(card.regime, method, spec) or method.supports(
-        spec.task.scale, volumes.observed.require_grid()
-    ):
+    if reason := declined(folder, card, method):
         return f"it will decline: {reason}"
     training = 0.0
     if method.stages() and spec.mode != WEIGHTS:

@@ -18,7 +18,6 @@ from vemrecon.bench.executors.messages import STOPPED, Part, SignalError, Teller
 from vemrecon.bench.heartbeat import Heartbeat, TakenError
 from vemrecon.bench.job import Job
 from vemrecon.bench.result import Status
-from vemrecon.bench.spec import WEIGHTS, RunSpec
 from vemrecon.bench.store import RunFolder
 from vemrecon.environment import environment, of_run
 from vemrecon.errors import ConfigError, OutputError
@@ -28,7 +27,7 @@ from vemrecon.processes import end_by, end_with_input
 from vemrecon.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from vemrecon.methods.base import Method
+    pass
 
 OK, FAILED = 0, 1
 Enter = Callable[[Part], None]
@@ -40,6 +39,7 @@ def run(folder: RunFolder, tell: Progress, part: Enter) -> None:
     from vemrecon.bench import phases
     from vemrecon.bench.preset_facts import preset_facts
     from vemrecon.bench.references import reference_scores
+    from vemrecon.bench.scope import declined
     from vemrecon.bench.task_volumes import observe
     from vemrecon.fit.stages import chosen_weights
     from vemrecon.methods.registry import method_entry
@@ -55,10 +55,7 @@ def run(folder: RunFolder, tell: Progress, part: Enter) -> None:
     tell("degrade", 0.0)
     volumes = observe(folder, job)
     facts |= {"grid": volumes.observed.grid, "intensity_range": job.truth.grey_range}
-    reason = out_of_scope(card.regime, method, spec)
-    if spec.track and card.at_test:
-        reason = "it fits every tile while it reconstructs, so there is no training that could be given a time"
-    if reason := reason or method.supports(spec.task.scale, volumes.observed.require_grid()):
+    if reason := declined(folder, card, method):
         folder.write_result(Status.DECLINED, reason=reason, **facts)
         return
     part("train")
@@ -91,24 +88,6 @@ def learn_along(folder: RunFolder) -> None:
     _, card, _ = method_entry(folder.spec.method.entry).resolved()
     observe(folder, job)  # waits until it is there
     phases.learn(folder, job, card.regime, silent)
-
-
-def out_of_scope(regime: str, method: Method, spec: RunSpec) -> str | None:
-    """Reason why a method of a regime cannot learn what a run asks of it, or None."""
-    from vemrecon.infer.inpainting import fills
-
-    if spec.task.missing and not fills(method):
-        return "it fills no missing sections"
-    others = [scale for scale in (spec.learning_scale, spec.weights_scale) if scale != spec.task.scale]
-    if others and method.stages() and not method.any_scale:
-        return f"it learns, or has learned, at a scale of {others[0]:g}, and its network serves no other"
-    if spec.mode == WEIGHTS:
-        return None
-    if regime == "isotropic" and spec.learning_kind != "reference":
-        return "it learns from isotropic truth, which an anisotropic dataset does not have"
-    if method.sees_across_sections and spec.learning_kind == "lateral":
-        return "it learns from planes across sections, which lateral tasks keep apart"
-    return None
 
 
 def main(path: Path) -> int:

@@ -32,13 +32,14 @@ def print_plan(runs: Sequence[PlannedRun], setup: Setup, console: Console, rehea
     from vemrecon.bench.changes import state_of
     from vemrecon.bench.due import to_do
     from vemrecon.bench.forecast import Experience
+    from vemrecon.bench.scope import will_decline
 
     todo = to_do(runs, setup.retry)
-    open_ids = {run.folder.spec.run_id for run in todo}
+    declines = will_decline(todo)
     known = Experience(setup.folder, setup.torch_devices[0].partition(":")[0])
     if rehearse:
-        _rehearse(todo, known, setup, console)
-    made = {run.folder.spec.run_id: known.forecast(run) for run in todo}
+        _rehearse([run for run in todo if run.folder.spec.run_id not in declines], known, setup, console)
+    made = {run.folder.spec.run_id: known.forecast(run) for run in todo if run.folder.spec.run_id not in declines}
     for task in dict.fromkeys(run.folder.spec.task.slug for run in runs):
         rows, specs = [HEADS], []
         for run in runs:
@@ -46,10 +47,14 @@ def print_plan(runs: Sequence[PlannedRun], setup: Setup, console: Console, rehea
             if spec.task.slug != task:
                 continue
             specs.append(spec)
-            cells = _cells(made[spec.run_id]) if spec.run_id in open_ids else ("", "", "")
+            cells = _cells(made[spec.run_id]) if spec.run_id in made else ("", "", "")
             preset = f"{spec.preset}, {spec.track.words}" if spec.track else spec.preset
-            rows.append((spec.method.name, preset, str(spec.seed), spec.run_id, state_of(run.folder), *cells))
+            state = "will decline" if spec.run_id in declines else state_of(run.folder)
+            rows.append((spec.method.name, preset, str(spec.seed), spec.run_id, state, *cells))
         _print(task, rows, console)
+        reasons = {s.method.name: declines[s.run_id] for s in specs if s.run_id in declines}
+        for name, reason in reasons.items():
+            console.print(f"{name} will decline: {reason}", style="yellow", markup=False)
         if words := split_words(specs[0].task.dataset, specs[0].task.split):
             console.print(f"split of {words}", markup=False)
         if names := dict.fromkeys(s.method.name for s in specs if s.contaminated):
