@@ -211,7 +211,7 @@ def test_a_card_of_ones_own_names_volumes_relative_to_itself(tmp_path):
     (run,) = plan(resolve([request], Setup(tmp_path / "runs"), fetch=True))
     assert (run.folder.spec.task.dataset, run.folder.spec.task.kind) == ("pair", "lateral")
     assert run.job.defects == (3,)
-    assert run.job.training.path == str(tmp_path / "data" / "left.npy")
+    assert [part.path for part in run.job.training] == [str(tmp_path / "data" / "left.npy")]
 
 
 def test_a_card_of_ones_own_cannot_take_a_built_in_name(tmp_path):

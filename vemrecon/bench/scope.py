@@ -58,10 +58,14 @@ def will_decline(runs: Sequence[PlannedRun]) -> dict[str, str]:
     A method is built once for all tasks, as what it declines is asked with the scale and the grid of each. What cannot
     be built is left out: its run says why.
     """
+    from vemrecon.methods.registry import method_entry
+
     built: dict[str, tuple[MethodCard, Method] | None] = {}
     found: dict[str, str] = {}
     for run in runs:
         variant = run.folder.spec.method
+        if (card := method_entry(variant.entry).card) and card.kernel:
+            continue  # kernels do everything, and need no library to say so
         key = canonical_json([variant.entry, variant.arguments])
         if key not in built:
             built[key] = _outline(variant)

@@ -42,6 +42,11 @@ class WeightChoice:
             raise ConfigError(f"the average of {self.epochs} epochs: at least 1")
 
     @property
+    def chooses(self) -> bool:
+        """Whether other weights may be kept than those after the last batch of the budget."""
+        return self.keep != "last" or self.patience is not None
+
+    @property
     def watches(self) -> bool:
         """Whether it needs a number of held-out patches."""
         return self.keep == "best" or self.patience is not None

@@ -219,8 +219,10 @@ def prepare_method(
             method, source, scratch, identity=digest_of(facts), seed=seed, devices=[device],
             watch=length.watch, progress=progress,
         )  # fmt: skip
+        choosy = {stage.name for stage in method.stages() if stage.choice.chooses}
         for stage, chosen in chosen_weights(scratch).items():
-            say(f"weights of stage '{stage}': {chosen.text}")
+            if stage in choosy:
+                say(f"weights of stage '{stage}': {chosen.text}")
         if keep is not None:
             Learned(keep, name, length.arguments, choice.grid).keep(method)
     return method.eval().to(device)
