@@ -182,6 +182,35 @@ def test_weights_that_have_seen_what_is_scored_are_refused(tmp_path, capsys):
     assert "was learned from one test" in refused(tmp_path, capsys, "--dataset", path, "--weights", weights)
 
 
+def test_weights_that_were_learned_or_chosen_near_what_is_scored_are_refused(tmp_path, capsys):
+    path = card(tmp_path, "one", 1, shape=(64, 220, 48))
+    facts = yaml.safe_load(path.read_text())
+    for name, rows in (("test", [70, 100]), ("val", [150, 182]), ("near", [50, 90]), ("chosen", [200, 220])):
+        facts["splits"][name] = {"file": "volume", "region": [[0, 64], rows, [0, 48]]}
+    path.write_text(yaml.safe_dump(facts))
+    assert bench(tmp_path / "first", "--dataset", path, *LEARNER, "--set", "lateral-cnn.choice=best") == 0
+    ((folder, _),) = runs(tmp_path / "first")
+    weights = folder / "weights.safetensors"
+    learned = Learned.read(weights)
+    assert [(str(region), region.watched) for region in learned.regions] == [("one train", False), ("val", True)]
+    assert learned.source == "one train"
+    for name, said in (("near", "learned from one train"), ("chosen", "chosen by val")):
+        message = refused(tmp_path, capsys, "--dataset", path, "--split", name, "--weights", weights)
+        assert said in message and "too near" in message
+
+
+def test_cards_of_one_name_are_told_apart_by_their_volumes(tmp_path, capsys):
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+    one, other = card(tmp_path / "a", "one", 1), card(tmp_path / "b", "one", 1)
+    np.save(tmp_path / "b" / "one.npy", np.ascontiguousarray(np.load(tmp_path / "a" / "one.npy")[:, 60:]))
+    facts = yaml.safe_load(other.read_text())
+    facts["splits"]["test"] = facts["splits"]["train"]
+    other.write_text(yaml.safe_dump(facts))
+    said = refused(tmp_path, capsys, "--dataset", one, "--learn-from", other)
+    assert "holds voxels of the training split" in said
+
+
 def test_weights_of_others_are_refused(tmp_path, capsys):
     path, weights = trained(tmp_path, "one")
     other = ["--dataset", card(tmp_path, "other", 2), "--weights", weights]

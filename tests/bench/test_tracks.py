@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vemrecon.bench import phases, worker
+from vemrecon.bench import trainings, worker
 from vemrecon.bench.plan import plan
 from vemrecon.bench.request import Request, Setup
 from vemrecon.bench.resolve import resolve
@@ -100,7 +100,7 @@ def learned(monkeypatch, runs, pace=0.01, epoch=0.0, stop=2.0, tick=0.0):
     run.folder.create()
     _, card, _ = method_entry("lateral-cnn").resolved()
     observe(run.folder, run.job)
-    phases.learn(run.folder, run.job, card.regime, progress)
+    trainings.learn(run.folder, run.job, card.regime, progress)
     mark = json.loads((run.folder.path / "train" / "fit" / "stage.json").read_text())
     return mark["batches"], mark["seconds"], load_file(run.folder.path / "weights.safetensors")
 

@@ -79,7 +79,7 @@ def require_shareable(runs: Sequence[PlannedRun], count: int) -> None:
     Raises:
         ConfigError: With the first of them.
     """
-    from vemrecon.bench.phases import learner_of
+    from vemrecon.bench.trainings import learner_of
 
     for run in runs:
         for stage in learner_of(run.folder).stages() if run.learns else ():

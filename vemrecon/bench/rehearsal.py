@@ -9,13 +9,13 @@ from pathlib import Path
 
 from vemrecon.bench.executors.messages import reason_of
 from vemrecon.bench.forecast import Experience, Record, alike
-from vemrecon.bench.phases import learner_of, method_of
 from vemrecon.bench.plan import PlannedRun
 from vemrecon.bench.result import Costs
 from vemrecon.bench.scope import declined
 from vemrecon.bench.spec import WEIGHTS
 from vemrecon.bench.store import RunFolder
 from vemrecon.bench.task_volumes import learning_source, observe
+from vemrecon.bench.trainings import learner_of, method_of
 from vemrecon.fit.pace import paces
 from vemrecon.infer.estimate import estimate
 from vemrecon.methods.registry import method_entry

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from vemrecon import protocol
 from vemrecon.arguments import check_arguments
 from vemrecon.bench.chosen_methods import ChosenMethod, chosen_methods
 from vemrecon.bench.learning import (
@@ -26,6 +27,7 @@ from vemrecon.data.catalogue import LOCAL
 from vemrecon.data.damage import damage_of
 from vemrecon.data.inspect import check_card, inspection_of
 from vemrecon.data.overlap import require_no_copy
+from vemrecon.data.split import guard_voxels
 from vemrecon.data.volume_at import VolumeAt
 from vemrecon.degradations import Degradation, make_degradation, trimmed
 from vemrecon.errors import ConfigError, DataError
@@ -196,13 +198,14 @@ def _resolved(request: Request, chosen: ChosenSplit, locator: Locator) -> Resolv
     if locator.fetch:
         defects = _checked(request, chosen, located, locator)
         for lesson, source in zip(lessons, sources, strict=True):
-            if (lesson.card.name, lesson.train.file) != (card.name, split.file):
+            same = (lesson.card.name, lesson.train.file, source.digest) == (card.name, split.file, located.digest)
+            if not same:  # cards of the same name may be different ones
                 _check_lesson(lesson, source)
                 if kind != "native" and learning and learning.mode != CONTAMINATED:
                     require_no_copy(lesson.train, source, split, located, locator.scratch)
             _say_damage(lesson.train, source, locator)
-        if learning and learning.weights:
-            _require_unseen(learning.weights, split, located)
+        if learning and learning.weights and kind != "native":
+            _require_unseen(learning.weights, card, split, located)
         if learning and not lessons and learning.mode != WEIGHTS:
             _say_damage(split, located, locator)
     segmentation: tuple[SegmentationAt, ...] = ()
@@ -231,13 +234,15 @@ def _check_lesson(lesson: Lesson, source: Located) -> None:
     _check_range(task_volume(source, lesson.train), card)
 
 
-def _require_unseen(weights: Learned, split: Split, located: Located) -> None:
-    """Refuse weights that say they were learned from what is scored."""
+def _require_unseen(weights: Learned, card: DatasetCard, split: Split, located: Located) -> None:
+    """Refuse weights that say they were learned from what is scored, or too near to it, or chosen there."""
+    guard = guard_voxels(card.voxel_size, protocol.protocol()["guard_nm"])
     for region in weights.regions:
-        if region.overlaps(located.digest, split.region):
+        if region.near(located.digest, split.region, guard):
+            done = "chosen by" if region.watched else "learned from"
             raise ConfigError(
-                f"{weights.path}: was learned from {region}, which split '{split.name}' overlaps; scores would be of "
-                f"what was learned"
+                f"{weights.path}: was {done} {region}, which split '{split.name}' overlaps or lies too near to; scores "
+                f"would be of what was learned; name another split or other weights"
             )
 
 

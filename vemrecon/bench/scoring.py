@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vemrecon import protocol
 from vemrecon.bench.job import Job
-from vemrecon.bench.phases import repaired
+from vemrecon.bench.repair import repaired
 from vemrecon.bench.store import RunFolder
 from vemrecon.bench.task_volumes import TaskVolumes, observable, task_degradation
 from vemrecon.degradations import Degradation

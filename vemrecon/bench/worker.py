@@ -41,6 +41,7 @@ def run(folder: RunFolder, tell: Progress, part: Enter) -> None:
     from vemrecon.bench.references import reference_scores
     from vemrecon.bench.scope import declined
     from vemrecon.bench.task_volumes import observe
+    from vemrecon.bench.trainings import learn, method_of
     from vemrecon.fit.stages import chosen_weights
     from vemrecon.methods.registry import method_entry
 
@@ -51,7 +52,7 @@ def run(folder: RunFolder, tell: Progress, part: Enter) -> None:
     _, card, _ = method_entry(spec.method.entry).resolved()
     here = environment() | {"device": job.device}
     facts: dict[str, Any] = {"card": card, "preset_facts": preset_facts(spec), "environment": here}
-    method = phases.method_of(folder)
+    method = method_of(folder)
     tell("degrade", 0.0)
     volumes = observe(folder, job)
     facts |= {"grid": volumes.observed.grid, "intensity_range": job.truth.grey_range}
@@ -59,7 +60,7 @@ def run(folder: RunFolder, tell: Progress, part: Enter) -> None:
         folder.write_result(Status.DECLINED, reason=reason, **facts)
         return
     part("train")
-    method = phases.learn(folder, job, card.regime, tell) if method.stages() else method
+    method = learn(folder, job, card.regime, tell) if method.stages() else method
     facts["chosen"] = chosen_weights(folder.path / "train")
     part("reconstruct")
     phases.reconstruct(folder, job, method.eval().to(job.device), volumes, tell)
@@ -80,14 +81,14 @@ def run(folder: RunFolder, tell: Progress, part: Enter) -> None:
 
 def learn_along(folder: RunFolder) -> None:
     """Do the share of a training that is this process's, beside the one that brings the run to its end."""
-    from vemrecon.bench import phases
     from vemrecon.bench.task_volumes import observe
+    from vemrecon.bench.trainings import learn
     from vemrecon.methods.registry import method_entry
 
     job = Job.read(folder.path / "job.json")
     _, card, _ = method_entry(folder.spec.method.entry).resolved()
     observe(folder, job)  # waits until it is there
-    phases.learn(folder, job, card.regime, silent)
+    learn(folder, job, card.regime, silent)
 
 
 def main(path: Path) -> int:

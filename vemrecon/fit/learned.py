@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from vemrecon.arguments import argument_names
+from vemrecon.data.split import gaps_between
 from vemrecon.errors import ConfigError, DataError
 from vemrecon.files import from_plain, sha256_of
 from vemrecon.fit.stages import save_weights, trained_parts, weights_facts
@@ -32,6 +33,7 @@ class LearnedRegion:
         digest: sha256 of the volume's file; empty where nobody knows it.
         start: First voxel (z, y, x); None for the whole volume.
         stop: Behind the last one.
+        watched: Whether nothing was learned from it, but weights were chosen by it.
     """
 
     dataset: str
@@ -39,17 +41,25 @@ class LearnedRegion:
     digest: str = ""
     start: Triple | None = None
     stop: Triple | None = None
+    watched: bool = False
 
     def __str__(self) -> str:
-        return f"{self.dataset} {self.split}".rstrip()
+        return f"{self.dataset} {self.split}".strip()
 
-    def overlaps(self, digest: str, region: Region | None) -> bool:
-        """Whether it shares voxels with a part of the same volume."""
-        if self.digest != digest or not digest:
+    def near(self, digest: str, region: Region | None, guard: Triple) -> bool:
+        """Whether it shares voxels with a part of the same volume, or no gap between them is long enough.
+
+        Args:
+            digest: Of the volume.
+            region: The part; None for all of it.
+            guard: Length of a gap in voxels (z, y, x); one along any axis is enough.
+        """
+        if not digest or self.digest != digest:
             return False
         if region is None or self.start is None or self.stop is None:
             return True
-        return Region(self.start, self.stop).overlaps(region)
+        gaps = gaps_between(Region(self.start, self.stop), region)
+        return not any(gap >= least for gap, least in zip(gaps, guard, strict=True))
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,7 @@ class Learned:
     @property
     def source(self) -> str:
         """What it has learned from, in words."""
-        return " + ".join(map(str, self.regions)) or f"weights {self.digest}"
+        return " + ".join(str(region) for region in self.regions if not region.watched) or f"weights {self.digest}"
 
     @cached_property
     def digest(self) -> str:

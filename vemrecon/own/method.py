@@ -13,7 +13,7 @@ from typing import Any
 from vemrecon.data.regime import Regime
 from vemrecon.errors import ConfigError
 from vemrecon.files import checksum, digest_of
-from vemrecon.fit.learned import Learned
+from vemrecon.fit.learned import Learned, LearnedRegion
 from vemrecon.fit.minutes import Length, length_of
 from vemrecon.infer.inpainting import require_filler
 from vemrecon.methods.base import Method
@@ -224,7 +224,8 @@ def prepare_method(
             if stage in choosy:
                 say(f"weights of stage '{stage}': {chosen.text}")
         if keep is not None:
-            Learned(keep, name, length.arguments, choice.grid).keep(method)
+            regions = (LearnedRegion(volume.name),)  # where it lies in which file is not known here
+            Learned(keep, name, length.arguments, choice.grid, regions).keep(method)
     return method.eval().to(device)
 
 

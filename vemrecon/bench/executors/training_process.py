@@ -21,16 +21,16 @@ def main(path: Path, parent: int) -> int:
     end_with_input()
     tell = Teller()
     os.dup2(2, 1)  # what else is printed belongs to the log
-    from vemrecon.bench import phases
     from vemrecon.bench.job import Job
     from vemrecon.bench.store import RunFolder
+    from vemrecon.bench.trainings import learn
     from vemrecon.methods.registry import method_entry
 
     try:
         folder, job = RunFolder.open(path), Job.read(path / "job.json")
         join_group(job.devices)
         _, card, _ = method_entry(folder.spec.method.entry).resolved()
-        phases.learn(folder, job, card.regime, tell)
+        learn(folder, job, card.regime, tell)
     except Exception as error:
         traceback.print_exc()
         tell.error(error)

@@ -37,6 +37,7 @@ MODULES = (
     "vemrecon.bench.references",
     "vemrecon.bench.scoring",
     "vemrecon.bench.sections",
+    "vemrecon.bench.trainings",
     "vemrecon.bench.worker",
     "vemrecon.degradations.realistic",
     "vemrecon.degradations.released",
