@@ -77,6 +77,24 @@ def test_a_lateral_task_has_no_transductive_mode(tmp_path):
         resolve([request], Setup(tmp_path), fetch=False)
 
 
+PICKY = """
+from vemrecon.methods import Method, MethodCard
+
+class Picky(Method):
+    card = MethodCard("Knows the scale it was built for", "none")
+
+    def __init__(self, scale):
+        super().__init__()
+        self.scale = scale
+
+    def supports(self, scale, grid):
+        return None if self.scale == 8 else f"it was built for {self.scale:g}"
+
+    def reconstruct(self, tile):
+        return tile.observed.repeat_interleave(int(tile.scale), dim=2)
+"""
+
+
 def reason(method, regime, kind):
     """Why a method of a regime declines a kind of task."""
     task = Task("any", "test", 4.0, DegradationVariant("average"), "", "", kind=kind)
@@ -98,6 +116,15 @@ def test_a_plan_says_what_will_be_declined(tmp_path, capsys):
     assert "sup-aenet will decline: it learns from isotropic truth" in said
     assert "d2r-aenet will decline: it learns from planes across sections" in said
     assert said.count("will decline:") == 2
+
+
+def test_a_plan_asks_methods_of_others_as_they_are_built_for_the_task(tmp_path, capsys, monkeypatch):
+    (tmp_path / "picky.py").write_text(PICKY)
+    monkeypatch.chdir(tmp_path)
+    words = ["plan", "--dataset", "fib25s", "--scale", "4", "8", "--methods", "picky.Picky", "--runs", "runs"]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert said.count("Picky will decline: it was built for 4") == 1
 
 
 def test_methods_that_look_across_sections_decline_lateral_tasks_alone():

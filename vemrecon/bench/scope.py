@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vemrecon.methods.base import Method
 
 USUAL_GRID = SectionGrid.kept_every(8)
-"""Decides nothing that a method is asked."""
+"""Decides nothing that a built-in method is asked."""
 
 
 def declined(folder: RunFolder, card: MethodCard, method: Method) -> str | None:
@@ -55,8 +55,8 @@ def _cannot_learn(spec: RunSpec, card: MethodCard, method: Method) -> str | None
 def will_decline(runs: Sequence[PlannedRun]) -> dict[str, str]:
     """Reasons why planned runs will be declined, by the ids of the runs.
 
-    A method is built once for all tasks, as what it declines is asked with the scale and the grid of each. What cannot
-    be built is left out: its run says why.
+    A built-in method is built once for all tasks, as what it declines is asked with the scale and the grid of each;
+    others may look at those that they were built for. What cannot be built is left out: its run says why.
     """
     from vemrecon.methods.registry import method_entry
 
@@ -64,17 +64,19 @@ def will_decline(runs: Sequence[PlannedRun]) -> dict[str, str]:
     found: dict[str, str] = {}
     for run in runs:
         variant = run.folder.spec.method
-        if (card := method_entry(variant.entry).card) and card.kernel:
+        card = method_entry(variant.entry).card  # known before loading where the method is built in
+        if card and card.kernel:
             continue  # kernels do everything, and need no library to say so
-        key = canonical_json([variant.entry, variant.arguments])
+        grid = USUAL_GRID if card else task_degradation(run.folder).grid
+        key = canonical_json([variant.entry, variant.arguments, grid.as_dict()])
         if key not in built:
-            built[key] = _outline(variant)
+            built[key] = _outline(variant, grid)
         if (known := built[key]) and (reason := declined(run.folder, *known)):
             found[run.folder.spec.run_id] = reason
     return found
 
 
-def _outline(variant: MethodVariant) -> tuple[MethodCard, Method] | None:
+def _outline(variant: MethodVariant, grid: SectionGrid) -> tuple[MethodCard, Method] | None:
     """A method and its card, as far as possible without memory for its weights, which would take long to fill."""
     import torch
 
@@ -85,5 +87,5 @@ def _outline(variant: MethodVariant) -> tuple[MethodCard, Method] | None:
         kind, card, _ = method_entry(variant.entry).resolved()
         for device in ("meta", "cpu"):
             with suppress(Exception), torch.device(device):
-                return card, build_method(kind, variant.name, variant.arguments, grid=USUAL_GRID, seed=0)
+                return card, build_method(kind, variant.name, variant.arguments, grid=grid, seed=0)
     return None
