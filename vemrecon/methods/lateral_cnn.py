@@ -72,6 +72,7 @@ class LateralCNN(Method):
         self.patch, self.batch, self.budget, self.learning_rate = patch, batch, budget, learning_rate
         self.choice = WeightChoice(choice)
         self.net = SectionNetwork(max(1, round(scale)), width, blocks)
+        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a sixth faster on a CPU
         reach = 2 * blocks + 2
         self.tile = TileShape(32, 64, 64, halo=(reach, reach, reach))
 
