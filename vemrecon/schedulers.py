@@ -25,6 +25,11 @@ GPU = "GPU"
 """Resource of workers: how many GPUs each has for itself."""
 
 
+def on_this_machine(where: str) -> bool:
+    """Whether workers are begun here (`local:N`)."""
+    return where.partition(":")[0] == "local"
+
+
 def require_place(where: str) -> None:
     """Refuse a place where no workers can be, before anything long is computed. Arguments as of `connected`.
 
@@ -36,7 +41,7 @@ def require_place(where: str) -> None:
     for package in needed:
         if find_spec(package) is None:
             raise ConfigError(f"--dask {where}: the package {package} is not installed; pip install vemrecon[dask]")
-    if kind == "local":
+    if on_this_machine(where):
         _count(where, count, os.cpu_count() or 1)
     elif kind in QUEUES:
         _count(where, count, None)
@@ -52,13 +57,15 @@ def require_place(where: str) -> None:
 
 
 @contextmanager
-def connected(where: str, gpus: int = 0) -> Iterator[Any]:
+def connected(where: str, gpus: int = 0, here: bool = False) -> Iterator[Any]:
     """A client of the scheduler that a user names, which is ended afterwards where it was begun here.
 
     Args:
         where: Address or scheduler file, `local:N` for N processes of this machine, or `slurm:N` (and kin) for N jobs
             of a batch system, as dask-jobqueue is configured for it.
         gpus: Of each worker that is begun here, told to the scheduler as the resource `GPU`.
+        here: Whether `local:N` is one worker of N threads in this process, with all of these GPUs: for what begins
+            processes itself.
 
     Raises:
         ConfigError: If no scheduler answers, or none can be begun.
@@ -66,11 +73,13 @@ def connected(where: str, gpus: int = 0) -> Iterator[Any]:
     from distributed import Client, LocalCluster
 
     kind, _, count = where.partition(":")
-    if kind == "local":
+    if on_this_machine(where):
+        number = _count(where, count, os.cpu_count() or 1)
         with (
             LocalCluster(
-                n_workers=_count(where, count, os.cpu_count() or 1),
-                threads_per_worker=1,
+                n_workers=1 if here else number,
+                threads_per_worker=number if here else 1,
+                processes=not here,
                 memory_limit=0,  # --memory bounds it; dask would kill workers
                 dashboard_address=":0",
                 silence_logs="CRITICAL",

@@ -16,10 +16,15 @@ from safetensors.torch import load_file
 from small_volumes import textured
 
 from vemrecon.bench.devices import device_groups
+from vemrecon.bench.executors import on_dask
+from vemrecon.bench.executors.attend import Order, Outcome
 from vemrecon.bench.executors.limits import Limits, Watch, memory_of, read_timeout
 from vemrecon.bench.executors.messages import Lines
+from vemrecon.bench.executors.on_dask import OnDask
+from vemrecon.bench.job import Job
 from vemrecon.bench.request import Setup
 from vemrecon.bench.result import Status
+from vemrecon.data.volume_at import VolumeAt
 from vemrecon.environment import cores
 from vemrecon.errors import ConfigError
 from vemrecon.processes import (
@@ -32,6 +37,7 @@ from vemrecon.processes import (
 )
 
 HERE = Path(__file__).parent
+VOLUME = VolumeAt("v.npy", None, "", None, None, "test", None)
 
 
 def bench(folder, methods, *more):
@@ -260,6 +266,27 @@ def test_workers_of_dask_do_what_this_machine_does(tmp_path):
     assert {name: one["status"] for name, one in shared.items()} == {n: one["status"] for n, one in alone.items()}
     assert all(alone[name]["scores"] == one["scores"] for name, one in shared.items())
     assert shared["Outgrown"]["status"] == "out of memory"
+
+
+def test_runs_of_a_local_scheduler_share_no_gpu(tmp_path, monkeypatch):
+    taken, both = [], threading.Barrier(2)
+
+    def attended(warm, order, told, wanted):
+        taken.append(order.job.devices)
+        both.wait(timeout=30)
+        return Outcome(0)
+
+    monkeypatch.setattr(on_dask, "visible_gpus", lambda: ["cuda:0", "cuda:1"])
+    monkeypatch.setattr(on_dask, "attended", attended)
+    ended = threading.Semaphore(0)
+    with OnDask("local:4", devices=1, gpus=True) as executor:
+        assert executor.room() == 2
+        for _ in range(2):
+            executor.submit(Order(tmp_path, Job(truth=VOLUME)), lambda message: None, lambda outcome: ended.release())
+        assert all(ended.acquire(timeout=60) for _ in range(2))
+    assert sorted(taken) == [("cuda:0",), ("cuda:1",)]
+    with pytest.raises(ConfigError, match="this machine has 2 GPUs, a run takes 4"), OnDask("local:1", 4, gpus=True):
+        pass
 
 
 @pytest.mark.slow

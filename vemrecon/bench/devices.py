@@ -20,7 +20,7 @@ def executor_of(setup: Setup, runs: Sequence[PlannedRun], warm: WarmProcess | No
     Args:
         setup: Says so.
         runs: What is to be done.
-        warm: One that was begun before, for runs on this machine.
+        warm: One that was begun before, for runs that this process begins.
 
     Raises:
         ConfigError: See `device_groups` and `require_place`.
@@ -33,7 +33,7 @@ def executor_of(setup: Setup, runs: Sequence[PlannedRun], warm: WarmProcess | No
     count = setup.devices_per_run
     if count > 1:
         require_shareable(runs, count)
-    return OnDask(setup.dask, count, gpus=setup.torch_devices[0] != "cpu")
+    return OnDask(setup.dask, count, setup.torch_devices[0] != "cpu", warm)
 
 
 def device_groups(setup: Setup, runs: Sequence[PlannedRun]) -> list[tuple[str, ...]]:

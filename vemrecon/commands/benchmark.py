@@ -109,13 +109,14 @@ def bench(options: BenchOptions) -> int:
     """Plan, execute, report."""
     from vemrecon.bench.executors.warm_process import WarmProcess
     from vemrecon.fit.loggers import check_loggers
+    from vemrecon.schedulers import on_this_machine
 
     if options.dry_run or options.print_config or options.rehearse:
         return plan(options)
     if options.setup.dask is None:
         require_devices(options.setup.torch_devices)
     check_loggers(options.setup.log)
-    if options.setup.dask is not None or options.prepare:
+    if options.prepare or not (options.setup.dask is None or on_this_machine(options.setup.dask)):
         return _bench(options, None)
     with closing(WarmProcess()) as warm:  # imports libraries while runs are planned
         return _bench(options, warm)

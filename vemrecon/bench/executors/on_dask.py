@@ -1,7 +1,7 @@
 """Runs on the workers of a dask scheduler. Folders of runs and data must be on a file system that all of them see.
 
-A worker begins a process for each run, as this machine does, and stays with it; through the scheduler pass orders and
-outcomes alone, no voxels. How far a run is, it writes to its own folder.
+A worker begins a process for each run, as this machine does, and stays with it; that of `local:N` is a thread of this
+process. Through the scheduler pass orders and outcomes alone, no voxels. How far a run is, it writes to its own folder.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from vemrecon.bench.executors.attend import Order, Outcome, Told
 from vemrecon.bench.executors.here import Done, attended, threads_per_run
 from vemrecon.bench.executors.warm_process import WarmProcess
 from vemrecon.bench.result import Status
-from vemrecon.errors import DataError
-from vemrecon.schedulers import GPU, connected
+from vemrecon.errors import ConfigError, DataError
+from vemrecon.schedulers import GPU, connected, on_this_machine
 
 
 class OnDask:
@@ -28,18 +28,24 @@ class OnDask:
         devices: Of each run.
         gpus: Whether these are GPUs: a run then goes to a worker that has told the scheduler of so many (`GPU`), and
             gets some of them for itself.
+        warm: One that was begun before, for a worker in this process (`local:N`); closed by who has begun it.
     """
 
     tells = False
 
-    def __init__(self, where: str, devices: int, gpus: bool) -> None:
-        self.where, self.devices, self.gpus = where, devices, gpus
+    def __init__(self, where: str, devices: int, gpus: bool, warm: WarmProcess | None = None) -> None:
+        self.where, self.devices, self.gpus, self.warm = where, devices, gpus, warm
         self.places = ExitStack()
         self.client: Any = None
         self.out: set[Any] = set()
 
     def __enter__(self) -> Self:
-        self.client = self.places.enter_context(connected(self.where, self.devices if self.gpus else 0))
+        gpus = self.devices if self.gpus else 0
+        if here := on_this_machine(self.where):
+            if gpus > (gpus := len(visible_gpus()) if gpus else 0):
+                raise ConfigError(f"--dask {self.where}: this machine has {gpus} GPUs, a run takes {self.devices}")
+            self.places.enter_context(_lent(self.warm))
+        self.client = self.places.enter_context(connected(self.where, gpus, here=here))
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -106,6 +112,19 @@ def _warm_here() -> WarmProcess:
         if _warm is None or _warm.gone:
             _warm = WarmProcess()
         return _warm
+
+
+@contextmanager
+def _lent(warm: WarmProcess | None) -> Iterator[None]:
+    """A warm process for the worker in this process, which has none afterwards."""
+    global _warm
+    _warm = warm
+    try:
+        yield
+    finally:
+        if _warm is not None and _warm is not warm:
+            _warm.close()
+        _warm = None
 
 
 def _wanted() -> Callable[[], bool]:
