@@ -7,7 +7,18 @@ import vemrecon
 
 ROOT = Path(vemrecon.__file__).parent
 BASE = {"volume", "files", "seeding", "errors", "version", "protocol", "processes", "perceptual"}
-BASE |= {"options", "file_options", "arguments", "locks", "environment", "progress", "kept", "quantities", "schedulers"}
+BASE |= {
+    "options",
+    "file_options",
+    "arguments",
+    "locks",
+    "environment",
+    "progress",
+    "kept",
+    "quantities",
+    "schedulers",
+    "plugins",
+}
 DOORS = {
     "volume": BASE,
     "degradations": BASE,

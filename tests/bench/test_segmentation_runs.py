@@ -1,14 +1,18 @@
-"""Runs that are scored by segmentation: one segmenter for all, ceiling and floor, reasons instead of gaps."""
+"""Runs that are scored by segmentation: one segmenter for all and further ones, ceiling and floor, reasons, no gaps."""
 
 import json
+import shutil
 
 import h5py
 import numpy as np
+import other_segmenter
 import pytest
 from small_volumes import textured
 
+from vemrecon.bench.due import weights_arrived
 from vemrecon.bench.store import run_folders
 from vemrecon.cli import main
+from vemrecon.files import sha256_of
 from vemrecon.kept import read_mark
 from vemrecon.segment import network
 
@@ -46,6 +50,7 @@ def boxes(tmp_path, monkeypatch):
     with h5py.File(tmp_path / "ids.h5", "w") as file:
         file["ids"] = ids.astype(np.uint64)
     (tmp_path / "boxes.yaml").write_text(CARD)
+    shutil.copy(other_segmenter.__file__, tmp_path)  # runs are processes of their own
     monkeypatch.chdir(tmp_path)
 
     def run(*more, metrics=("psnr", "segmentation"), methods=("linear", "nearest")):
@@ -110,3 +115,89 @@ def test_a_dataset_without_labels_says_so(tmp_path, monkeypatch):
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setattr(network, "find_spec", lambda name: None)
     assert "monai" in network.obstacle() and "vemrecon[segmentation]" in network.obstacle()
+
+
+def by(folder, name, reference="labels"):
+    rows = folder.result().scores
+    return {s.metric: s.value for s in rows if (s.target, s.reference) == (f"membranes ({name})", reference)}
+
+
+def reason(folder, name):
+    (row,) = [s for s in folder.result().scores if s.target == f"membranes ({name})"]
+    assert row.metric == "iou" and row.value is None
+    return row.note
+
+
+def test_a_segmenter_of_another_package_judges_beside_our_own(boxes, tmp_path):
+    other_segmenter.WEIGHTS.write_text("0.47")
+    folders = boxes(methods=("linear",))
+    before, own = folders["linear"].spec.run_id, values(folders["linear"], "labels")
+    words = ("--segmenter", "other_segmenter.Dark", "other_segmenter:Crooked")
+    folders = boxes(*words, methods=("linear", "nearest"))
+    assert folders["linear"].spec.run_id == before and values(folders["linear"], "labels") == own
+    for folder in folders.values():
+        labels, truth = by(folder, "Dark"), by(folder, "Dark", "truth")
+        assert set(labels) == set(truth) == {"iou", "dice", "ap", "are", "voi", "voi_split", "voi_merge", "breaks"}
+        assert labels["are"] == 0  # its own instances are those of the labels
+        assert "must have the shape (32, 40, 48) and lie in [0, 1]" in reason(folder, "Crooked")
+        beside = json.loads((folder.path / "curves.json").read_text())["segmentation"]["membranes (Dark)"]
+        assert beside["segmenter"]["weights_sha256"] == sha256_of(other_segmenter.WEIGHTS)
+        assert (folder.path / "segmentation-membranes-Dark.npz").is_file()
+    kept = by(folders["linear"], "Dark")
+    page = (tmp_path / "runs" / "report" / "README.md").read_text()
+    assert "Segmentation: membranes (Dark)" in page and "Segmentation: membranes\n" in page
+    assert "other\\_segmenter.Dark; nowhere, BSD-3-Clause; learned on other boxes; weights" in page
+    # what was scored by it keeps these scores when other ones are asked for
+    folders = boxes(methods=("linear",), metrics=("psnr", "ssim"))
+    assert by(folders["linear"], "Dark") == kept
+    assert values(folders["linear"], "labels") == own
+
+
+def test_scores_of_another_segmenter_come_with_its_weights(boxes):
+    words = ("--segmenter", "other_segmenter.Dark", "other_segmenter.Glia")
+    folder = boxes(*words, methods=("linear",))["linear"]
+    assert "the weights threshold.txt of Dark are missing (nowhere, BSD-3-Clause)" in reason(folder, "Dark")
+    (glia,) = [s for s in folder.result().scores if s.target == "glia (Glia)"]
+    assert "no labels" in glia.note
+    assert not weights_arrived(folder)
+    other_segmenter.WEIGHTS.write_text("0.47")
+    assert weights_arrived(folder)
+    folder = boxes(*words, methods=("linear",))["linear"]
+    assert 0 < by(folder, "Dark")["iou"] < 1
+    assert not weights_arrived(folder)
+
+
+def test_a_segmenter_that_fails_loses_no_other_score(boxes):
+    other_segmenter.WEIGHTS.write_text("0.47")
+    folder = boxes("--segmenter", "other_segmenter.Failing", methods=("linear",))["linear"]
+    assert "the segmenter other_segmenter.Failing failed: out of memory" in reason(folder, "Failing")
+    assert values(folder, "labels")["iou"] > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--segmenter", "Dark"], "must be a class path"),
+        (["--segmenter", "nothing.Dark"], "no module 'nothing' is installed"),
+        (["--segmenter", "other_segmenter.WEIGHTS"], "is not a subclass of vemrecon.segment.PretrainedSegmenter"),
+        (["--segmenter", "other_segmenter.Mute"], "does not say all that it must: probability, weights"),
+        (["--segmenter", "other_segmenter.Dark", "elsewhere.Dark"], "no two may be one"),
+        (["--segmenter", "other_segmenter.Dark", "--metrics", "psnr"], "add that to --metrics"),
+    ],
+)
+def test_a_segmenter_that_cannot_be_asked_is_refused_in_one_line(boxes, words, said, capsys):
+    base = [
+        "bench",
+        "--dataset",
+        "boxes.yaml",
+        "--scale",
+        "4",
+        "--methods",
+        "linear",
+        "--metrics",
+        "psnr",
+        "segmentation",
+    ]
+    assert main([*base, *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1

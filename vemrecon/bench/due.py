@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from vemrecon.bench.changes import state_of
+from vemrecon.bench.job import Job
 from vemrecon.bench.plan import PlannedRun
 from vemrecon.bench.request import Retry
 from vemrecon.bench.result import RunResult, Status
 from vemrecon.bench.store import PLANNED, RUNNING, STALE, RunFolder, RunState
+from vemrecon.errors import DataError
+from vemrecon.judges.labelled import found_by
+from vemrecon.judges.segmenters import obstacle_of
 from vemrecon.metrics.catalogue import expanded, metrics
 from vemrecon.metrics.score import Need
 
@@ -53,10 +58,13 @@ def weights_arrived(folder: RunFolder) -> bool:
     """Whether a finished run lacks a score because a package or weights were missing, and now they are here."""
     result = folder.result()
     scores = result.scores if result else ()
-    blank = {(s.metric, s.variant) for s in scores if s.value is None and s.missing == Need.WEIGHTS}
-    if not result or not blank or result.status != Status.DONE:
+    lacking = [s for s in scores if s.value is None and s.missing == Need.WEIGHTS]
+    if not result or not lacking or result.status != Status.DONE:
         return False
-    task = result.spec.task
+    others = {found_by(path, s.target): path for path in result.spec.segmenters for s in scores}
+    if any(s.target in others and not obstacle_of(others[s.target]) for s in lacking):
+        return True
+    task, blank = result.spec.task, {(s.metric, s.variant) for s in lacking if s.target not in others}
     waiting = [
         spec
         for spec in expanded(name for name in result.spec.metrics if name in metrics())
@@ -70,4 +78,18 @@ def with_earlier_metrics(folder: RunFolder, old: RunResult | None) -> RunFolder:
     if old is None or old.status != Status.DONE:
         return folder
     names = dict.fromkeys(name for name in (*old.spec.metrics, *folder.spec.metrics) if name in metrics())
-    return replace(folder, spec=replace(folder.spec, metrics=tuple(names)))
+    segmenters = dict.fromkeys((*old.spec.segmenters, *folder.spec.segmenters))
+    return replace(folder, spec=replace(folder.spec, metrics=tuple(names), segmenters=tuple(segmenters)))
+
+
+def with_earlier_things(job: Job, folder: RunFolder, old: RunResult | None) -> Job:
+    """The job of a run that is scored again: it also looks for what was looked for before, if labels are there."""
+    if old is None or old.status != Status.DONE:
+        return job
+    try:
+        before = Job.read(folder.path / "job.json").segmentation
+    except DataError:
+        return job
+    known = {at.name for at in job.segmentation if at.what}
+    kept = [at for at in before if at.name not in known and at.scored and Path(at.scored.labels.path).exists()]
+    return replace(job, segmentation=(*(at for at in job.segmentation if at.what or not kept), *kept))

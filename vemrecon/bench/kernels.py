@@ -37,7 +37,8 @@ def _beside(request: Request) -> Request | None:
     if wanted == "asked" or not missing or not any(method.card.regime != "none" for method in methods):
         return None
     settings = {name: request.set[name] for name in request.degradation if name in request.set}
-    return replace(request, methods=missing, set=settings, metrics=quick_metrics(request.metrics), kernels="asked")
+    quick = quick_metrics(request.metrics)
+    return replace(request, methods=missing, set=settings, metrics=quick, segmenter=(), kernels="asked")
 
 
 def quick_metrics(asked: Sequence[str]) -> tuple[str, ...]:

@@ -63,6 +63,7 @@ def plan(resolved: Resolved, group: str = "") -> list[PlannedRun]:
                             rules["precision"],
                             learning,
                             part.request.track if method.learns else None,
+                            part.request.segmenter if "segmentation" in metrics else (),
                         )
                         run = PlannedRun(RunFolder.of(spec, setup.folder), job, method.learns)
                         planned.setdefault(spec.run_id, run)

@@ -78,6 +78,16 @@ def read_scale(word: Any) -> float:
     return check_scale(word)
 
 
+def read_segmenter(word: Any) -> str:
+    """A class path."""
+    from vemrecon.plugins import class_path_of
+
+    found = class_path_of(str(word))
+    if "." not in found or not all(part.isidentifier() for part in found.split(".")):
+        raise ConfigError(f"--segmenter {word}: must be a class path, PACKAGE.Class")
+    return found
+
+
 def read_device(word: Any) -> str:
     """A torch device, or a number of GPUs."""
     text = str(word)
@@ -153,6 +163,13 @@ class Request(Options):
     metrics: tuple[str, ...] = option(
         "metrics to score", (), choices=known_metrics, noun="metric", unset="those of the protocol"
     )
+    segmenter: tuple[str, ...] = option(
+        "segmenters of other packages, with published weights, that judge reconstructions besides those of the dataset",
+        (),
+        metavar="PACKAGE.Class",
+        read=read_segmenter,
+        unset="none",
+    )
     set: Settings = option(
         "METHOD.ARGUMENT=VALUE makes a variant with its own row; DEGRADATION.ARGUMENT=VALUE another task",
         factory=dict,
@@ -181,6 +198,13 @@ class Request(Options):
             also = "--learn-from" if self.learn_from else "--track"
             raise ConfigError(
                 f"--weights with {also}: nothing is learned without --fine-tune; add it, or leave one out"
+            )
+        if self.segmenter and "segmentation" not in self.metrics:
+            raise ConfigError("--segmenter: it is asked by the metric segmentation; add that to --metrics")
+        names = [path.rpartition(".")[2] for path in self.segmenter]
+        if len(set(names)) < len(names):
+            raise ConfigError(
+                f"--segmenter {' '.join(self.segmenter)}: rows know them by their names; no two may be one"
             )
         scale_of(self.learn_from)
         if not self.methods:

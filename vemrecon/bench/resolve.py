@@ -210,7 +210,7 @@ def _resolved(request: Request, chosen: ChosenSplit, locator: Locator) -> Resolv
             _say_damage(split, located, locator)
     segmentation: tuple[SegmentationAt, ...] = ()
     if any(Need.LABELS in spec.needs for spec in expanded(metrics_of(kind, request.metrics, request.missing_sections))):
-        segmentation = located_segmentations(card, split, request.preset, locator)
+        segmentation = located_segmentations(card, split, request.preset, locator, request.segmenter)
     return ResolvedSplit(
         card.name,
         kind,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
@@ -102,9 +102,9 @@ class RunResult:
     chosen: Mapping[str, ChosenWeights] = field(default_factory=dict)
     """Which weights its stages have kept, by name of the stage, where the last ones were not wanted anyway."""
 
-    def scored_by(self, names: Iterable[str]) -> bool:
-        """Whether the scores are those of some metrics, and of all others that were asked for, as these are now."""
-        if not set(names) <= set(self.spec.metrics):
+    def scored_as(self, spec: RunSpec) -> bool:
+        """Whether the scores are those that a specification asks for, and all others are as they are computed now."""
+        if not (set(spec.metrics) <= set(self.spec.metrics) and set(spec.segmenters) <= set(self.spec.segmenters)):
             return False
         now = versions_of(self.spec.metrics)
         return all(self.metric_versions.get(name, 1) == version for name, version in now.items())

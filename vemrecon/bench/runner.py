@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from vemrecon.bench.due import with_earlier_metrics
+from vemrecon.bench.due import with_earlier_metrics, with_earlier_things
 from vemrecon.bench.executors.attend import Order, Outcome
 from vemrecon.bench.executors.here import Executor
 from vemrecon.bench.executors.limits import Limits
 from vemrecon.bench.heartbeat import Beat
+from vemrecon.bench.job import Job
 from vemrecon.bench.plan import PlannedRun
 from vemrecon.bench.result import Status
 from vemrecon.bench.store import RUNNING, RunFolder
@@ -61,17 +62,19 @@ def execute(
                 _Sweep(runs, listener, executor, limits).work()
 
 
-def begin(planned: PlannedRun) -> None:
-    """Make the folder of a run ready for whoever does it.
+def begin(planned: PlannedRun) -> Job:
+    """Make the folder of a run ready for whoever does it, and give the job that does it.
 
     Raises:
         OutputError: If it cannot be written.
     """
     run, old = planned.folder, planned.folder.result()
+    job = with_earlier_things(planned.job, run, old)
     with_earlier_metrics(run, old).create()
-    planned.job.write(run.path / "job.json")
+    job.write(run.path / "job.json")
     if old is not None and old.status != Status.DONE:  # a finished result stays until a better one replaces it
         run.result_file.unlink()
+    return job
 
 
 class _Sweep:
@@ -106,11 +109,11 @@ class _Sweep:
 
     def _start(self, planned: PlannedRun) -> None:
         run = planned.folder
-        begin(planned)
+        job = begin(planned)
         self.active.append(run)
         self.listener.started(run)
         self.executor.submit(
-            Order(run.path, planned.job, self.limits),
+            Order(run.path, job, self.limits),
             lambda message: self.events.put((run, message)),
             lambda outcome: self.events.put((run, outcome)),
         )

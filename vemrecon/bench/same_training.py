@@ -37,7 +37,7 @@ def same_trainings(folder: RunFolder) -> Iterator[RunFolder]:
 
 
 def _training(spec: RunSpec) -> str:
-    facts = {name: value for name, value in spec.as_dict().items() if name != "metrics"}
+    facts = spec.made()
     method = {**facts["method"], "name": spec.method.entry, "arguments": _without_choice(spec.method.arguments)}
     seen = {name: value for name, value in (spec.training or {}).items() if name != VALIDATION}
     return canonical_json({**facts, "method": method, "training": seen})

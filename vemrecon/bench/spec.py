@@ -105,11 +105,17 @@ class RunSpec:
     """What a method that learns may learn from: mode, split and digests; None for training-free methods"""
     track: Track | None = None
     """What the training may take; None for as long as the preset says, and for methods that do not learn"""
+    segmenters: tuple[str, ...] = ()
+    """Class paths of what looks at the reconstruction besides the segmenters of the dataset"""
 
     @property
     def run_id(self) -> str:
-        """12 digits of the sha256 of the specification without its metrics: a new metric trains nothing anew."""
-        return digest_of({k: v for k, v in self.as_dict().items() if k != "metrics"})[:12]
+        """12 digits of the sha256 of what makes the reconstruction: a new metric trains nothing anew."""
+        return digest_of(self.made())[:12]
+
+    def made(self) -> dict[str, Any]:
+        """Plain values of what decides the reconstruction, whatever that is scored by."""
+        return {name: value for name, value in self.as_dict().items() if name not in ("metrics", "segmenters")}
 
     @property
     def mode(self) -> str:
@@ -167,7 +173,8 @@ class RunSpec:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; without what has been added to them since, where that is not asked for."""
         values = {**asdict(self), "task": self.task.as_dict(), "metrics": list(self.metrics)}
-        return values if self.track else {name: value for name, value in values.items() if name != "track"}
+        added = {"track": self.track, "segmenters": self.segmenters}
+        return {name: value for name, value in values.items() if added.get(name, True)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RunSpec:

@@ -98,7 +98,7 @@ def _state(folder: RunFolder) -> tuple[str, str]:
         return result.status, result.reason
     if reason := changed_since(folder):
         return STALE, f"{reason}; `--retry stale` does it again"
-    if not result.scored_by(folder.spec.metrics):
+    if not result.scored_as(folder.spec):
         return PLANNED, "a metric was added or has changed; `vemrecon bench` scores it again"
     return Status.DONE, ""
 

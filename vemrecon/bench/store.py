@@ -132,7 +132,7 @@ class RunFolder:
             return NEWER
         except DataError:
             return Status.INTERRUPTED if (self.path / "spec.json").exists() else PLANNED
-        if result.status == Status.DONE and not result.scored_by(self.spec.metrics):
+        if result.status == Status.DONE and not result.scored_as(self.spec):
             return PLANNED  # a metric was added, or computes other values now: score again
         return result.status
 

@@ -87,7 +87,7 @@ def with_outlines(subject: Subject, folders: Sequence[Path], what: str) -> Subje
         path = file_of(folder, what)
         if path is None:
             raise DataError(
-                f"{folder / f'segmentation-{what}.npz'}: no such file; it is made with --metrics segmentation. "
+                f"{folder}: no such file of '{what}'; it is made with --metrics segmentation. "
                 f"Leave {entry.label} out with --methods"
             )
         masks = load_masks(path)

@@ -20,6 +20,15 @@ NO_LABELS = "the dataset has no labels to segment by"
 NO_LABELS_HERE = "no voxel of this split is labelled to be scored by"
 
 
+def found_by(segmenter: str, what: str) -> str:
+    """Name of a thing that a segmenter of another package looks for, by its class path.
+
+    >>> found_by("package.Network", "membranes")
+    'membranes (Network)'
+    """
+    return f"{what} ({segmenter.rpartition('.')[2]})"
+
+
 @dataclass(frozen=True)
 class LabelsAt:
     """Labels on this machine."""
@@ -76,6 +85,13 @@ class SegmentationAt:
     scored: LabelledAt | None = None
     reason: str = ""
     """Why it cannot be scored."""
+    segmenter: str = ""
+    """Class path of one that has learned elsewhere; by default one that learns from `training` looks for it."""
+
+    @property
+    def name(self) -> str:
+        """Of what is found: the thing, and who looks for it where that is not the segmenter of the dataset."""
+        return found_by(self.segmenter, self.what) if self.segmenter else self.what
 
     @property
     def learning_id(self) -> str:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vemrecon.files import atomic_write, digest_of, make_folder
+from vemrecon.files import atomic_write, digest_of, make_folder, slug
 from vemrecon.judges.labelled import SegmentationAt
 from vemrecon.kept import intact_or_aside, read_mark, remember, write_mark
 from vemrecon.locks import exclusive
@@ -117,7 +117,7 @@ class ReferenceJudge(ABC, Generic[Found]):
     def prepare(self) -> None:
         """Find what is in the true volume and in that of the floor, unless another run has done so."""
         whole = [self.protocol, self.identity(), [self.region.start, self.region.stop]]
-        name = f"{self.metric}-{self.name}-{self.task.identity}-{digest_of(whole)[:12]}"
+        name = f"{self.metric}-{slug(self.name)}-{self.task.identity}-{digest_of(whole)[:12]}"
         place = make_folder(self.task.cache / name)
         arrays, scores = place / "truth.npz", place / "references.json"
         with exclusive(place / "lock", f"{place}", patience=PATIENCE):

@@ -10,13 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.files import atomic_write
+from vemrecon.judges import segmenters
 from vemrecon.judges.labelled import SegmentationAt
 from vemrecon.judges.reference import OUTSIDE, JudgedTask, ReferenceJudge, blank
 from vemrecon.judges.segmenters import Segmenter, segmenter
+from vemrecon.metrics.catalogue.segmentation import masks_file
 from vemrecon.metrics.score import Need, Reference, Score
 from vemrecon.metrics.segmentation import average_precision, breaks, breaks_per_object, overlap, partition
 from vemrecon.segment import instances as watershed
 from vemrecon.segment import network
+from vemrecon.segment.pretrained import Plugged, SegmenterError
 from vemrecon.segment.target import target
 from vemrecon.volume import Region, Volume, quantise
 from vemrecon.volume.planes import NORMALS
@@ -48,14 +51,24 @@ def segmentation_judges(task: JudgedTask, wanted: Sequence[SegmentationAt]) -> I
     Source: metrics.md, section 5.
     """
     for at in wanted:
-        missing = network.obstacle() or (watershed.obstacle() if at.kind == "neurons" else "")
+        missing = obstacle_of(at)
         reason = at.reason or missing
         region = None if reason else task.region(at)
         if region is None:
             need = Need.WEIGHTS if missing and not at.reason else None
-            yield blank("iou", "volume", at.what, reason or OUTSIDE, need)
-        else:
+            yield blank("iou", "volume", at.name, reason or OUTSIDE, need)
+            continue
+        try:
             yield SegmentationJudge(task, at, region)
+        except SegmenterError as error:
+            yield blank("iou", "volume", at.name, str(error))
+
+
+def obstacle_of(at: SegmentationAt) -> str:
+    """Why nobody can look for something here; empty if somebody can."""
+    if at.segmenter:
+        return segmenters.obstacle_of(at.segmenter)
+    return network.obstacle() or (watershed.obstacle() if at.kind == "neurons" else "")
 
 
 class SegmentationJudge(ReferenceJudge[Segmented]):
@@ -66,8 +79,12 @@ class SegmentationJudge(ReferenceJudge[Segmented]):
 
     def __init__(self, task: JudgedTask, at: SegmentationAt, region: Region) -> None:
         super().__init__(task, at, region)
-        self.name, self.size = at.what, task.truth.require_voxel_size()
-        self.net: Segmenter = segmenter(at, task.segmenters, task.device, self._tell)
+        self.name, self.size = at.name, task.truth.require_voxel_size()
+        self.net: Segmenter | Plugged
+        if at.segmenter:
+            self.net = Plugged(at.segmenter)
+        else:
+            self.net = segmenter(at, task.segmenters, task.device, self._tell)
         ids = task.labels(at, region)
         self.labels = Segmented(target(ids, at.kind, self.size), ids if at.kind == "neurons" else None)
         self.prepare()
@@ -82,7 +99,7 @@ class SegmentationJudge(ReferenceJudge[Segmented]):
     def identity(self) -> list[str]:
         """Weights and labels."""
         assert self.at.scored is not None
-        return [self.net.facts["weights_sha256"], self.at.scored.labels.digest]
+        return [*self.net.identity, self.at.scored.labels.digest]
 
     def arrays(self, found: Segmented) -> dict[str, NDArray[Any]]:
         """Mask and, of neurons, instances."""
@@ -95,8 +112,15 @@ class SegmentationJudge(ReferenceJudge[Segmented]):
     def found_in(self, volume: Volume) -> Segmented:
         """Mask, instances and probability in a volume."""
         probability = self.net.probability(volume, self.region, self.task.device, self._tell)
-        parts = watershed.instances(probability, self.size) if self.at.kind == "neurons" else None
+        parts = self.net.instances(probability, self.size) if self.at.kind == "neurons" else None
         return Segmented(probability >= MASK, parts, probability)
+
+    def scores(self, reconstruction: Volume) -> Sequence[Score]:
+        """See `ReferenceJudge`; none where a segmenter of another package fails."""
+        try:
+            return super().scores(reconstruction)
+        except SegmenterError as error:
+            return [blank("iou", "volume", self.name, str(error))]
 
     def compared(self, reference: Reference, true: Segmented, found: Segmented) -> list[Score]:
         """Scores of masks, and of neurons where there are any."""
@@ -121,7 +145,7 @@ class SegmentationJudge(ReferenceJudge[Segmented]):
             assert neurons is not None
             mean, count = breaks_per_object(neurons, ~true.mask, ~found.mask)
             rows.append(score("breaks", mean, "per neuron", count))
-        elif self.name != "membranes":
+        elif self.at.what != "membranes":
             rows.append(score("breaks", breaks(true.mask, found.mask)))
             rows.append(score("overlap_volume", masks.voxels * float(np.prod(tuple(self.size))) * 1e-9, "µm³"))
         return rows
@@ -146,7 +170,7 @@ class SegmentationJudge(ReferenceJudge[Segmented]):
             for name, values in volumes.items():
                 if values is not None:
                     arrays[f"{name}_{plane}"] = np.take(values, middle[axis], axis=axis)
-        with atomic_write(self.task.pictures / f"segmentation-{self.name}.npz", "wb") as file:
+        with atomic_write(self.task.pictures / masks_file(self.name), "wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # the stub forbids arrays by keyword
 
     def middle(self) -> list[int]:

@@ -15,11 +15,14 @@ from vemrecon.judges.labelled import SegmentationAt
 from vemrecon.kept import read_mark, set_aside, write_mark
 from vemrecon.locks import exclusive
 from vemrecon.progress import Share
+from vemrecon.segment.pretrained import Plugged, finds, obstacle_of
 from vemrecon.segment.recipe import Recipe, recipe
 from vemrecon.volume import Region, Volume, VoxelSize
 
 if TYPE_CHECKING:
     from torch import nn
+
+__all__ = ["Plugged", "Segmenter", "finds", "obstacle_of", "segmenter"]
 
 PATIENCE = 7 * 24 * 3600
 """Seconds to wait for another run that trains the same segmenter."""
@@ -35,12 +38,24 @@ class Segmenter:
     facts: dict[str, Any]
     """What it is and how it was trained, for the report."""
 
+    @property
+    def identity(self) -> list[Any]:
+        """What decides what it finds."""
+        return [self.facts["weights_sha256"]]
+
     def probability(self, volume: Volume, region: Region, device: str, progress: Share) -> NDArray[np.float16]:
         """Probability of what it finds, in every voxel of a region of a volume; nothing outside the region is seen."""
         from vemrecon.segment.network import predict
 
         part = volume.crop(region)
         return predict(self.net, self.recipe, self.voxel_size, part.read, part.shape, device=device, progress=progress)
+
+    @staticmethod
+    def instances(probability: NDArray[np.floating], voxel_size: VoxelSize) -> NDArray[np.int32]:
+        """Neurons between membranes."""
+        from vemrecon.segment.instances import instances
+
+        return instances(probability, voxel_size)
 
 
 def segmenter(at: SegmentationAt, store: Path, device: str, progress: Share) -> Segmenter:

@@ -5,18 +5,16 @@ Listing loads no code of any method; a class is imported when it is asked for.
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vemrecon import protocol
 from vemrecon.errors import ConfigError, PluginError, unknown
 from vemrecon.methods.card import MethodCard
 from vemrecon.methods.preset import Preset
+from vemrecon.plugins import class_path_of, load_class
 
 if TYPE_CHECKING:
     from vemrecon.methods.base import Method
@@ -49,20 +47,7 @@ class MethodEntry:
         """
         from vemrecon.methods.base import Method
 
-        module, _, name = self.class_path.rpartition(".")
-        try:
-            found = getattr(importlib.import_module(module), name)
-        except ModuleNotFoundError as error:
-            if error.name is None or not f"{module}.".startswith(f"{error.name}."):  # one that the module imports
-                raise PluginError(f"method '{self.name}' ({self.class_path}) cannot be loaded: {error}") from error
-            raise PluginError(
-                f"method '{self.name}': no module '{error.name}' is installed, nor in the current folder {Path.cwd()}"
-            ) from error
-        except Exception as error:  # a plugin may fail in any way while it is imported
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise PluginError(f"method '{self.name}' ({self.class_path}) cannot be loaded: {reason}") from error
-        if not (isinstance(found, type) and issubclass(found, Method)):
-            raise PluginError(f"method '{self.name}': {self.class_path} is not a subclass of vemrecon.methods.Method")
+        found: type[Method] = load_class(f"method '{self.name}'", self.class_path, Method, "vemrecon.methods.Method")
         return found
 
     def resolved(self) -> tuple[type[Method], MethodCard, Mapping[str, Mapping[str, Any]]]:
@@ -114,9 +99,7 @@ def method_entry(name: str) -> MethodEntry:
     if owners:
         return owners[0]
     if "." in name or ":" in name:
-        class_path = name.replace(":", ".")
-        if str(Path.cwd()) not in sys.path:  # last, so that no file of the current folder hides a package
-            sys.path.append(str(Path.cwd()))
+        class_path = class_path_of(name)
         return MethodEntry(class_path.rpartition(".")[2], class_path, class_path.partition(".")[0])
     raise unknown("method", name, {*built_in, *(entry.name for entry in plugin_methods())})
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.errors import DataError
+from vemrecon.metrics.catalogue.segmentation import masks_file
 from vemrecon.report.pictures import Section, indexed_png
 from vemrecon.volume.planes import PLANE_AXES
 
@@ -54,8 +55,8 @@ class Masks:
 
 def file_of(folder: Path, what: str) -> Path | None:
     """Where a run has kept what was found, if it has."""
-    path = folder / f"segmentation-{what}.npz"
-    return path if what and path.parent == folder and path.is_file() else None
+    path = folder / masks_file(what)
+    return path if what and path.is_file() else None
 
 
 def load_masks(path: Path) -> Masks:

@@ -37,6 +37,10 @@ class SegmenterRecord:
     def words(self) -> str:
         """What it is and how it was trained, on one line."""
         facts = self.facts
+        if "class_path" in facts:  # of another package
+            learned = facts.get("learned_from") or "what it does not say"
+            parts = [str(facts["class_path"]), str(facts.get("source", "")), f"learned on {learned}"]
+            return "; ".join(part for part in [*parts, f"weights {self.short}"] if part)
         voxels, parameters = finite(facts.get("voxels")), finite(facts.get("parameters"))
         learned = f"learned on {facts.get('dataset', 'unknown data')}"
         places = ", ".join(_place(part) for part in facts.get("learned_from", ()))

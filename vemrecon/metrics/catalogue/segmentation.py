@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,11 @@ MEASURES = {
                       "parts of at least 100 voxels that are too many; below 0: grown together or lost"),
     "overlap_volume": Measure("overlap", Better.NEITHER, "3", "µm³", "volume in both masks"),
 }  # fmt: skip
+
+
+def masks_file(name: str) -> str:
+    """File of a run that shows what was found, by the name of that; one that every file system takes."""
+    return f"segmentation-{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('-')}.npz"
 
 
 def _columns(kind: str, axis: str) -> Sequence[Column]:
