@@ -87,7 +87,10 @@ class Options:
         """
         if missing := [name for name in options_of(cls) if name not in given and default_of(cls, name) is MISSING]:
             words = [f"{_label(cls, name)} ({options_of(cls)[name].help})" for name in missing]
-            raise ConfigError(f"give {' and '.join(words)}")
+            takers = [flag(name) for name, value in given.items() if isinstance(value, list | tuple) and len(value) > 1]
+            greedy = takers and any(options_of(cls)[name].positional for name in missing)
+            hint = f", before {' and '.join(takers)}: that takes all words behind it" if greedy else ""
+            raise ConfigError(f"give {' and '.join(words)}{hint}")
         return cls(**given)
 
     def __post_init__(self) -> None:

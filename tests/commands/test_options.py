@@ -385,6 +385,7 @@ def test_the_suite_of_the_readme_can_be_planned(tmp_path, capsys):
         (["degrade", "v.npy"], "and --scale (anisotropy factor)"),
         (["evaluate", "truth.npy"], "give reconstruction (volume of the same shape"),
         (["cite"], "give names (datasets and methods)"),
+        (["figure", "--methods", "linear", "a.png"], "be edited), before --methods: that takes all words behind it"),
         (["plan", "--config", "."], "cannot be read"),
         (["plan", "--config", ""], "cannot be read"),
     ],
