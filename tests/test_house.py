@@ -27,7 +27,7 @@ DOORS = {
     "methods": BASE | {"nets", "degradations", "data"},
     "fit": BASE | {"methods", "data"},
     "infer": BASE | {"methods"},
-    "metrics": {"volume", "errors", "perceptual", "progress", "segment"},
+    "metrics": {"volume", "errors", "perceptual", "progress", "segment", "plugins"},
     "segment": BASE,
     "judges": BASE | {"metrics", "segment", "data"},
     "own": BASE | {"fit", "infer", "methods", "data", "degradations"},

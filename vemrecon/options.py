@@ -5,7 +5,7 @@ A field is the only place where an option's type, default, choices and help stan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hin
 
 from vemrecon.errors import ConfigError, unknown
 
-Choices = Iterable[str] | Callable[[], Iterable[str]]
+Choices = Collection[str] | Callable[[], Collection[str]]
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Option:
     also: tuple[str, ...] = ()
     """Other ways to write it."""
 
-    def known(self) -> tuple[str, ...]:
-        """Names that can be given."""
-        return tuple(self.choices() if callable(self.choices) else self.choices)
+    def known(self) -> Collection[str]:
+        """Names that can be given; it may hold more words for them than it lists."""
+        return self.choices() if callable(self.choices) else self.choices
 
 
 def option(help: str, default: Any = MISSING, *, factory: Any = MISSING, **more: Any) -> Any:
@@ -117,7 +117,7 @@ def _hints(kind: Hashable) -> dict[str, Any]:
 def choices_of(kind: type[Any], name: str) -> tuple[str, ...]:
     """Names that an option takes, where they are few and fixed."""
     hint, _ = field_type(kind, name)
-    return get_args(hint) if get_origin(hint) is Literal else options_of(kind)[name].known()
+    return get_args(hint) if get_origin(hint) is Literal else tuple(options_of(kind)[name].known())
 
 
 def read_option(kind: type[Any], name: str, value: Any) -> Any:

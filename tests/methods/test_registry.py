@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from vemrecon.cli import main
-from vemrecon.errors import ConfigError, PluginError
+from vemrecon.errors import ConfigError
 from vemrecon.methods.condition import Situation
 from vemrecon.methods.registry import built_in_methods, choose_preset, method_entry
 from vemrecon.volume import SectionGrid
@@ -64,14 +64,6 @@ def test_a_method_is_loaded_by_class_path_with_dot_or_colon(install):
     install("pathpkg", "unused", PLUGIN)
     for text in ("pathpkg.Repeat", "pathpkg:Repeat"):
         assert method_entry(text).resolved()[1].regime == "none"
-
-
-def test_a_name_that_two_packages_claim_is_one_clear_line(install, capsys):
-    install("clashpkg", "bicubic", PLUGIN)
-    with pytest.raises(PluginError, match="provided by clashpkg and vemrecon"):
-        method_entry("bicubic")
-    assert main(["methods"]) == 0
-    assert "name clash with vemrecon" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(

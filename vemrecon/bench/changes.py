@@ -16,7 +16,7 @@ from vemrecon.bench.store import STALE, RunFolder, RunState
 from vemrecon.errors import DataError, VemreconError
 from vemrecon.files import digest_of, sha256_of
 from vemrecon.kept import read_mark
-from vemrecon.methods.registry import method_entry
+from vemrecon.methods.registry import recorded_entry
 
 CODE: Final = "method_code"
 """Key of the digest of a method's source in the mark of a reconstruction."""
@@ -37,7 +37,7 @@ def changed_since(folder: RunFolder) -> str:
     now = protocol.protocol()["version"]
     if spec.protocol != now:
         return f"it followed version {spec.protocol} of the protocol, which is {now} now"
-    version = version_now(spec.method.entry)
+    version = version_now(spec.method.entry, spec.method.class_path)
     if version is not None and version != spec.method.version:
         return f"it is of version {spec.method.version} of {spec.method.entry}, which is {version} now"
     code = read_mark(folder.path / "reconstruction.json").get(CODE)
@@ -47,10 +47,10 @@ def changed_since(folder: RunFolder) -> str:
 
 
 @cache
-def version_now(entry: str) -> str | None:
+def version_now(entry: str, class_path: str) -> str | None:
     """Version of a method; None if it is not installed here, or its class would have to be imported."""
     try:
-        card = method_entry(entry).card
+        card = recorded_entry(entry, class_path).card
     except VemreconError:
         return None
     return card.version if card else None

@@ -16,7 +16,16 @@ from vemrecon.errors import ConfigError
 from vemrecon.methods.card import MethodCard
 from vemrecon.methods.condition import Situation
 from vemrecon.methods.preset import Preset
-from vemrecon.methods.registry import MethodEntry, choose_preset, has_preset, lacking, method_entry, with_settings
+from vemrecon.methods.registry import (
+    PRESET_FILES,
+    MethodEntry,
+    choose_preset,
+    has_preset,
+    lacking,
+    method_entry,
+    presets_with,
+    with_settings,
+)
 
 if TYPE_CHECKING:
     from vemrecon.fit.learned import Learned
@@ -88,21 +97,23 @@ def chosen_methods(request: Request) -> tuple[ChosenMethod, ...]:
         VemreconError: If a name is unknown, a class cannot be loaded, or does not take its arguments; with the names of
             all methods that do not have the preset.
     """
+    preset, file = request.preset, Path(request.preset) if request.preset.endswith(PRESET_FILES) else None
     entries = [(asked, method_entry(asked)) for asked in request.methods]
-    found = [(asked, entry, *_facts(entry, request.set.get(asked, {}))) for asked, entry in entries]
-    without = {entry.name: presets for _, entry, _, _, presets in found if not has_preset(request.preset, presets)}
-    if len(without) > 1:
-        raise ConfigError(
-            f"{lacking(request.preset, without)}; leave them out, or run them with a preset that they have"
-        )
-    return tuple(_chosen(request, *one) for one in found)
+    found = [_facts(entry, bool(request.set.get(asked) or file)) for asked, entry in entries]
+    presets = {entry.asked: one[2] for (_, entry), one in zip(entries, found, strict=True)}
+    if file:
+        preset, presets = presets_with(file, presets)
+    if len(without := {name: one for name, one in presets.items() if not has_preset(preset, one)}) > 1:
+        raise ConfigError(f"{lacking(preset, without)}; leave them out, or run them with a preset that they have")
+    return tuple(
+        _chosen(request, asked, entry, kind, card, preset, presets[entry.asked])
+        for (asked, entry), (kind, card, _) in zip(entries, found, strict=True)
+    )
 
 
-def _facts(
-    entry: MethodEntry, changed: Mapping[str, Any]
-) -> tuple[type[Any] | None, MethodCard, Mapping[str, Mapping[str, Any]]]:
+def _facts(entry: MethodEntry, checked: bool) -> tuple[type[Any] | None, MethodCard, Mapping[str, Mapping[str, Any]]]:
     """Class, where arguments have to be checked with it, card and presets."""
-    return (None, entry.card, entry.presets) if entry.card is not None and not changed else entry.resolved()
+    return (None, entry.card, entry.presets) if entry.card is not None and not checked else entry.resolved()
 
 
 def _chosen(
@@ -111,13 +122,14 @@ def _chosen(
     entry: MethodEntry,
     kind: type[Any] | None,
     card: MethodCard,
+    preset: str,
     presets: Mapping[str, Mapping[str, Any]],
 ) -> ChosenMethod:
     changed = request.set.get(asked, {})
     label = ",".join(f"{key}={value}" for key, value in sorted(changed.items()))
     name = f"{entry.name}[{label}]" if label else entry.name
-    preset, recipe = choose_preset(entry.name, request.preset, presets)
-    chosen = ChosenMethod(name, asked, entry.class_path, card, preset, recipe, changed)
+    preset, recipe = choose_preset(entry.name, preset, presets)
+    chosen = ChosenMethod(name, entry.asked, entry.class_path, card, preset, recipe, changed)
     if request.weights is not None and chosen.has_learned:
         chosen = _given(chosen, request.weights, request)
     if kind is not None:

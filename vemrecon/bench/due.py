@@ -15,7 +15,7 @@ from vemrecon.bench.store import PLANNED, RUNNING, STALE, RunFolder, RunState
 from vemrecon.errors import DataError
 from vemrecon.judges.labelled import found_by
 from vemrecon.judges.segmenters import obstacle_of
-from vemrecon.metrics.catalogue import expanded, metrics
+from vemrecon.metrics.catalogue import expanded, known
 from vemrecon.metrics.score import Need
 
 UNFINISHED: frozenset[RunState] = frozenset({PLANNED, RUNNING, Status.INTERRUPTED})
@@ -67,7 +67,7 @@ def weights_arrived(folder: RunFolder) -> bool:
     task, blank = result.spec.task, {(s.metric, s.variant) for s in lacking if s.target not in others}
     waiting = [
         spec
-        for spec in expanded(name for name in result.spec.metrics if name in metrics())
+        for spec in expanded(known(result.spec.metrics))
         if spec.obstacle and blank & {(column.metric, column.variant) for column in spec.columns(task.kind, task.axis)}
     ]
     return any(spec.obstacle and not spec.obstacle() for spec in waiting)
@@ -77,7 +77,7 @@ def with_earlier_metrics(folder: RunFolder, old: RunResult | None) -> RunFolder:
     """The folder of a run that is scored again, with what it was scored by before: nothing that is computed is lost."""
     if old is None or old.status != Status.DONE:
         return folder
-    names = dict.fromkeys(name for name in (*old.spec.metrics, *folder.spec.metrics) if name in metrics())
+    names = dict.fromkeys(known((*old.spec.metrics, *folder.spec.metrics)))
     segmenters = dict.fromkeys((*old.spec.segmenters, *folder.spec.segmenters))
     return replace(folder, spec=replace(folder.spec, metrics=tuple(names), segmenters=tuple(segmenters)))
 

@@ -11,6 +11,7 @@ from vemrecon.bench.request import Request, metrics_of
 from vemrecon.bench.resolve import Resolved, ResolvedSplit
 from vemrecon.bench.spec import KIND_AXES, VALIDATION, DegradationVariant, RunSpec, Task
 from vemrecon.bench.store import RunFolder
+from vemrecon.degradations import degradations
 from vemrecon.errors import ConfigError
 from vemrecon.methods.weight_choice import watches
 
@@ -73,12 +74,12 @@ def plan(resolved: Resolved, group: str = "") -> list[PlannedRun]:
 def tasks_of(request: Request, found: ResolvedSplit) -> Iterator[Task]:
     """The tasks of a split: each scale with each degradation."""
     for scale in request.scale:
-        for name in request.degradation:
+        for asked in request.degradation:
             yield Task(
                 dataset=found.dataset,
                 split=found.split.name,
                 scale=scale,
-                degradation=DegradationVariant(name, dict(request.set.get(name, {}))),
+                degradation=DegradationVariant(degradations().canonical(asked), dict(request.set.get(asked, {}))),
                 dataset_digest=found.truth.digest,
                 split_digest=found.split.digest,
                 kind=found.kind,

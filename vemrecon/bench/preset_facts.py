@@ -6,12 +6,12 @@ from vemrecon.bench.chosen_methods import situation_of
 from vemrecon.bench.result import Deviating, PresetFacts
 from vemrecon.bench.spec import RunSpec
 from vemrecon.methods.preset import leaves
-from vemrecon.methods.registry import choose_preset, has_preset, method_entry
+from vemrecon.methods.registry import choose_preset, has_preset
 
 
 def preset_facts(spec: RunSpec) -> PresetFacts:
     """Of the preset of a run; deviations at arguments that were changed are left out, as tables name these."""
-    _, _, presets = method_entry(spec.method.entry).resolved()
+    _, _, presets = spec.method.found().resolved()
     if not has_preset(spec.preset, presets):
         return PresetFacts()
     _, preset = choose_preset(spec.method.entry, spec.preset, presets)

@@ -19,7 +19,8 @@ from vemrecon.bench.task_volumes import TaskVolumes, task_degradation
 from vemrecon.files import from_plain, make_folder
 from vemrecon.kept import read_mark, set_aside, write_mark
 from vemrecon.locks import exclusive
-from vemrecon.metrics.catalogue import expanded, metrics, versions_of
+from vemrecon.metrics.catalogue import expanded, versions_of
+from vemrecon.metrics.catalogue import known as known_metrics
 from vemrecon.metrics.evaluate import judge
 from vemrecon.metrics.score import Need, Score
 from vemrecon.metrics.windows import CUT
@@ -58,7 +59,7 @@ def reference_scores(
         if any(known.get(name) != value for name, value in made_of.items()):
             known = {}
         if not _fit(known.get("metrics", {}), names):
-            every = list(dict.fromkeys([*(n for n in known.get("metrics", ()) if n in metrics()), *names]))
+            every = list(dict.fromkeys([*known_metrics(known.get("metrics", ())), *names]))
             evidence = gathered(
                 spec.task.kind, volumes, task_degradation(folder), smoothed(volumes.truth, spec.task.kind), job.defects,
                 tell=lambda phase, share, note="": progress("score the smoothed truth", share, note),

@@ -18,7 +18,6 @@ from vemrecon.bench.task_volumes import learning_source, observe
 from vemrecon.bench.trainings import learner_of, method_of
 from vemrecon.fit.pace import paces
 from vemrecon.infer.estimate import estimate
-from vemrecon.methods.registry import method_entry
 
 
 def rehearsed(runs: Sequence[PlannedRun], known: Experience, device: str) -> Iterator[tuple[PlannedRun, Record | str]]:
@@ -47,7 +46,7 @@ def rehearsed(runs: Sequence[PlannedRun], known: Experience, device: str) -> Ite
 
 def _rehearse(run: PlannedRun, place: Path, device: str) -> Record | str:
     spec, folder = run.folder.spec, RunFolder.of(run.folder.spec, place)
-    _, card, _ = method_entry(spec.method.entry).resolved()
+    _, card, _ = spec.method.found().resolved()
     method, volumes = method_of(folder), observe(folder, run.job)
     if card.at_test:
         return "every tile is a fit of its own, which takes as long as the run"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,42 +29,42 @@ Settings = Mapping[str, Mapping[str, Any]]
 """Arguments by the names of what they belong to."""
 
 
-def known_kinds() -> Iterable[str]:
+def known_kinds() -> Collection[str]:
     """Kinds of task."""
     from vemrecon.data.card import TASK_KINDS
 
     return TASK_KINDS
 
 
-def known_degradations() -> Iterable[str]:
+def known_degradations() -> Collection[str]:
     """Names of degradations."""
     from vemrecon.degradations import degradations
 
     return degradations()
 
 
-def known_datasets() -> Iterable[str]:
+def known_datasets() -> Collection[str]:
     """Names of the built-in datasets."""
     from vemrecon.data import dataset_names
 
     return dataset_names()
 
 
-def known_presets() -> Iterable[str]:
+def known_presets() -> Collection[str]:
     """Names of presets."""
     from vemrecon.methods.registry import PRESETS
 
     return (*PRESETS, "default")
 
 
-def known_metrics() -> Iterable[str]:
+def known_metrics() -> Collection[str]:
     """Names of metrics."""
     from vemrecon.metrics.catalogue import metrics
 
     return metrics()
 
 
-def known_loggers() -> Iterable[str]:
+def known_loggers() -> Collection[str]:
     """Names of loggers of training."""
     from vemrecon.fit.loggers import PACKAGES
 
@@ -78,13 +78,22 @@ def read_scale(word: Any) -> float:
     return check_scale(word)
 
 
-def read_segmenter(word: Any) -> str:
-    """A class path."""
-    from vemrecon.plugins import class_path_of
+def read_preset(word: Any) -> str:
+    """Name of a preset, or path of a file with some."""
+    from vemrecon.methods.registry import PRESET_FILES, check_preset
 
+    return str(word) if str(word).endswith(PRESET_FILES) else check_preset(str(word))
+
+
+def read_segmenter(word: Any) -> str:
+    """A class path, or that of a name that a package announces."""
+    from vemrecon.plugins import class_path_of, meant
+
+    if one := meant("segmenter", str(word), ()):
+        return one.place
     found = class_path_of(str(word))
     if "." not in found or not all(part.isidentifier() for part in found.split(".")):
-        raise ConfigError(f"--segmenter {word}: must be a class path, PACKAGE.Class")
+        raise ConfigError(f"--segmenter {word}: must be the name of an installed one, or a class path, PACKAGE.Class")
     return found
 
 
@@ -136,10 +145,11 @@ class Request(Options):
     )
     preset: str = option(
         "size of methods that learn: seconds, minutes, 10 minutes of a GPU, as published, as the released code has it "
-        "(refused for methods whose code does not differ, with their names)",
+        "(refused for methods whose code does not differ, with their names); or FILE.yaml with arguments by method",
         "cpu",
         choices=known_presets,
         noun="preset",
+        read=read_preset,
     )
     track: Track | None = option(
         "the same time of one device for every training, in place of the batches of the preset; rows stand apart",

@@ -58,13 +58,12 @@ def will_decline(runs: Sequence[PlannedRun]) -> dict[str, str]:
     A built-in method is built once for all tasks, as what it declines is asked with the scale and the grid of each;
     others may look at those that they were built for. What cannot be built is left out: its run says why.
     """
-    from vemrecon.methods.registry import method_entry
 
     built: dict[str, tuple[MethodCard, Method] | None] = {}
     found: dict[str, str] = {}
     for run in runs:
         variant = run.folder.spec.method
-        card = method_entry(variant.entry).card  # known before loading where the method is built in
+        card = variant.found().card  # known before loading where the method is built in
         if card and card.kernel:
             continue  # kernels do everything, and need no library to say so
         grid = USUAL_GRID if card else task_degradation(run.folder).grid
@@ -81,10 +80,9 @@ def _outline(variant: MethodVariant, grid: SectionGrid) -> tuple[MethodCard, Met
     import torch
 
     from vemrecon.methods.build import build_method
-    from vemrecon.methods.registry import method_entry
 
     with suppress(Exception):  # a method may raise anything while it is built
-        kind, card, _ = method_entry(variant.entry).resolved()
+        kind, card, _ = variant.found().resolved()
         for device in ("meta", "cpu"):
             with suppress(Exception), torch.device(device):
                 return card, build_method(kind, variant.name, variant.arguments, grid=grid, seed=0)

@@ -41,7 +41,7 @@ def scorable(card: DatasetCard, kind: str) -> Scorable:
         kind: One of its tasks.
     """
     splits = card.members(usual_split(card, kind))
-    known = [spec for spec in metrics().values() if kind in spec.kinds and not spec.stands_for]
+    known = [spec for spec in metrics().usable().values() if kind in spec.kinds and not spec.stands_for]
     reasons = {spec.name: next(_obstacles(card, kind, splits, spec), "") for spec in known}
     given = tuple(name for name, reason in reasons.items() if not reason)
     lacking = {name: reason for name, reason in reasons.items() if reason}

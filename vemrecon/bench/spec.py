@@ -6,13 +6,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vemrecon.bench.missing import Missing
 from vemrecon.bench.track import Track
 from vemrecon.errors import DataError
 from vemrecon.files import canonical_json, digest_of, from_plain, read_json, slug
 from vemrecon.volume.planes import AXES
+
+if TYPE_CHECKING:
+    from vemrecon.methods.registry import MethodEntry
 
 CONTAMINATED = "contaminated"
 """Mode of a method that learns from what is scored, as the protocol of a paper has it."""
@@ -45,6 +48,16 @@ class MethodVariant:
     class_path: str
     version: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def found(self) -> MethodEntry:
+        """The method, as it is here.
+
+        Raises:
+            VemreconError: If it is not.
+        """
+        from vemrecon.methods.registry import recorded_entry
+
+        return recorded_entry(self.entry, self.class_path)
 
 
 KIND_AXES = {"reference": "z", "lateral": "y", "native": "z"}

@@ -17,7 +17,6 @@ from vemrecon.environment import environment
 from vemrecon.errors import DataError
 from vemrecon.files import canonical_json, make_folder, sha256_of, slug
 from vemrecon.kept import read_mark, write_mark
-from vemrecon.methods.registry import method_entry
 from vemrecon.processes import launched_together, leave_group, local_world_size, rank, world_size
 from vemrecon.progress import Progress
 from vemrecon.volume import SectionGrid
@@ -40,7 +39,7 @@ def method_of(folder: RunFolder, arguments: Mapping[str, Any] | None = None) -> 
     """
     from vemrecon.fit.learned import Learned
 
-    spec, kind = folder.spec, method_entry(folder.spec.method.entry).load()
+    spec, kind = folder.spec, folder.spec.method.found().load()
     given = dict(arguments or spec.method.arguments)
     if spec.learning_scale != spec.task.scale:
         learned = Learned(weights_of(folder), spec.method.entry, given, learning_degradation(folder).grid)
@@ -50,7 +49,7 @@ def method_of(folder: RunFolder, arguments: Mapping[str, Any] | None = None) -> 
 
 def learner_of(folder: RunFolder, arguments: Mapping[str, Any] | None = None) -> Method:
     """The method of a run, for what it learns from, before its training; see `method_of`."""
-    kind = method_entry(folder.spec.method.entry).load()
+    kind = folder.spec.method.found().load()
     return _built(folder, kind, arguments or folder.spec.method.arguments, learning_degradation(folder).grid)
 
 

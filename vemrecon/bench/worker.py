@@ -43,13 +43,12 @@ def run(folder: RunFolder, tell: Progress, part: Enter) -> None:
     from vemrecon.bench.task_volumes import observe
     from vemrecon.bench.trainings import learn, method_of
     from vemrecon.fit.stages import chosen_weights
-    from vemrecon.methods.registry import method_entry
 
     spec = folder.spec
     job = Job.read(folder.path / "job.json")
     part("observe")
     tell("load", 0.0)
-    _, card, _ = method_entry(spec.method.entry).resolved()
+    _, card, _ = spec.method.found().resolved()
     here = environment() | {"device": job.device}
     facts: dict[str, Any] = {"card": card, "preset_facts": preset_facts(spec), "environment": here}
     method = method_of(folder)
@@ -83,10 +82,9 @@ def learn_along(folder: RunFolder) -> None:
     """Do the share of a training that is this process's, beside the one that brings the run to its end."""
     from vemrecon.bench.task_volumes import observe
     from vemrecon.bench.trainings import learn
-    from vemrecon.methods.registry import method_entry
 
     job = Job.read(folder.path / "job.json")
-    _, card, _ = method_entry(folder.spec.method.entry).resolved()
+    _, card, _ = folder.spec.method.found().resolved()
     observe(folder, job)  # waits until it is there
     learn(folder, job, card.regime, silent)
 

@@ -189,9 +189,9 @@ def plan(options: BenchOptions) -> int:
 
     setup = options.setup
     script = setup.dask and batch_script(setup.dask, setup.devices_per_run if setup.torch_devices[0] != "cpu" else 0)
-    runs = _planned(options, fetch=options.rehearse)
-    executor_of(setup, runs)  # refuses devices and batches that do not go together
     console = Console(highlight=False, soft_wrap=True)
+    runs = _planned(options, fetch=options.rehearse, say=lambda text: console.print(text, style="dim", markup=False))
+    executor_of(setup, runs)  # refuses devices and batches that do not go together
     print_plan(runs, setup, console, options.rehearse)
     if words := _about_kernels(options):
         console.print(words, style="dim", markup=False, soft_wrap=True)
@@ -262,8 +262,28 @@ def _planned(options: BenchOptions, *, fetch: bool, say: Say = lambda text: None
     runs = options.setup.runs
     if runs.exists() and not runs.is_dir():
         raise ConfigError(f"--runs {runs}: is a file, not a folder")
+    for line in _shadowed(options.requests):
+        say(line)
     requests = (*options.requests, *kernels_beside(options.requests))
     return planned(resolve(requests, options.setup, fetch=fetch, say=say), group=Path(options.suite).stem)
+
+
+def _shadowed(requests: Sequence[Request]) -> list[str]:
+    """What to say where a name means something built in, and an installed package has something else of that name."""
+    from vemrecon.data import dataset_names
+    from vemrecon.degradations import degradations
+    from vemrecon.methods.registry import built_in_methods
+    from vemrecon.plugins import shadowed
+
+    return [
+        line
+        for request in requests
+        for line in (
+            *shadowed("method", request.methods, built_in_methods()),
+            *shadowed("dataset", request.dataset, dataset_names()),
+            *shadowed("degradation", request.degradation, degradations().own),
+        )
+    ]
 
 
 def _about_kernels(options: BenchOptions) -> str:

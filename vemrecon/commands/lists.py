@@ -105,10 +105,7 @@ def methods(options: MethodsOptions) -> int:
         assert entry.card is not None
         table.add_row(name, entry.card.regime, " ".join(entry.presets), entry.card.title)
     for entry in plugins:
-        others = [e.package for e in plugins if e.name == entry.name and e is not entry]
-        others += ["vemrecon"] if entry.name in built_in else []
-        clash = f"name clash with {' and '.join(others)}: give the class path instead" if others else ""
-        table.add_row(entry.name, "", "", clash or f"{entry.class_path} (package {entry.package})")
+        table.add_row(entry.name, "", "", f"{entry.class_path} (package {entry.package})")
     Console(highlight=False).print(table)
     return 0
 
@@ -120,6 +117,7 @@ def datasets(options: DatasetsOptions) -> int:
 
     from vemrecon.commands.dataset_lines import dataset_lines
     from vemrecon.data import dataset_card, dataset_names, default_data_root
+    from vemrecon.data.catalogue import plugin_datasets
 
     if options.name:
         print("\n".join(dataset_lines(dataset_card(options.name), options.data_root or default_data_root())))
@@ -128,6 +126,8 @@ def datasets(options: DatasetsOptions) -> int:
     for name in dataset_names():
         card = dataset_card(name)
         table.add_row(name, " ".join(card.splits), card.title)
+    for name, one in plugin_datasets().items():
+        table.add_row(name, "", f"{one.place} (package {one.package})")
     table.add_row("local:PATH", "whole", "a file of your own (local:PATH:DATASET inside HDF5 or zarr)")
     Console(highlight=False).print(table)
     return 0
@@ -138,12 +138,18 @@ def metrics(options: MetricsOptions) -> int:
     from rich.console import Console
     from rich.table import Table
 
+    from vemrecon.errors import PluginError
     from vemrecon.metrics import catalogue
 
     console = Console(highlight=False)
     if options.name is None:
         table = Table("metric", "tasks", "needs", "what it measures", box=None, pad_edge=False, padding=(0, 2))
-        for name, spec in catalogue.metrics().items():
+        for name in catalogue.metrics():
+            try:
+                spec = catalogue.metric(name)
+            except PluginError as error:
+                table.add_row(name, "", "", str(error))
+                continue
             parts = catalogue.expanded([name])
             kinds = sorted(set().union(*(part.kinds for part in parts)))
             needs = sorted(set().union(*(part.needs for part in parts)))
@@ -171,12 +177,17 @@ def degradations(options: DegradationsOptions) -> int:
 
     from vemrecon.degradations import degradations as known
     from vemrecon.degradations.catalogue import settable
-    from vemrecon.errors import unknown
+    from vemrecon.errors import PluginError, unknown
 
     console = Console(highlight=False)
     if options.name is None:
         table = Table("degradation", "arguments", "what it does", box=None, pad_edge=False, padding=(0, 2))
-        for name, kind in known().items():
+        for name in known():
+            try:
+                kind = known()[name]
+            except PluginError as error:
+                table.add_row(name, "", str(error))
+                continue
             arguments = " ".join(f"{key}={value}" for key, value in settable(kind).items())
             table.add_row(name, arguments, (getdoc(kind) or "").partition("\n\n")[0].replace("\n", " "))
         console.print(table)
@@ -251,10 +262,11 @@ def cite(options: CiteOptions) -> int:
 
 def _citation(name: str) -> dict[str, Any]:
     from vemrecon.data import dataset_card, dataset_names
+    from vemrecon.data.catalogue import is_dataset
     from vemrecon.errors import unknown
     from vemrecon.methods.registry import built_in_methods, method_entry, plugin_methods
 
-    if name in dataset_names():
+    if is_dataset(name):
         card = dataset_card(name)
         facts = {"dataset": name, "title": card.title, "citation": card.citation or "not stated"}
         return facts | {"licence": card.licence or "not stated"}

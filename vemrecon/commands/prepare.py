@@ -35,11 +35,12 @@ class PrepareOptions(ReadingOptions, RootOptions):
 def prepare(options: PrepareOptions) -> int:
     """All or some files of a dataset, or one of one's own."""
     from vemrecon.data import dataset_card, dataset_names
+    from vemrecon.data.catalogue import is_dataset
 
     memory = byte_count("--memory", options.memory) - PROGRAM_BYTES
     if memory <= 0:
         raise ConfigError(f"--memory {options.memory}: the program alone takes {PROGRAM_BYTES >> 20} MiB; allow more")
-    if options.name in dataset_names():
+    if is_dataset(options.name):
         card = dataset_card(options.name)
         for key in options.more:
             if key not in card.files:

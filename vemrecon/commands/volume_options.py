@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from vemrecon.file_options import (
 from vemrecon.options import Options, option
 
 
-def known_dtypes() -> Iterable[str]:
+def known_dtypes() -> Collection[str]:
     """Types of grey levels."""
     from vemrecon.volume.volume import GREY_DTYPES
 

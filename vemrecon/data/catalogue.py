@@ -8,7 +8,8 @@ from pathlib import Path
 from vemrecon import protocol
 from vemrecon.data.card import DatasetCard, DatasetFile, card_from
 from vemrecon.data.local_splits import FILE, default_splits, local_tasks
-from vemrecon.errors import ConfigError, VemreconError, unknown
+from vemrecon.errors import ConfigError, PluginError, VemreconError, unknown
+from vemrecon.plugins import Announced, announced, meant, named
 from vemrecon.volume import Edges, Reading, VoxelSize, open_volume
 from vemrecon.volume.geometry import require_square
 
@@ -30,15 +31,43 @@ def dataset_card(name: str, voxel_size: VoxelSize | Edges | None = None, reading
         reading: What else the user says about local files.
 
     Raises:
-        ConfigError: If the name is unknown.
+        ConfigError: If the name is unknown, or the card cannot be used.
+        PluginError: If another package has it, and it cannot be loaded.
     """
     if name.startswith(LOCAL):
         return _local_card(*split_local(name), voxel_size, reading)
     if name.endswith(CARD_FILES):
         return _own_card(Path(name))
-    if name not in dataset_names():
-        raise unknown("dataset", name, [*dataset_names(), f"{LOCAL}PATH", "CARD.yaml"])
-    return card_from(name, protocol.load("datasets", name), protocol.load("splits", name))
+    one = meant("dataset", name, dataset_names())
+    if one is None:
+        raise unknown("dataset", name, [*dataset_names(), *plugin_datasets(), f"{LOCAL}PATH", "CARD.yaml"])
+    if one.built_in:
+        return card_from(one.name, protocol.load("datasets", one.name), protocol.load("splits", one.name))
+    return _card_of_package(one)
+
+
+def is_dataset(name: str) -> bool:
+    """Whether this is the name of a dataset, of this project or another package."""
+    return meant("dataset", name, dataset_names()) is not None
+
+
+def plugin_datasets() -> dict[str, Announced]:
+    """What installed packages announce under the entry points `vemrecon.datasets`, by the names that cards have."""
+    return {named(one, dataset_names()): one for one in announced("dataset")}
+
+
+def _card_of_package(one: Announced) -> DatasetCard:
+    """The card of another package; where its files are is relative to the data root, as for our own.
+
+    Raises:
+        PluginError: If there is no card.
+        ConfigError: If it cannot be used.
+    """
+    path = one.load()
+    if not isinstance(path, Path):
+        raise PluginError(f"dataset '{one.name}' of the package {one.package}: {one.place} must be the Path of a card")
+    facts = protocol.load_yaml(path)
+    return card_from(named(one, dataset_names()), facts, facts.pop("splits", {}))
 
 
 def _own_card(path: Path) -> DatasetCard:

@@ -1,4 +1,7 @@
-"""Every degradation by its name. A module of this room with a subclass of `Degradation` that has a name is enough."""
+"""Every degradation by its name. A module of this room with a subclass of `Degradation` that has a name is enough.
+
+Other packages announce theirs under the entry points `vemrecon.degradations`.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,13 @@ from importlib import import_module
 from typing import Any
 
 from vemrecon.degradations.degradation import Degradation
-from vemrecon.errors import unknown
+from vemrecon.errors import PluginError, unknown
+from vemrecon.plugins import Announced, Catalogue, load_class
 
 
 @cache
-def degradations() -> Mapping[str, type[Degradation]]:
-    """All degradations, by name."""
+def degradations() -> Catalogue[type[Degradation]]:
+    """All degradations, those of this project first."""
     room = __name__.rpartition(".")[0]
     for module in pkgutil.iter_modules(import_module(room).__path__):
         import_module(f"{room}.{module.name}")
@@ -24,7 +28,20 @@ def degradations() -> Mapping[str, type[Degradation]]:
         kinds += kind.__subclasses__()
         if kind.__module__.startswith(f"{room}.") and "name" in vars(kind):
             found[kind.name] = kind
-    return dict(sorted(found.items()))
+    return Catalogue("degradation", dict(sorted(found.items())), _of_package)
+
+
+def _of_package(one: Announced) -> type[Degradation]:
+    """The degradation of another package.
+
+    Raises:
+        PluginError: If it is none, or one of another name.
+    """
+    where = f"degradation '{one.name}' of the package {one.package}"
+    found: type[Degradation] = load_class(where, one.place, Degradation, "vemrecon.degradations.Degradation")
+    if getattr(found, "name", "") != one.name:
+        raise PluginError(f"{where}: the name of {one.place} must be '{one.name}'")
+    return found
 
 
 def settable(kind: type[Degradation]) -> dict[str, Any]:
@@ -37,6 +54,7 @@ def make_degradation(name: str, scale: float, arguments: Mapping[str, Any] | Non
 
     Raises:
         ConfigError: If the name or an argument is unknown.
+        PluginError: If another package has it, and it cannot be used.
     """
     if name not in degradations():
         raise unknown("degradation", name, degradations())

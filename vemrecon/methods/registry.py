@@ -5,24 +5,26 @@ Listing loads no code of any method; a class is imported when it is asked for.
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vemrecon import protocol
 from vemrecon.errors import ConfigError, PluginError, unknown
 from vemrecon.methods.card import MethodCard
 from vemrecon.methods.preset import Preset
-from vemrecon.plugins import class_path_of, load_class
+from vemrecon.plugins import BUILT_IN, Announced, announced, class_path_of, load_class, meant, named
 
 if TYPE_CHECKING:
     from vemrecon.methods.base import Method
 
-ENTRY_POINTS = "vemrecon.methods"
 PRESETS = ("smoke", "cpu", "gpu10", "paper", "released")
 """What learned methods offer; `released` only those whose released code differs from their paper. A training-free
 method has the one preset `default` in place of all of them."""
+
+
+PRESET_FILES = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class MethodEntry:
     """Known before loading only for built-in methods."""
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """As data; `choose_preset` reads one."""
+    asked: str = ""
+    """What it is found by again; by default its name."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "asked", self.asked or self.name)
 
     def load(self) -> type[Method]:
         """Import the class.
@@ -55,12 +62,24 @@ class MethodEntry:
 
         Raises:
             PluginError: If the class cannot be loaded or has no card.
+            ConfigError: If a file of its card or presets cannot be read.
         """
         found = self.load()
         card = self.card or found.card
+        if isinstance(card, Path):
+            card = _card_of(card)
         if card is None:
             raise PluginError(f"method '{self.name}': {self.class_path} states no MethodCard as its `card`")
-        return found, card, self.presets or found.presets
+        presets = self.presets or found.presets
+        return found, card, protocol.load_yaml(presets) if isinstance(presets, Path) else presets
+
+
+def _card_of(path: Path) -> MethodCard:
+    """The card in a YAML file."""
+    try:
+        return MethodCard(**protocol.load_yaml(path))
+    except TypeError as error:
+        raise ConfigError(f"{path}: no card of a method ({error})") from error
 
 
 def built_in_methods() -> dict[str, MethodEntry]:
@@ -75,14 +94,15 @@ def _built_in(name: str) -> MethodEntry:
 
 def plugin_methods() -> list[MethodEntry]:
     """Methods that installed packages announce under the entry point group `vemrecon.methods`."""
-    return [
-        MethodEntry(point.name, point.value.replace(":", "."), point.dist.name if point.dist else "unknown package")
-        for point in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS))
-    ]
+    return [_of_package(one) for one in announced("method")]
+
+
+def _of_package(one: Announced) -> MethodEntry:
+    return MethodEntry(named(one, protocol.names("methods")), one.place, one.package)
 
 
 def method_entry(name: str) -> MethodEntry:
-    """A method by name, or by class path (`package.module.Class` or `package.module:Class`).
+    """A method by name, by `builtin:NAME` or `PACKAGE:NAME`, or by class path (`package.module.Class`, `...:Class`).
 
     A class path may lead into the current folder.
 
@@ -91,17 +111,23 @@ def method_entry(name: str) -> MethodEntry:
         ConfigError: If nobody does.
     """
     built_in = protocol.names("methods")
-    owners = [_built_in(name)] if name in built_in else []
-    owners += [entry for entry in plugin_methods() if entry.name == name]
-    if len(owners) > 1:
-        packages = " and ".join(sorted(entry.package for entry in owners))
-        raise PluginError(f"method '{name}' is provided by {packages}; uninstall one, or give its class path instead")
-    if owners:
-        return owners[0]
-    if "." in name or ":" in name:
+    if found := meant("method", name, built_in):
+        return _built_in(found.name) if found.built_in else _of_package(found)
+    if ("." in name or ":" in name) and not name.startswith(f"{BUILT_IN}:"):
         class_path = class_path_of(name)
-        return MethodEntry(class_path.rpartition(".")[2], class_path, class_path.partition(".")[0])
-    raise unknown("method", name, {*built_in, *(entry.name for entry in plugin_methods())})
+        return MethodEntry(class_path.rpartition(".")[2], class_path, class_path.partition(".")[0], asked=name)
+    raise unknown("method", name.removeprefix(f"{BUILT_IN}:"), {*built_in, *(e.name for e in plugin_methods())})
+
+
+def recorded_entry(asked: str, class_path: str) -> MethodEntry:
+    """The method of a run, which knows its class: whoever has come to have the same name since is another one.
+
+    Raises:
+        VemreconError: See `method_entry`.
+    """
+    known = [_built_in(asked)] if asked in protocol.names("methods") else []
+    known += [entry for entry in plugin_methods() if asked in (entry.name, entry.name.rpartition(":")[2])]
+    return next((entry for entry in known if entry.class_path == class_path), None) or method_entry(asked)
 
 
 def choose_preset(name: str, preset: str, presets: Mapping[str, Mapping[str, Any]]) -> tuple[str, Preset]:
@@ -120,6 +146,32 @@ def choose_preset(name: str, preset: str, presets: Mapping[str, Mapping[str, Any
         return preset, Preset.read(preset, presets)
     except ConfigError as error:
         raise ConfigError(f"method '{name}': {error}") from error
+
+
+def presets_with(
+    path: Path, methods: Mapping[str, Mapping[str, Any]]
+) -> tuple[str, dict[str, Mapping[str, Mapping[str, Any]]]]:
+    """Name of the preset in a file, and the presets of some methods with it.
+
+    Args:
+        path: A YAML file with a preset for each method, by its name; `like: paper` begins with one that it has.
+        methods: What they have, by their names; those that learn nothing have the one preset `default`.
+
+    Raises:
+        ConfigError: If it is missing or cannot be read, has the name of another preset, or lacks a method that learns.
+    """
+    facts, name = protocol.load_yaml(path), path.stem
+    if name in (*PRESETS, "default"):
+        raise ConfigError(f"{path}: a preset of the name '{name}' is built in; give the file another name")
+    for method, one in facts.items():
+        if not isinstance(one, Mapping):
+            raise ConfigError(f"{path}: {method}: must hold named arguments, not {one}")
+    if lacking := [method for method, presets in methods.items() if method not in facts and set(presets) - {"default"}]:
+        raise ConfigError(f"{path}: has no preset for {', '.join(lacking)} (has {', '.join(map(str, facts))})")
+    return name, {
+        method: {**presets, name: dict(facts[method])} if method in facts else dict(presets)
+        for method, presets in methods.items()
+    }
 
 
 def has_preset(preset: str, presets: Mapping[str, Any]) -> bool:

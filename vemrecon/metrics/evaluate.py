@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from vemrecon.errors import ConfigError
 from vemrecon.metrics.catalogue import expanded, metric, names_for
+from vemrecon.metrics.catalogue import metrics as catalogue
 from vemrecon.metrics.evaluation import Evaluation
 from vemrecon.metrics.evidence import Evidence
 from vemrecon.metrics.isotropy import AxialContinuity
@@ -79,6 +80,7 @@ def evaluate(
         DataError: If shapes differ, a region lies outside, the voxel size is needed and unknown, or values are not
             finite.
     """
+    metrics = [catalogue().canonical(name) for name in metrics]
     for name in metrics:
         if metric(name) and name not in pair_metrics():
             raise ConfigError(f"the metric '{name}' is one of whole runs (`vemrecon bench`), not of two volumes alone")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from vemrecon.bench.result import RunResult, Status
 from vemrecon.metrics.catalogue import columns as declared
+from vemrecon.metrics.catalogue import known as known_metrics
 from vemrecon.metrics.catalogue import metrics
 from vemrecon.metrics.column import Better, Column, plane_order
 from vemrecon.metrics.score import Score
@@ -164,8 +165,8 @@ def columns_of(results: Sequence[RunResult]) -> Columns:
     task = results[0].spec.task
     whole = [score for result in done for score in result.scores if score.whole]
     scores = {score.kind: score for score in sorted(whole, key=lambda score: score.value is not None)}
-    names = [name for result in done or results for name in result.spec.metrics if name in metrics()]
-    every = [column for column in declared(task.kind, task.axis, metrics()) if not column.per_target]
+    names = known_metrics(name for result in done or results for name in result.spec.metrics)
+    every = [column for column in declared(task.kind, task.axis, [*metrics().own, *names]) if not column.per_target]
     every += _of_targets(task.kind, task.axis, scores.values())
     known = {column.kind for column in every}
     asked = {column.kind for column in declared(task.kind, task.axis, names) if not column.per_target}
@@ -195,7 +196,7 @@ def _with_gain(main: Sequence[Column]) -> Iterator[AnyColumn]:
 
 def _of_targets(kind: str, axis: str, scores: Iterable[Score]) -> Iterable[Column]:
     """One column for every thing that was looked for, and for what it was compared with."""
-    for column in declared(kind, axis, metrics()):
+    for column in declared(kind, axis, metrics().own):
         if column.per_target:
             found = [s for s in scores if column.shows(s.kind) and s.reference == column.reference]
             for score in sorted(found, key=lambda s: s.target):

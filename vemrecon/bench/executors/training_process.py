@@ -24,12 +24,11 @@ def main(path: Path, parent: int) -> int:
     from vemrecon.bench.job import Job
     from vemrecon.bench.store import RunFolder
     from vemrecon.bench.trainings import learn
-    from vemrecon.methods.registry import method_entry
 
     try:
         folder, job = RunFolder.open(path), Job.read(path / "job.json")
         join_group(job.devices)
-        _, card, _ = method_entry(folder.spec.method.entry).resolved()
+        _, card, _ = folder.spec.method.found().resolved()
         learn(folder, job, card.regime, tell)
     except Exception as error:
         traceback.print_exc()
