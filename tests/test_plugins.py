@@ -133,6 +133,7 @@ def test_a_metric_of_another_package_is_listed_scored_and_shown(install, bench, 
     assert abs(score.value) < 0.1
     assert "Bias volume" in (tmp_path / "runs" / "report" / "README.md").read_text()
     assert main(["metrics"]) == 0 and "mean difference" in capsys.readouterr().out
+    assert main(["metrics", "biaspkg:bias"]) == 0 and "Bias volume" in capsys.readouterr().out
     np.save("made.npy", textured((16, 32, 32)))
     assert main(["evaluate", "v.npy", "made.npy", "--metrics", "biaspkg:bias", "--voxel-size", "8", "8", "8"]) == 0
     (tmp_path / "biaspkg-1.0.dist-info" / "entry_points.txt").unlink()  # without it, what it has scored is still shown

@@ -177,7 +177,7 @@ def test_a_segmenter_that_fails_loses_no_other_score(boxes):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--segmenter", "Dark"], "must be a class path"),
+        (["--segmenter", "Dark"], "or a class path, PACKAGE.Class"),
         (["--segmenter", "nothing.Dark"], "no module 'nothing' is installed"),
         (["--segmenter", "other_segmenter.WEIGHTS"], "is not a subclass of vemrecon.segment.PretrainedSegmenter"),
         (["--segmenter", "other_segmenter.Mute"], "does not say all that it must: probability, weights"),

@@ -104,14 +104,16 @@ def test_a_metric_of_another_version_redoes_scores_only(finished: Path, tmp_path
     from dataclasses import replace
 
     from vemrecon.metrics import catalogue
+    from vemrecon.plugins import Catalogue
 
     runs = tmp_path / "runs"
     shutil.copytree(finished / "runs", runs)
     (folder,) = run_folders(runs)
     kept = [p for name in ("train", "reconstruction.zarr") for p in (folder.path / name).rglob("*") if p.is_file()]
     stamps = {path: path.stat().st_mtime_ns for path in [*kept, folder.path / "reconstruction.json"]}
-    now = dict(catalogue.metrics())
-    monkeypatch.setattr(catalogue, "metrics", lambda: {**now, "psnr": replace(now["psnr"], version=2)})
+    own = catalogue.metrics().own
+    newer = Catalogue("metric", {**own, "psnr": replace(own["psnr"], version=2)}, lambda one: None)
+    monkeypatch.setattr(catalogue, "metrics", lambda: newer)
     assert folder.state() == "planned"
 
     (again,) = asked(finished / "truth.npy", runs)

@@ -307,7 +307,7 @@ def dataset(tmp_path, monkeypatch):
         file["volumes/raw"].attrs["resolution"] = (40, 4, 4)
     file = DatasetFile(path="mine/a.h5", dataset="volumes/raw", sha256=sha256_of(root / "mine" / "a.h5"))
     card = DatasetCard("mine", "mine", {"a": file}, voxel_size=VoxelSize(40, 4, 4))
-    monkeypatch.setattr("vemrecon.data.dataset_names", lambda: ["mine"])
+    monkeypatch.setattr("vemrecon.data.is_dataset", lambda name: name == "mine")
     monkeypatch.setattr("vemrecon.data.dataset_card", lambda name: card)
     return root, card, voxels
 

@@ -116,8 +116,7 @@ def datasets(options: DatasetsOptions) -> int:
     from rich.table import Table
 
     from vemrecon.commands.dataset_lines import dataset_lines
-    from vemrecon.data import dataset_card, dataset_names, default_data_root
-    from vemrecon.data.catalogue import plugin_datasets
+    from vemrecon.data import dataset_card, dataset_names, default_data_root, plugin_datasets
 
     if options.name:
         print("\n".join(dataset_lines(dataset_card(options.name), options.data_root or default_data_root())))
@@ -261,8 +260,7 @@ def cite(options: CiteOptions) -> int:
 
 
 def _citation(name: str) -> dict[str, Any]:
-    from vemrecon.data import dataset_card, dataset_names
-    from vemrecon.data.catalogue import is_dataset
+    from vemrecon.data import dataset_card, dataset_names, is_dataset, plugin_datasets
     from vemrecon.errors import unknown
     from vemrecon.methods.registry import built_in_methods, method_entry, plugin_methods
 
@@ -270,7 +268,7 @@ def _citation(name: str) -> dict[str, Any]:
         card = dataset_card(name)
         facts = {"dataset": name, "title": card.title, "citation": card.citation or "not stated"}
         return facts | {"licence": card.licence or "not stated"}
-    known = [*dataset_names(), *built_in_methods(), *(entry.name for entry in plugin_methods())]
+    known = [*dataset_names(), *plugin_datasets(), *built_in_methods(), *(entry.name for entry in plugin_methods())]
     if name not in known and "." not in name and ":" not in name:  # class paths are in no list
         raise unknown("dataset or method", name, known)
     entry = method_entry(name)

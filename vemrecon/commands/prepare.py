@@ -34,8 +34,7 @@ class PrepareOptions(ReadingOptions, RootOptions):
 
 def prepare(options: PrepareOptions) -> int:
     """All or some files of a dataset, or one of one's own."""
-    from vemrecon.data import dataset_card, dataset_names
-    from vemrecon.data.catalogue import is_dataset
+    from vemrecon.data import dataset_card, dataset_names, is_dataset, plugin_datasets
 
     memory = byte_count("--memory", options.memory) - PROGRAM_BYTES
     if memory <= 0:
@@ -49,7 +48,7 @@ def prepare(options: PrepareOptions) -> int:
             _prepare_file(options, card, key, memory)
         return 0
     if not Path(options.name).exists():
-        raise unknown("dataset or file", options.name, [*dataset_names(), "the path of a file"])
+        raise unknown("dataset or file", options.name, [*dataset_names(), *plugin_datasets(), "the path of a file"])
     if len(options.more) != 1:
         raise ConfigError(f"prepare {options.name}: a file of your own needs one output, such as volume.zarr")
     _prepare_path(options, Path(options.name), Path(options.more[0]), memory)

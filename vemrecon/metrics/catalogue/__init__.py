@@ -65,7 +65,7 @@ def expanded(names: Iterable[str]) -> tuple[MetricSpec, ...]:
         ConfigError: If a name is unknown.
         PluginError: See `metric`.
     """
-    meant = {part for name in names for part in metric(name).stands_for or (name,)}
+    meant = {part for name in names for part in metric(name).stands_for or (metrics().canonical(name),)}
     return tuple(metrics()[name] for name in metrics() if name in meant)
 
 
