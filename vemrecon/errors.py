@@ -27,7 +27,7 @@ class LeakError(VemreconError):
 
 
 class PluginError(VemreconError):
-    """A method from another package that cannot be found or loaded."""
+    """Something of another package that cannot be found, told from others, or loaded."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> ConfigError:

@@ -14,6 +14,7 @@ from vemrecon.bench.store import run_folders
 from vemrecon.cli import main
 from vemrecon.files import sha256_of
 from vemrecon.kept import read_mark
+from vemrecon.report.segmenter_record import segmenter_records
 from vemrecon.segment import network
 
 CARD = """
@@ -142,6 +143,10 @@ def test_a_segmenter_of_another_package_judges_beside_our_own(boxes, tmp_path):
         assert "must have the shape (32, 40, 48) and lie in [0, 1]" in reason(folder, "Crooked")
         beside = json.loads((folder.path / "curves.json").read_text())["segmentation"]["membranes (Dark)"]
         assert beside["segmenter"]["weights_sha256"] == sha256_of(other_segmenter.WEIGHTS)
+        assert beside["segmenter"]["code_sha256"] == sha256_of(tmp_path / "other_segmenter.py")
+        edited = {**beside, "segmenter": {**beside["segmenter"], "code_sha256": "another"}}
+        first, second = segmenter_records({"segmentation": {"before": beside, "after": edited}}).values()
+        assert first.key != second.key  # so that a table says that different ones have judged
         assert (folder.path / "segmentation-membranes-Dark.npz").is_file()
     kept = by(folders["linear"], "Dark")
     page = (tmp_path / "runs" / "report" / "README.md").read_text()

@@ -90,6 +90,6 @@ def with_earlier_things(job: Job, folder: RunFolder, old: RunResult | None) -> J
         before = Job.read(folder.path / "job.json").segmentation
     except DataError:
         return job
-    known = {at.name for at in job.segmentation if at.what}
-    kept = [at for at in before if at.name not in known and at.scored and Path(at.scored.labels.path).exists()]
+    new = {at.name for at in job.segmentation if at.what}
+    kept = [at for at in before if at.name not in new and at.scored and Path(at.scored.labels.path).exists()]
     return replace(job, segmentation=(*(at for at in job.segmentation if at.what or not kept), *kept))

@@ -23,6 +23,9 @@ from vemrecon.report.segmentation_table import (
 )
 from vemrecon.report.segmenter_record import CEILING, FLOOR, SegmenterRecord, segmenter_records
 
+Letters = Mapping[tuple[str, str], str]
+"""By which tables tell segmenters apart, by their keys."""
+
 
 def with_segmentations(board: Leaderboard) -> Leaderboard:
     """The leaderboard with segmentations at every table, and no winner where different segmenters judged."""
@@ -45,13 +48,13 @@ def _segmentation(
     table: Table, what: str, known: Sequence[Column], judged: Mapping[str, Sequence[Mapping[str, SegmenterRecord]]]
 ) -> Segmentation:
     by_row = {label: [found[what] for found in runs if what in found] for label, runs in judged.items()}
-    judges = {judge.weights: judge for found in by_row.values() for judge in found}
-    letters = {weights: ascii_uppercase[n % 26] for n, weights in enumerate(judges)}
+    judges = {judge.key: judge for found in by_row.values() for judge in found}
+    letters = {key: ascii_uppercase[n % 26] for n, key in enumerate(judges)}
     columns = sorted((column for column in known if shown_in(column)), key=column_order)
     lines = []
     for row in table.done:
         cells = {column.key: row.cells[MAIN_RANGE][column.key] for column in columns}
-        who = "".join(sorted({letters[judge.weights] for judge in by_row[row.label]}))
+        who = "".join(sorted({letters[judge.key] for judge in by_row[row.label]}))
         lines.append(Line(row.label, METHOD, cells, who, row))
     ceilings = [_reference(judge, CEILING, columns, letters) for judge in judges.values()]
     floors = [_reference(judge, FLOOR, columns, letters) for judge in judges.values()]
@@ -62,10 +65,12 @@ def _segmentation(
     return Segmentation(what, shown, tuple(lines), tuple(judges.values()))
 
 
-def _reference(judge: SegmenterRecord, name: str, columns: Sequence[Column], letters: Mapping[str, str]) -> Line:
+def _reference(
+    judge: SegmenterRecord, name: str, columns: Sequence[Column], letters: Mapping[tuple[str, str], str]
+) -> Line:
     scores = judge.references.get(name, {})
     cells = {c.key: Cell(scores.get((c.metric, c.reference)), notes=_why_none(name, c.reference)) for c in columns}
-    return Line(CEILING_LABEL if name == CEILING else FLOOR_LABEL, name, cells, letters[judge.weights])
+    return Line(CEILING_LABEL if name == CEILING else FLOOR_LABEL, name, cells, letters[judge.key])
 
 
 def _why_none(name: str, reference: Reference) -> tuple[str, ...]:

@@ -23,11 +23,18 @@ class SegmenterRecord:
 
     weights: str
     """sha256."""
+    code: str
+    """What else tells it from others: of one of another package its version and the sha256 of its code."""
     facts: Mapping[str, Any]
     region: tuple[tuple[int, ...], tuple[int, ...]] | None
     """First voxel and one past the last, z-y-x, of what is segmented."""
     references: Mapping[str, Mapping[tuple[str, Reference], float]]
     """Scores of `CEILING` and `FLOOR`, by metric and what they compare with."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The same for two only if they find the same."""
+        return self.weights, self.code
 
     @property
     def short(self) -> str:
@@ -105,7 +112,8 @@ def _record(entry: Any) -> SegmenterRecord:
         start, stop = (tuple(int(n) for n in corner) for corner in corners)
         region = (start, stop)
     references = {name: _values(rows) for name, rows in entry["references"].items()}
-    return SegmenterRecord(str(facts["weights_sha256"]), facts, region, references)
+    code = " ".join(str(facts[name]) for name in ("version", "code_sha256") if name in facts)
+    return SegmenterRecord(str(facts["weights_sha256"]), code, facts, region, references)
 
 
 def _values(rows: Any) -> dict[tuple[str, Reference], float]:

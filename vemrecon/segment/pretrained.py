@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from inspect import isabstract
+from inspect import getfile, isabstract
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -112,6 +112,7 @@ class Plugged:
         self.facts: dict[str, Any] = {
             "class_path": class_path,
             "version": self.network.version,
+            "code_sha256": sha256_of(Path(getfile(type(self.network)))),
             "source": self.network.source,
             "learned_from": self.network.learned_from,
             "weights_sha256": digests[0] if len(digests) == 1 else digest_of(digests),
@@ -120,7 +121,7 @@ class Plugged:
     @property
     def identity(self) -> list[Any]:
         """What decides what it finds."""
-        return [self.facts["class_path"], self.facts["version"], self.facts["weights_sha256"]]
+        return [self.facts[name] for name in ("class_path", "version", "code_sha256", "weights_sha256")]
 
     def probability(self, volume: Volume, region: Region, device: str, progress: Share) -> NDArray[np.float16]:
         """Probability of what it finds, in every voxel of a region of a volume; nothing outside the region is seen.
