@@ -32,11 +32,27 @@ DOORS = {
     "judges": BASE | {"metrics", "segment", "data"},
     "own": BASE | {"fit", "infer", "methods", "data", "degradations"},
     "bench": BASE | {"fit", "infer", "judges", "metrics", "methods", "data", "degradations"},
+    "scaffold": BASE | {"data", "degradations", "metrics", "methods"},
+    "check": BASE | {"bench", "fit", "infer", "methods", "metrics", "data", "degradations"},
     "statistics": {"seeding"},
     "report": BASE | {"bench", "metrics", "statistics"},
     "figure": BASE | {"report", "bench"},
     "commands": BASE
-    | {"bench", "own", "fit", "infer", "segment", "metrics", "methods", "data", "degradations", "report", "figure"},
+    | {
+        "check",
+        "scaffold",
+        "bench",
+        "own",
+        "fit",
+        "infer",
+        "segment",
+        "metrics",
+        "methods",
+        "data",
+        "degradations",
+        "report",
+        "figure",
+    },
 }
 REPORT_MAY_SEE = (
     "vemrecon.bench.result",

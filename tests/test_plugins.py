@@ -1,18 +1,22 @@
 """What other packages announce: each kind is found, used and refused in one line; nothing built in is lost."""
 
+import json
 import sys
 
 import numpy as np
 import pytest
 from small_volumes import textured
 
+from vemrecon.bench.changes import state_of
 from vemrecon.bench.store import run_folders
 from vemrecon.cli import main
 from vemrecon.data.catalogue import dataset_card
 from vemrecon.degradations import degradations, make_degradation
 from vemrecon.errors import PluginError
+from vemrecon.files import sha256_of
 from vemrecon.methods.registry import method_entry
 from vemrecon.metrics import catalogue
+from vemrecon.plugins import code_digest
 
 METRIC = """
 from vemrecon.metrics.column import Better, Column
@@ -218,6 +222,49 @@ def test_a_method_has_its_card_and_presets_in_files_and_its_name_beside_a_built_
     listed = capsys.readouterr().out
     assert "repeatpkg:linear" in listed
     assert method_entry("builtin:linear").asked == "linear"
+
+
+def test_a_run_keeps_where_its_method_comes_from_and_is_stale_when_any_file_of_that_changes(install, bench, tmp_path):
+    place = tmp_path / "ownpkg"
+    place.mkdir()
+    (place / "__init__.py").write_text("")
+    (place / "card.yaml").write_text("{title: Repeat, regime: none}")
+    (place / "presets.yaml").write_text("default: {factor: 0.5}")
+    (place / "method.py").write_text(METHOD)
+    install("ownpkg", "", methods=[("own", "x")])
+    (tmp_path / "ownpkg.py").unlink()
+    (tmp_path / "ownpkg-1.0.dist-info" / "entry_points.txt").write_text(
+        "[vemrecon.methods]\nown = ownpkg.method:Repeat\n"
+    )
+    assert bench("--methods", "own", "linear")[0] == 0
+    folder = bench.folders()["own"]
+    origin = folder.result().spec.method.origin
+    assert (origin.distribution, origin.version) == ("ownpkg", "1.0") and len(origin.source) == 64
+    assert bench.folders()["linear"].spec.method.origin is None
+    code_digest.cache_clear()
+    assert bench("--methods", "own")[1].count("1 of them finished before") == 1
+    (place / "presets.yaml").write_text("default: {factor: 0.5} # a comment")
+    code_digest.cache_clear()
+    assert state_of(folder) == "stale"
+    assert bench("--methods", "own", "--retry", "stale")[0] == 0
+    again = bench.folders()["own"]
+    assert again.path == folder.path and again.result().spec.method.origin.source != origin.source
+
+
+def test_weights_of_a_method_are_fetched_where_it_finds_them(install, tmp_path, capsys, monkeypatch):
+    install("weightpkg", METHOD, methods=[("weighty", "Repeat")])
+    file = tmp_path / "w.npy"
+    np.save(file, np.zeros(2))
+    weights = [{"file": "w.npy", "sha256": sha256_of(file), "address": "http://127.0.0.1:9/w.npy"}]
+    (tmp_path / "presets.yaml").write_text("default: {}")
+    (tmp_path / "card.yaml").write_text(json.dumps({"title": "t", "regime": "external", "weights": weights}))
+    (tmp_path / "data" / "weights").mkdir(parents=True)
+    file.rename(tmp_path / "data" / "weights" / "w.npy")
+    assert main(["fetch", "weighty", "--data-root", str(tmp_path / "data")]) == 0
+    assert "1 file of weighty" in capsys.readouterr().out
+    (tmp_path / "card.yaml").write_text("{title: t, regime: none}")
+    assert main(["fetch", "weighty"]) == 2
+    assert "nothing to fetch" in capsys.readouterr().err
 
 
 def test_a_name_that_two_packages_have_is_told_apart_by_the_package(install):

@@ -157,6 +157,18 @@ COMMANDS: dict[str, Command] = {
         "CleanOptions",
         "List what killed commands have left behind, and remove it.\n\nFinished work is never listed.",
     ),
+    "new": Command(
+        "new",
+        "NewOptions",
+        "Begin a package with a method, metric, degradation or dataset of your own.\n\n"
+        "It has a test, a card, presets, a citation and a README, and passes `check` at once.",
+    ),
+    "check": Command(
+        "check",
+        "CheckOptions",
+        "Check that a method, metric, degradation or dataset keeps to what all of its kind promise.\n\n"
+        "Takes about a minute on a small phantom; what fails says what to do.",
+    ),
     "evaluate": Command("volumes", "EvaluateOptions", "Score any reconstruction file against any truth file."),
 }
 

@@ -5,12 +5,14 @@ Listing reads the metadata of installed packages and imports nothing; what is as
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.metadata
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -147,6 +149,85 @@ def load_class(what: str, class_path: str, base: type[Any], public: str) -> Any:
     if not (isinstance(found, type) and issubclass(found, base)):
         raise PluginError(f"{what}: {class_path} is not a subclass of {public}")
     return found
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the code of something of another package comes from.
+
+    Attributes:
+        distribution: What is installed; empty for a module that is in a folder only.
+        version: Of the distribution.
+        source: sha256 of all files of the package, whatever is installed under that version.
+        weights: sha256 of the files of weights that it brings, by their names.
+    """
+
+    distribution: str
+    version: str
+    source: str
+    weights: Mapping[str, str] = field(default_factory=dict)
+
+
+def origin_of(class_path: str, package: str, weights: Mapping[str, str]) -> Origin | None:
+    """Where a class comes from; None for one of this project, whose commit is kept anyway.
+
+    Args:
+        class_path: `package.module.Class`
+        package: Distribution that announces it, or that of the same name as its package.
+        weights: See `Origin`.
+    """
+    if class_path.startswith(f"{PROJECT}."):
+        return None
+    try:
+        version = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        package, version = "", ""
+    return Origin(package, version, code_digest(class_path), dict(weights))
+
+
+@cache
+def code_digest(class_path: str) -> str:
+    """sha256 of the source of a class: see `source_files`; empty if that is not found."""
+    top, files = source_files(class_path)
+    digest = hashlib.sha256()
+    for number, file in enumerate(files):
+        digest.update(b"\0" * (number > 0))
+        if not class_path.startswith(f"{PROJECT}."):
+            digest.update(f"{file.relative_to(top).as_posix()}\0".encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest() if files else ""
+
+
+def source_files(class_path: str) -> tuple[Path, list[Path]]:
+    """A folder, and the files in it that decide what a class does, sorted; found without importing anything.
+
+    Of another package that is all of its files, of a module alone its own; of this project it is the module, or the
+    folder of a class that has one.
+    """
+    file = source_file(class_path)
+    if file is None:
+        return Path(), []
+    folder = file.parent
+    if not (folder / "__init__.py").exists():
+        return folder, [file]
+    if class_path.startswith(f"{PROJECT}."):
+        alone = file.name != "__init__.py" and folder.name == "methods"
+        return folder, [file] if alone else sorted(folder.glob("*.py"))
+    while (folder.parent / "__init__.py").exists():
+        folder = folder.parent
+    every = (one for one in folder.rglob("*") if one.is_file() and "__pycache__" not in one.parts)
+    return folder, sorted(one for one in every if one.suffix != ".pyc")
+
+
+def source_file(class_path: str) -> Path | None:
+    """File of the module of a class, found without importing anything; None if there is none."""
+    *parts, _ = class_path.split(".")
+    for root in sys.path:
+        place = Path(root or ".", *parts)
+        file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+        if parts and file.is_file():
+            return file
+    return None
 
 
 Thing = TypeVar("Thing")

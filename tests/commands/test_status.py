@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from vemrecon import plugins
 from vemrecon.bench import changes
 from vemrecon.bench.changes import state_of
 from vemrecon.bench.due import clear_stale, needs_work
@@ -105,10 +106,10 @@ def test_results_of_older_rules_are_stale(tmp_path, capsys, change, words):
 def test_the_source_of_a_method_is_found_without_importing_it(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "mine.py").write_text("raise RuntimeError('imported')")
-    changes.code_digest.cache_clear()
-    before = changes.code_digest("mine.Method")
+    plugins.code_digest.cache_clear()
+    before = plugins.code_digest("mine.Method")
     (tmp_path / "mine.py").write_text("raise RuntimeError('imported again')")
-    changes.code_digest.cache_clear()
-    assert before and changes.code_digest("mine.Method") != before
-    assert changes.code_digest("nowhere.Method") == ""
-    assert changes.code_digest("vemrecon.methods.vemamba.VEMamba")
+    plugins.code_digest.cache_clear()
+    assert before and plugins.code_digest("mine.Method") != before
+    assert plugins.code_digest("nowhere.Method") == ""
+    assert plugins.code_digest("vemrecon.methods.vemamba.VEMamba")

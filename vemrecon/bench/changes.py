@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -17,6 +15,7 @@ from vemrecon.errors import DataError, VemreconError
 from vemrecon.files import digest_of, sha256_of
 from vemrecon.kept import read_mark
 from vemrecon.methods.registry import recorded_entry
+from vemrecon.plugins import code_digest
 
 CODE: Final = "method_code"
 """Key of the digest of a method's source in the mark of a reconstruction."""
@@ -54,26 +53,6 @@ def version_now(entry: str, class_path: str) -> str | None:
     except VemreconError:
         return None
     return card.version if card else None
-
-
-@cache
-def code_digest(class_path: str) -> str:
-    """sha256 of the source of a method: its file, or all files of its package; empty if that is not found."""
-    files = _sources(class_path)
-    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest() if files else ""
-
-
-def _sources(class_path: str) -> list[Path]:
-    """Files of a class, found without importing anything. A method of a folder of its own is all of that folder."""
-    *parts, _ = class_path.split(".")
-    for root in sys.path:
-        place = Path(root or ".", *parts)
-        file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-        if not file.is_file():
-            continue
-        alone = parts[:-1] in ([], ["vemrecon", "methods"]) or not file.with_name("__init__.py").exists()
-        return [file] if alone and not place.is_dir() else sorted(file.parent.glob("*.py"))
-    return []
 
 
 def _ended(folder: RunFolder) -> float:

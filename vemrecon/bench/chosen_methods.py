@@ -26,6 +26,7 @@ from vemrecon.methods.registry import (
     presets_with,
     with_settings,
 )
+from vemrecon.plugins import Origin, origin_of
 
 if TYPE_CHECKING:
     from vemrecon.fit.learned import Learned
@@ -45,6 +46,7 @@ class ChosenMethod:
         changed: Arguments that take the place of those of the preset.
         learned: What it is given that it has learned before.
         goes_on: Whether it learns more then.
+        origin: Where its code comes from, if that is another package.
     """
 
     name: str
@@ -56,6 +58,7 @@ class ChosenMethod:
     changed: Mapping[str, Any]
     learned: Learned | None = None
     goes_on: bool = False
+    origin: Origin | None = None
 
     def arguments(self, situation: Situation) -> dict[str, Any]:
         """What it is made with for a task."""
@@ -67,7 +70,7 @@ class ChosenMethod:
     def variant(self, task: Task, learning: Mapping[str, Any] | None = None) -> MethodVariant:
         """Its identity on a task, and with what it learns from, as a specification of runs has it."""
         arguments = self.arguments(situation_of(task, learning))
-        return MethodVariant(self.name, self.asked, self.class_path, self.card.version, arguments)
+        return MethodVariant(self.name, self.asked, self.class_path, self.card.version, arguments, self.origin)
 
     @property
     def learns(self) -> bool:
@@ -129,7 +132,8 @@ def _chosen(
     label = ",".join(f"{key}={value}" for key, value in sorted(changed.items()))
     name = f"{entry.name}[{label}]" if label else entry.name
     preset, recipe = choose_preset(entry.name, preset, presets)
-    chosen = ChosenMethod(name, entry.asked, entry.class_path, card, preset, recipe, changed)
+    origin = origin_of(entry.class_path, entry.package, {one.file: one.sha256 for one in card.weights})
+    chosen = ChosenMethod(name, entry.asked, entry.class_path, card, preset, recipe, changed, origin=origin)
     if request.weights is not None and chosen.has_learned:
         chosen = _given(chosen, request.weights, request)
     if kind is not None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vemrecon.bench.changes import CODE, code_digest
+from vemrecon.bench.changes import CODE
 from vemrecon.bench.job import Job
 from vemrecon.bench.repair import repaired
 from vemrecon.bench.result import Costs
@@ -20,6 +20,7 @@ from vemrecon.environment import environment
 from vemrecon.files import digest_of, write_json
 from vemrecon.kept import read_mark, set_aside, write_mark
 from vemrecon.metrics.score import Score
+from vemrecon.plugins import code_digest
 from vemrecon.processes import peak_memory
 from vemrecon.progress import Progress
 from vemrecon.volume import Volume, open_volume

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from vemrecon.bench.missing import Missing
 from vemrecon.bench.track import Track
 from vemrecon.errors import DataError
 from vemrecon.files import canonical_json, digest_of, from_plain, read_json, slug
+from vemrecon.plugins import Origin
 from vemrecon.volume.planes import AXES
 
 if TYPE_CHECKING:
@@ -48,6 +49,13 @@ class MethodVariant:
     class_path: str
     version: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    origin: Origin | None = None
+    """Where its code comes from, if that is another package. No part of the identity of a run: edited code makes it
+    `stale`, see `changes.py`"""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; without an origin where it has none."""
+        return {name: value for name, value in asdict(self).items() if name != "origin" or value}
 
     def found(self) -> MethodEntry:
         """The method, as it is here.
@@ -128,7 +136,8 @@ class RunSpec:
 
     def made(self) -> dict[str, Any]:
         """Plain values of what decides the reconstruction, whatever that is scored by."""
-        return {name: value for name, value in self.as_dict().items() if name not in ("metrics", "segmenters")}
+        found = {name: value for name, value in self.as_dict().items() if name not in ("metrics", "segmenters")}
+        return {**found, "method": replace(self.method, origin=None).as_dict()}
 
     @property
     def mode(self) -> str:
@@ -185,7 +194,8 @@ class RunSpec:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; without what has been added to them since, where that is not asked for."""
-        values = {**asdict(self), "task": self.task.as_dict(), "metrics": list(self.metrics)}
+        parts = {"task": self.task.as_dict(), "method": self.method.as_dict(), "metrics": list(self.metrics)}
+        values = {**asdict(self), **parts}
         added = {"track": self.track, "segmenters": self.segmenters}
         return {name: value for name, value in values.items() if added.get(name, True)}
 

@@ -30,7 +30,9 @@ class FetchOptions(RootOptions):
     """Options of `fetch`."""
 
     name: str = option(
-        "dataset, as `vemrecon datasets` lists it; or lpips or sam2, for the weights of a metric", positional=True
+        "dataset, as `vemrecon datasets` lists it; or lpips or sam2, for the weights of a metric; or a method of "
+        "another package whose card declares weights",
+        positional=True,
     )
     files: tuple[str, ...] = option("some of its files (default: all)", (), positional=True, whole=True)
     labels: bool = option("label files too", True)
@@ -41,6 +43,7 @@ def fetch(options: FetchOptions) -> int:
     from vemrecon.data import dataset_card, default_data_root
     from vemrecon.data.catalogue import LOCAL
     from vemrecon.data.remote.fetch import files_of
+    from vemrecon.methods.weight_files import FOLDER
 
     if options.name == LPIPS:
         return fetch_lpips(options.files)
@@ -48,6 +51,9 @@ def fetch(options: FetchOptions) -> int:
         return fetch_sam2(options.files)
     if options.name.startswith(LOCAL):
         raise ConfigError(f"{options.name}: a file of your own is used where it lies; there is nothing to fetch")
+    if (weights := weights_of(options.name)) is not None:
+        _fetch(weights, files_of(weights, options.files), (options.data_root or default_data_root()) / FOLDER)
+        return 0
     card = dataset_card(options.name)
     files = files_of(card, options.files, options.labels)
     if not files:
@@ -55,6 +61,27 @@ def fetch(options: FetchOptions) -> int:
         return 0
     _fetch(card, files, (options.data_root or default_data_root()).absolute())
     return 0
+
+
+def weights_of(name: str) -> DatasetCard | None:
+    """The files of weights that a method of another package declares and does not bring; None if it is no such method.
+
+    Raises:
+        ConfigError: If it declares none that could be fetched.
+    """
+    from vemrecon.data import is_dataset
+    from vemrecon.data.card import DatasetCard, DatasetFile
+    from vemrecon.methods.registry import method_entry, plugin_methods
+
+    if is_dataset(name) or name not in [entry.name for entry in plugin_methods()]:
+        return None
+    _, card, _ = method_entry(name).resolved()
+    files = {
+        one.file: DatasetFile(path=one.file, url=one.address, sha256=one.sha256) for one in card.weights if one.address
+    }
+    if not files:
+        raise ConfigError(f"method '{name}': its card declares no weights with an address; there is nothing to fetch")
+    return DatasetCard(name, card.title, files)
 
 
 def fetch_lpips(names: Sequence[str]) -> int:

@@ -30,6 +30,7 @@ class Applied(Method):
         self.method, self.rotations, self.short = method, rotations, short
         self.seed = method.seed
         self.any_grid = method.any_grid  # type: ignore[misc]  # a wrapper is what it wraps
+        self.fits_at_test = method.fits_at_test  # type: ignore[misc]
         z, y, x = method.tile.halo
         halo = (z + 1, max(y, x), max(y, x)) if rotations else (z, y, x)
         self.tile = replace(method.tile, halo=halo, blended=blended or method.tile.blended)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -93,13 +94,15 @@ class Method(LightningModule, ABC):
     built-in methods stand in `benchmark/methods/`.
     """
 
-    card: ClassVar[MethodCard | None] = None
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    card: ClassVar[MethodCard | Path | None] = None
+    presets: ClassVar[Mapping[str, Mapping[str, Any]] | Path] = {}
     tile: TileShape = TileShape(16, 128, 128, halo=(2, 16, 16))
     unused_parameters: ClassVar[bool] = False
     """Whether some of what learns rests in a backward pass, as in adversarial training; asked on several devices."""
     sees_across_sections: ClassVar[bool] = False
     """Whether it learns from planes across recorded sections; lateral tasks, where these are too thick, forbid that."""
+    fits_at_test: ClassVar[bool] = False
+    """Whether `reconstruct` learns, too, as one does that fits every tile: it then runs with gradients."""
     any_grid: ClassVar[bool] = False
     """Whether it asks `tile.grid` where sections lie. To all others sections begin with the volume, see
     `reconstruct_tile`: what they learn from, their constructor and their tiles know `SectionGrid.canonical` alone."""
@@ -178,6 +181,19 @@ class Method(LightningModule, ABC):
         """Classes that are made with arguments of arguments, by the name of the argument that holds these."""
         return {}
 
+    @classmethod
+    def weight_file(cls, name: str) -> Path:
+        """A file of weights that the card declares; its bytes are those that are declared.
+
+        Raises:
+            PluginError: If the card does not declare it.
+            DataError: If it is missing or is another one, with what to do.
+        """
+        from vemrecon.methods.weight_files import weight_file
+
+        card = MethodCard.read(cls.card) if isinstance(cls.card, Path) else cls.card
+        return weight_file(f"{cls.__module__}.{cls.__qualname__}", card.weights if card else (), name)
+
     @property
     def has_spread(self) -> bool:
         """Whether it tells how far its rotations or samples disagree; not if it makes only one of them."""
@@ -197,7 +213,15 @@ class Method(LightningModule, ABC):
         return sum(p.numel() for p in self.parameters())
 
 
-@torch.inference_mode()
+@contextmanager
+def at_work(method: Method, tile: Tile) -> Iterator[Tile]:
+    """What torch records while a method reconstructs: nothing, unless it fits tiles; gives the tile that it may see."""
+    fits = method.fits_at_test
+    with torch.inference_mode(not fits), torch.set_grad_enabled(fits):
+        taken = fits and tile.observed.is_inference()  # what was made without gradients can never take part in a fit
+        yield replace(tile, observed=tile.observed.clone()) if taken else tile
+
+
 def reconstruct_tile(method: Method, tile: Tile, *, spread: bool = False) -> tuple[Tensor, ...]:
     """Reconstruct one tile, clipped to [0, 1].
 
@@ -223,13 +247,15 @@ def reconstruct_tile(method: Method, tile: Tile, *, spread: bool = False) -> tup
         tile = _with_section_in_front(tile)
     rows = tile.grid.extent(tile.observed.shape[2])
     wanted, name = (1, 1, rows, y, x), type(method).__name__
-    results = method.reconstruct_with_spread(tile) if spread else (method.reconstruct(tile),)
+    with at_work(method, tile) as seen:
+        results = method.reconstruct_with_spread(seen) if spread else (method.reconstruct(seen),)
     if results is None:
         raise ConfigError(f"{name} has no uncertainty; methods that average over rotations or samples have one")
     clipped = []
     for result in results:
         if tuple(result.shape) != wanted:
             raise ValueError(f"{name} returned shape {tuple(result.shape)}, expected {wanted}")
+        result = result.detach()
         least, most = torch.stack(result.aminmax()).tolist()  # NaN if any voxel is
         if not (math.isfinite(least) and math.isfinite(most)):
             raise ValueError(f"{name} returned NaN or infinite values")
@@ -238,12 +264,12 @@ def reconstruct_tile(method: Method, tile: Tile, *, spread: bool = False) -> tup
     return tuple(clipped)
 
 
-@torch.inference_mode()
 def tile_sections_at(method: Method, tile: Tile, positions: Sequence[float]) -> Tensor:
     """Sections of a tile at any depth, clipped to [0, 1]; see `Method.sections_at` and `reconstruct_tile`."""
     if lead_of(method, tile.grid):
         tile, positions = _with_section_in_front(tile), [position + 1 for position in positions]
-    return method.sections_at(tile, positions).clamp(0, 1)
+    with at_work(method, tile) as seen:
+        return method.sections_at(seen, positions).detach().clamp(0, 1)
 
 
 def _with_section_in_front(tile: Tile) -> Tile:

@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Self
 
+from vemrecon import protocol
 from vemrecon.data.regime import REGIMES, Regime
-from vemrecon.errors import ConfigError
+from vemrecon.errors import ConfigError, VemreconError, unknown
+
+EXCEPTIONS = {"repeat": "the same output twice", "tiles": "the same output however a volume is cut"}
+"""Checks that a method may be excepted from, with what they want."""
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A file of weights that were learned before any training here, from data that no split of ours names.
+
+    Attributes:
+        file: Its name: beside the module of the method, or in `weights` of the data root.
+        sha256: Of its bytes.
+        address: Where `vemrecon fetch` gets it from, if it does not come with the package.
+        learned_from: What it was learned from, as its publisher says.
+        licence: Likewise.
+    """
+
+    file: str
+    sha256: str
+    address: str = ""
+    learned_from: str = ""
+    licence: str = ""
 
 
 @dataclass(frozen=True)
@@ -28,6 +54,36 @@ class MethodCard:
     at_test: bool = False
     random: bool | None = None
     kernel: bool = False
+    weights: tuple[WeightFile, ...] = ()
+    """All that a method of the regime `external` brings with it."""
+    exceptions: Mapping[str, str] = field(default_factory=dict)
+    """Checks of `EXCEPTIONS` that it does not pass, and why that is part of the method."""
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The card in a YAML file, or of the facts in it.
+
+        Raises:
+            ConfigError: If it is none.
+        """
+        return cls.of(protocol.load_yaml(path), str(path))
+
+    @classmethod
+    def of(cls, facts: Mapping[str, object], where: str) -> Self:
+        """The card of plain values, as a file holds them.
+
+        Raises:
+            ConfigError: If they are none.
+        """
+        from vemrecon.files import from_plain
+
+        for name in facts:
+            if name not in {one.name for one in fields(cls)}:
+                raise unknown(f"fact of the card {where}", str(name), [one.name for one in fields(cls)])
+        try:
+            return from_plain(cls, facts)
+        except VemreconError as error:
+            raise ConfigError(f"{where}: no card of a method ({error})") from error
 
     def __post_init__(self) -> None:
         if self.random is None:
@@ -36,5 +92,10 @@ class MethodCard:
             raise ConfigError(f"regime {self.regime!r} of '{self.title}' must be one of {', '.join(REGIMES)}")
         if self.at_test and self.regime != "self":
             raise ConfigError(f"'{self.title}' learns from what it reconstructs, so its regime must be self")
+        if self.weights and self.regime != "external":
+            raise ConfigError(f"'{self.title}' brings weights, so its regime must be external")
+        for name in self.exceptions:
+            if name not in EXCEPTIONS:
+                raise unknown(f"check that '{self.title}' is excepted from", name, EXCEPTIONS)
         if self.kernel and (self.regime != "none" or self.random):
             raise ConfigError(f"'{self.title}' is a kernel, so its regime must be none, and nothing of it random")

@@ -102,6 +102,23 @@ def interpolation_matrix(kernel: Kernel, sections: int, grid: SectionGrid) -> ND
     return kernel_matrix(kernel, grid.sections_at(np.arange(grid.extent(sections))), sections)
 
 
+def interpolated(observed: Tensor, grid: SectionGrid, kernel: Kernel = "linear") -> Tensor:
+    """Sections interpolated to where voxels lie, so that they are in register with the truth.
+
+    Args:
+        observed: Shape (b, c, sections, ...), as tiles and batches are.
+        grid: Where the sections lie: that of the tile, or what the constructor was given.
+        kernel: Of the interpolation.
+
+    Returns:
+        Shape (b, c, grid.extent(sections), ...); kernels of negative weights go beyond [0, 1].
+    """
+    b, c, sections, *rest = observed.shape
+    weights = torch.from_numpy(interpolation_matrix(kernel, sections, grid)).to(observed)
+    made = weights @ observed.reshape(b, c, sections, -1)
+    return made.reshape(b, c, len(weights), *rest)
+
+
 def kernel_matrix(kernel: Kernel, u: NDArray[np.float64], sections: int) -> NDArray[np.float64]:
     """Weights of sections at any places u among them, counted in sections: shape (len(u), sections)."""
     if kernel == "bspline3":

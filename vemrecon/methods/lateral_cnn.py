@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from vemrecon.data.patches import LateralSections
 from vemrecon.methods.base import Method, Tile, TileShape
-from vemrecon.methods.interpolation import interpolation_matrix
+from vemrecon.methods.interpolation import interpolated
 from vemrecon.methods.rates import falling
 from vemrecon.methods.stage import Stage, epoch_of
 from vemrecon.methods.weight_choice import Keep, WeightChoice
@@ -97,9 +97,7 @@ class LateralCNN(Method):
 
     def restore(self, observed: Tensor) -> Tensor:
         """Sections of shape (b, 1, h, w) with h coarse, to (b, 1, h * scale, w)."""
-        weights = interpolation_matrix("linear", observed.shape[2], self.grid)
-        linear = torch.from_numpy(weights).to(observed) @ observed
-        return linear + self.net(observed)
+        return interpolated(observed, self.grid) + self.net(observed)
 
     def reconstruct(self, tile: Tile) -> Tensor:
         """Mean over all xz and all yz sections; the former alone where y counts sections."""

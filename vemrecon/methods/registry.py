@@ -67,19 +67,11 @@ class MethodEntry:
         found = self.load()
         card = self.card or found.card
         if isinstance(card, Path):
-            card = _card_of(card)
+            card = MethodCard.read(card)
         if card is None:
             raise PluginError(f"method '{self.name}': {self.class_path} states no MethodCard as its `card`")
         presets = self.presets or found.presets
         return found, card, protocol.load_yaml(presets) if isinstance(presets, Path) else presets
-
-
-def _card_of(path: Path) -> MethodCard:
-    """The card in a YAML file."""
-    try:
-        return MethodCard(**protocol.load_yaml(path))
-    except TypeError as error:
-        raise ConfigError(f"{path}: no card of a method ({error})") from error
 
 
 def built_in_methods() -> dict[str, MethodEntry]:
@@ -89,7 +81,9 @@ def built_in_methods() -> dict[str, MethodEntry]:
 
 def _built_in(name: str) -> MethodEntry:
     facts = protocol.load("methods", name)
-    return MethodEntry(name, facts["class_path"], "vemrecon", MethodCard(**facts["card"]), facts.get("presets", {}))
+    return MethodEntry(
+        name, facts["class_path"], "vemrecon", MethodCard.of(facts["card"], name), facts.get("presets", {})
+    )
 
 
 def plugin_methods() -> list[MethodEntry]:

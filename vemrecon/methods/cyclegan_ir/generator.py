@@ -6,11 +6,10 @@ network sees and what its output is added to. Source: released code of IsoRecon,
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vemrecon.methods.interpolation import interpolation_matrix
+from vemrecon.methods.interpolation import interpolated
 from vemrecon.methods.lateral_cnn import ResidualBlock
 from vemrecon.volume import SectionGrid
 
@@ -27,8 +26,7 @@ class Enlarge(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (b, 1, h, w) to (b, 1, h * scale, w)."""
-        weights = interpolation_matrix("linear", x.shape[2], self.grid)
-        return torch.from_numpy(weights).to(x) @ x
+        return interpolated(x, self.grid)
 
 
 class Reduce(nn.Module):

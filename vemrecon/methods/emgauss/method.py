@@ -79,6 +79,7 @@ class EMGauss(Method):
         halo: Margins in observed voxels along z, y and x. One section joins bundles.
     """
 
+    fits_at_test: ClassVar[bool] = True
     any_grid: ClassVar[bool] = True
     sees_across_sections: ClassVar[bool] = (
         True  # where y is the coarse axis, the frames of its movie lie across sections
@@ -174,15 +175,16 @@ class EMGauss(Method):
         with _one_thread(tile.observed.device):
             movie, bundle = self.fitted(tile)
             kept = [bundle.kept_at(position) if self.keep_observed else None for position in positions]
-            sections = [
-                movie.section(bundle.time(position)) if number is None else bundle.sections[number]
-                for number, position in zip(kept, positions, strict=True)
-            ]
+            with torch.no_grad():
+                sections = [
+                    movie.section(bundle.time(position)) if number is None else bundle.sections[number]
+                    for number, position in zip(kept, positions, strict=True)
+                ]
         return torch.stack(sections)[None, None]
 
     def fitted(self, tile: Tile) -> tuple[Movie, Bundle]:
         """The fit of a tile, and what it was fitted to."""
-        with torch.inference_mode(False), torch.enable_grad(), _one_thread(tile.observed.device):
+        with _one_thread(tile.observed.device):
             bundle = Bundle(tile.observed[0, 0].clone(), tile.grid)
             return fit(bundle, self.recipe, self.seed, tile.origin), bundle
 

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from vemrecon.errors import ConfigError, unknown
 from vemrecon.methods.average import average_decay, update_average
 from vemrecon.methods.base import Tile, TileShape
-from vemrecon.methods.interpolation import interpolation_matrix
+from vemrecon.methods.interpolation import interpolated
 from vemrecon.methods.irsde.continued import continued
 from vemrecon.methods.irsde.diffusion import Denoiser, matching_loss
 from vemrecon.methods.irsde.nafnet import NAFNet
@@ -196,8 +196,7 @@ class IRSDE(SampledMethod):
 
     def interpolated(self, observed: Tensor) -> Tensor:
         """Sections (b, 1, h, w) with h coarse, to (b, 1, h * scale, w): what the diffusion tends to."""
-        weights = interpolation_matrix("cubic_a-0.75", observed.shape[2], self.grid)
-        return torch.from_numpy(weights).to(observed) @ observed
+        return interpolated(observed, self.grid, "cubic_a-0.75")
 
     def restore(
         self, observed: Tensor, noise: Noise | None = None, *, sampler: str | None = None, steps: int | None = None

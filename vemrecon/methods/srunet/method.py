@@ -19,7 +19,7 @@ from torch import Tensor
 from vemrecon.data.source import Source
 from vemrecon.data.supervised import IsotropicBlocks, with_known_validation
 from vemrecon.methods.base import Method, Tile, TileShape
-from vemrecon.methods.interpolation import Kernel, interpolation_matrix
+from vemrecon.methods.interpolation import Kernel, interpolated
 from vemrecon.methods.padding import cropped, padded
 from vemrecon.methods.plateau import Plateau
 from vemrecon.methods.rates import falling
@@ -127,8 +127,7 @@ class SRUNet(Method):
 
     def interpolate(self, observed: Tensor, kernel: Kernel) -> Tensor:
         """Registered interpolation along z."""
-        weights = torch.from_numpy(interpolation_matrix(kernel, observed.shape[2], self.grid))
-        return torch.einsum("iz,bczyx->bciyx", weights.to(observed), observed)
+        return interpolated(observed, self.grid, kernel)
 
     def reconstruct(self, tile: Tile) -> Tensor:
         """One pass over the tile."""

@@ -1,0 +1,1 @@
+"""Packages of others: how one begins."""

@@ -1,0 +1,1 @@
+"""Examples of every kind of method, which `vemrecon new method` copies."""

@@ -1,0 +1,1 @@
+"""Examples of a metric, a degradation and a dataset, which `vemrecon new` copies."""
