@@ -35,10 +35,12 @@ DOORS = {
     "scaffold": BASE | {"data", "degradations", "metrics", "methods"},
     "check": BASE | {"bench", "fit", "infer", "methods", "metrics", "data", "degradations"},
     "statistics": {"seeding"},
+    "submissions": BASE | {"check", "bench", "report", "fit", "metrics", "methods", "data", "degradations"},
     "report": BASE | {"bench", "metrics", "statistics"},
     "figure": BASE | {"report", "bench"},
     "commands": BASE
     | {
+        "submissions",
         "check",
         "scaffold",
         "bench",
@@ -55,6 +57,7 @@ DOORS = {
     },
 }
 REPORT_MAY_SEE = (
+    "vemrecon.bench.levels",
     "vemrecon.bench.result",
     "vemrecon.bench.spec",
     "vemrecon.bench.schema1",

@@ -169,6 +169,18 @@ COMMANDS: dict[str, Command] = {
         "Check that a method, metric, degradation or dataset keeps to what all of its kind promise.\n\n"
         "Takes about a minute on a small phantom; what fails says what to do.",
     ),
+    "submit": Command(
+        "submissions",
+        "SubmitOptions",
+        "Hand in the finished runs of a method: one folder each, which anybody can verify.\n\n"
+        "Refuses what could not be: quick presets, too few seeds, code that has changed, or was not checked.",
+    ),
+    "verify": Command(
+        "submissions",
+        "VerifyOptions",
+        "Verify what was handed in: identity, data, files, and scores computed again from the reconstruction.",
+    ),
+    "leaderboard": Command("submissions", "LeaderboardOptions", "Build tables, JSON and page from submissions alone."),
     "evaluate": Command("volumes", "EvaluateOptions", "Score any reconstruction file against any truth file."),
 }
 

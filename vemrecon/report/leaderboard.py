@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from vemrecon.bench.levels import LEVELS
 from vemrecon.bench.result import RunResult, Status
 from vemrecon.bench.spec import RunSpec, Task
 from vemrecon.bench.track import Track
@@ -78,6 +79,11 @@ class Table:
     def ranked(self) -> tuple[Row, ...]:
         """Rows with scores that may win something."""
         return tuple(row for row in self.done if not row.contaminated)
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """How far its rows were verified, from the least on; none where they were not handed in."""
+        return tuple(level for level in LEVELS if any(row.level == level for row in self.rows))
 
     @property
     def kernels(self) -> tuple[Row, ...]:

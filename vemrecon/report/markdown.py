@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from vemrecon.bench.levels import LEVEL_WORDS
 from vemrecon.bench.spec import CONTAMINATED, LEARNED_FROM_SCORED
 from vemrecon.metrics.catalogue.segmentation import MEASURES
 from vemrecon.metrics.column import Column
@@ -79,8 +80,10 @@ def scores_text(table: Table) -> list[str]:
     """The main table with its footnotes."""
     notes = Footnotes()
     rank = ["rank"] if table.certainty.ranks else []
-    heads = ["method", "regime", *rank, *(_heading(c) for c in table.main), "preset", "seeds"]
-    lines = [_line(heads), _line(["---", "---", *["---"] * len(rank), *["---:"] * len(table.main), "---", "---"])]
+    last = ["preset", "seeds", *(["level"] if table.levels else [])]
+    heads = ["method", "regime", *rank, *(_heading(c) for c in table.main), *last]
+    lines = [_line(heads)]
+    lines += [_line(["---", "---", *["---"] * len(rank), *["---:"] * len(table.main), *["---"] * len(last)])]
     lines += [_line(_cells(table, row, notes)) for row in table.rows]
     lines += [_line(_reference_cells(table, row)) for row in table.references]
     words = [escape(line) for line in (*table.certainty.notes, *meanings(table))]
@@ -104,6 +107,7 @@ def meanings(table: Table) -> list[str]:
         )
     if any(row.contaminated for row in table.rows):
         lines.append(f"{CONTAMINATED}: {LEARNED_FROM_SCORED}, as in a paper; neither ranked nor the best of anything")
+    lines += [f"{level}: {LEVEL_WORDS[level]}" for level in table.levels]
     if any(row.one_seed for row in table.done):
         lines.append(f"{ONE_SEED} one seed of a random method: how far its scores vary over seeds is not known")
     return [*lines, *(row.words for row in table.references)]
@@ -191,6 +195,7 @@ def _line(cells: Sequence[str]) -> str:
 def _cells(table: Table, row: Row, notes: Footnotes) -> list[str]:
     first = [escape(row.label), escape(row.regime) + (f"; {LEARNED_FROM_SCORED}" if row.contaminated else "")]
     last = [escape(row.preset), escape(row.seeds) + (f" {ONE_SEED}" if row.one_seed else "")]
+    last += [row.level] if table.levels else []
     rank = [str(table.certainty.ranks.get(row.label, ""))] if table.certainty.ranks else []
     if not row.done:
         reason = escape(f"{row.status}: {row.reason or 'no reason recorded'}")
@@ -202,7 +207,13 @@ def _cells(table: Table, row: Row, notes: Footnotes) -> list[str]:
 def _reference_cells(table: Table, row: ReferenceRow) -> list[str]:
     cells = row.cells[MAIN_RANGE]
     texts = [_bounded(cells[column.key].text(column)) for column in table.main]
-    return [f"*{escape(row.label)}*", "", *[""] * bool(table.certainty.ranks), *texts, "", ""]
+    return [
+        f"*{escape(row.label)}*",
+        "",
+        *[""] * bool(table.certainty.ranks),
+        *texts,
+        *[""] * (3 if table.levels else 2),
+    ]
 
 
 def _bounded(text: str) -> str:

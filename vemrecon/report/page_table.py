@@ -46,6 +46,7 @@ def scores_panel(table: Table, look: Look) -> Fragment:
         ranges=ranges,
         shown=regimes_of(table),
         ranked=bool(table.certainty.ranks),
+        levels=bool(table.levels),
         certainty=(*table.certainty.notes, *meanings(table)),
         mixed=len(environments(table)["hardware"]) > 1,
     )

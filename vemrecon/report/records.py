@@ -238,6 +238,7 @@ def _row_record(table: Table, row: Row) -> dict[str, Any]:
         "label": row.label,
         "method": asdict(row.spec.method),
         "preset": row.preset,
+        **({"level": row.level} if row.level else {}),
         "precision": row.spec.precision,
         "regime": row.regime,
         "learned_from": row.spec.learned_from,

@@ -8,10 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from vemrecon.bench.levels import LEVELS, SUBMISSION, VERIFICATION
 from vemrecon.bench.result import Deviating, RunResult, Status
 from vemrecon.bench.spec import RunSpec
 from vemrecon.errors import DataError
-from vemrecon.files import read_json
+from vemrecon.files import read_json, recalled
 from vemrecon.report.cells import Cell
 from vemrecon.report.load import Run, artifact
 from vemrecon.report.pictures import Sections, load_sections
@@ -74,6 +75,17 @@ class Row:
     """Sorted by seed; the first one stands for the row where only one can be shown."""
     cells: Mapping[str, Mapping[str, Cell]] = field(default_factory=dict)
     """Cells by range and column key."""
+
+    @cached_property
+    def level(self) -> str:
+        """How far it was verified, the least of its runs; empty if it was not handed in."""
+        found = []
+        for folder, result in self.runs:
+            if SUBMISSION in result.artifacts:
+                path = artifact(folder, result, VERIFICATION)
+                level = recalled(path).get("level") if path else None
+                found.append(level if level in LEVELS else LEVELS[0])
+        return min(found, key=LEVELS.index) if found else ""
 
     @cached_property
     def kept(self) -> Kept:

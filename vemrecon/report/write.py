@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vemrecon.files import atomic_write
+from vemrecon.errors import OutputError
+from vemrecon.files import atomic_write, recalled, sha256_of, write_json
 from vemrecon.report.chosen_rows import PICTURES
 from vemrecon.report.leaderboard import Leaderboard, build
 from vemrecon.report.load import Run, once, read_runs
@@ -15,6 +16,11 @@ from vemrecon.report.page import html_text
 from vemrecon.report.published_table import with_published
 from vemrecon.report.records import csv_text, json_text
 from vemrecon.report.segmentation import with_segmentations
+
+MARK = ".report.json"
+"""File that says what a report has written, and of which results."""
+REPORT = "report"
+"""Folder of the report of a folder of runs."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,26 @@ class Report:
     def warnings(self) -> tuple[str, ...]:
         """One line for everything that could not be read or shown."""
         return self.board.warnings
+
+
+def require_own(out: Path, names: Iterable[str], source: str) -> None:
+    """Refuse to write over files that an earlier report of the same source has not written.
+
+    Raises:
+        OutputError: With what to do.
+    """
+    there = [name for name in names if (out / name).exists()]
+    known = recalled(out / MARK)
+    if not there or (known.get("source") == source and _unchanged(out, known.get("files", {}))):
+        return
+    if out.name == REPORT and not known:
+        return  # an earlier version has left no mark there
+    by = f"is of {known['source']}" if known.get("source") not in (None, source) else "was not written by this report"
+    raise OutputError(f"{out / there[0]}: {by}; choose another --out, or remove that folder first")
+
+
+def _unchanged(out: Path, files: Mapping[str, str]) -> bool:
+    return all(not (out / name).exists() or sha256_of(out / name) == known for name, known in files.items())
 
 
 def write_report(runs: Path, out: Path, results: Iterable[Run] | None = None, pictures: int | None = None) -> Report:
@@ -44,6 +70,25 @@ def write_report(runs: Path, out: Path, results: Iterable[Run] | None = None, pi
         ConfigError: If a file cannot be written.
     """
     found, warnings = read_runs(runs) if results is None else once(results, runs)
+    return write_results(found, out, f"runs {runs.absolute()}", warnings, pictures)
+
+
+def write_results(
+    found: Iterable[Run], out: Path, source: str, warnings: Iterable[str] = (), pictures: int | None = None
+) -> Report:
+    """Write all forms of a leaderboard.
+
+    Args:
+        found: Results, every run once.
+        out: Folder of the files.
+        source: What the results are of: a report of another source is never written over this one.
+        warnings: One line each.
+        pictures: See `write_report`.
+
+    Raises:
+        OutputError: If there are files that are not those of an earlier report of the same source, or they cannot be
+            written.
+    """
     board = with_segmentations(with_published(build(found, warnings)))
     page, more = html_text(board, PICTURES if pictures is None else pictures)
     board = Leaderboard(board.tables, (*board.warnings, *more))
@@ -53,7 +98,9 @@ def write_report(runs: Path, out: Path, results: Iterable[Run] | None = None, pi
         "README.md": markdown_text(board),
         "index.html": page,
     }
+    require_own(out, texts, source)
     for name, text in texts.items():
         with atomic_write(out / name, "wb") as file:
             file.write(text.encode())
+    write_json(out / MARK, {"source": source, "files": {name: sha256_of(out / name) for name in texts}})
     return Report(board, tuple(out / name for name in texts))

@@ -1,0 +1,105 @@
+"""The commands of results that are handed in: submit, verify, leaderboard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from vemrecon.bench.levels import LEVEL_WORDS, Level
+from vemrecon.commands.options import require_runs
+from vemrecon.errors import ConfigError
+from vemrecon.file_options import RootOptions
+from vemrecon.options import Options, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmitOptions(Options):
+    """Options of `submit`."""
+
+    runs: Path = option("folder of finished runs", positional=True)
+    method: str = option("name of the method, as tables have it")
+    out: Path = option("folder in which one is made for each run")
+    check: Path = option("what `vemrecon check` has found", Path("check.json"))
+    authors: str = option("as they want to be named", "")
+    source: str = option("address of the method's source", "")
+    commit: str = option("of the source", "")
+    licence: str = option("of the method", "", unset="that of its card")
+    paper: str = option("of the method", "", unset="that of its card")
+    address: str = option(
+        "where weights and reconstructions will be: what stands before the names of their folders", ""
+    )
+    note: str = option("for readers", "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyOptions(RootOptions):
+    """Options of `verify`."""
+
+    folder: Path = option("a submission, or a folder of several", positional=True)
+    reconstruct: bool = option("make the reconstruction again from the weights, too", False)
+    retrain: bool = option("train again, too", False)
+    write: bool = option("keep the level that was reached in verification.json, which tables show", False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaderboardOptions(Options):
+    """Options of `leaderboard`."""
+
+    action: Literal["build"] = option("what to do", positional=True, noun="action")
+    submissions: Path = option("folder of submissions", Path("leaderboards/submissions"))
+    out: Path = option("folder of the board", Path("leaderboards/board"))
+    pictures: int | None = option(
+        "rows of each table whose sections the page shows, the best ones; 0 for none", None, least=0, unset="a few"
+    )
+
+
+def submit(options: SubmitOptions) -> int:
+    """Write one folder for each run of a method."""
+    from vemrecon.submissions.hand_in import Authors, hand_in
+
+    require_runs(options.runs)
+    names = ("authors", "source", "commit", "licence", "paper", "address", "note")
+    authors = Authors(**{name: getattr(options, name) for name in names})
+    count = 0
+    for place in hand_in(options.runs, options.method, options.out, options.check, authors):
+        print(place, flush=True)
+        count += 1
+    print(f"{count} run{'s' * (count > 1)} of {options.method}; next: vemrecon verify {options.out}")
+    return 0
+
+
+def verify(options: VerifyOptions) -> int:
+    """Say of each submission how far it was verified, or why it is refused; give 1 if one is."""
+    from vemrecon.submissions.submission import folders_of
+    from vemrecon.submissions.verify import RefusedError, Verifier
+
+    if not options.folder.exists():
+        raise ConfigError(f"{options.folder}: no such folder")
+    level: Level = "retrained" if options.retrain else "reconstructed" if options.reconstruct else "rescored"
+    refused = 0
+    for folder in folders_of(options.folder):
+        print(f"{folder}", flush=True)
+        try:
+            found = Verifier(folder, options.data_root, say=lambda line: print(f"  {line}", flush=True)).verify(level)
+        except RefusedError as error:
+            refused += 1
+            print(f"  refused: {error}", flush=True)
+            continue
+        print(f"  {found.level}: {LEVEL_WORDS[found.level]}", flush=True)
+        if options.write:
+            found.write(folder)
+    return 1 if refused else 0
+
+
+def leaderboard(options: LeaderboardOptions) -> int:
+    """Build the board of all submissions."""
+    from rich.console import Console
+
+    from vemrecon.report import print_table
+    from vemrecon.submissions.board import build_board
+
+    console = Console(highlight=False)
+    print_table(build_board(options.submissions, options.out, options.pictures), console)
+    console.print(f"board: {options.out / 'index.html'}")
+    return 0
