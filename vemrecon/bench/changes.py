@@ -14,6 +14,7 @@ from vemrecon.bench.store import STALE, RunFolder, RunState
 from vemrecon.errors import DataError, VemreconError
 from vemrecon.files import digest_of, sha256_of
 from vemrecon.kept import read_mark
+from vemrecon.methods.recipe import PROGRAM, program_origin
 from vemrecon.methods.registry import recorded_entry
 from vemrecon.plugins import code_digest
 
@@ -42,6 +43,10 @@ def changed_since(folder: RunFolder) -> str:
     code = read_mark(folder.path / "reconstruction.json").get(CODE)
     if code and code != (here := code_digest(spec.method.class_path)) and here:
         return f"the code of {spec.method.entry} has changed since"
+    if spec.method.class_path == PROGRAM:
+        before = (folder.result() or folder).spec.method.origin
+        if before and before.source != program_origin(spec.method.entry, spec.method.arguments).source:
+            return f"the program {spec.method.entry} has changed since"
     return _younger_argument(folder) or _other_data(folder)
 
 

@@ -16,6 +16,7 @@ from vemrecon.errors import ConfigError
 from vemrecon.methods.card import MethodCard
 from vemrecon.methods.condition import Situation
 from vemrecon.methods.preset import Preset
+from vemrecon.methods.recipe import PROGRAM, program_origin
 from vemrecon.methods.registry import (
     PRESET_FILES,
     MethodEntry,
@@ -70,7 +71,8 @@ class ChosenMethod:
     def variant(self, task: Task, learning: Mapping[str, Any] | None = None) -> MethodVariant:
         """Its identity on a task, and with what it learns from, as a specification of runs has it."""
         arguments = self.arguments(situation_of(task, learning))
-        return MethodVariant(self.name, self.asked, self.class_path, self.card.version, arguments, self.origin)
+        origin = program_origin(self.asked, arguments) if self.class_path == PROGRAM else self.origin
+        return MethodVariant(self.name, self.asked, self.class_path, self.card.version, arguments, origin)
 
     @property
     def learns(self) -> bool:

@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vemrecon.check.findings import Check, FailedError, Found, noted, passed, words_of
+from vemrecon.check.findings import Check, FailedError, Found, left_out, noted, passed, words_of
 from vemrecon.check.subject import MethodSubject
 from vemrecon.check.training_checks import CHECKS as TRAINING
 from vemrecon.check.watch import PICKLES
 from vemrecon.methods.base import Method, at_work, reconstruct_tile
-from vemrecon.methods.registry import choose_preset
+from vemrecon.methods.registry import EXTERNAL, choose_preset
 from vemrecon.plugins import BUILT_IN, announced
 from vemrecon.volume import Region, SectionGrid
 
@@ -48,7 +48,7 @@ def load(subject: MethodSubject) -> Found:
     kind = subject.kind
     entry = subject.entry
     same = [one for one in announced("method") if one.name == entry.name.rpartition(":")[2]]
-    if ":" in entry.name and not entry.name.startswith(BUILT_IN):
+    if ":" in entry.name and not entry.name.startswith((BUILT_IN, EXTERNAL)):
         others = sorted({one.package for one in same} - {entry.package})
         said = f" of {' and '.join(others)}" if others else " built in"
         return noted(f"another method{said} has its name, so that it is {entry.name}; rename it")
@@ -77,7 +77,7 @@ def presets(subject: MethodSubject) -> Found:
     degradation, scale = subject.setting
     small, stages = subject.preset, subject.built(subject.grid, degradation).stages()
     said = f"checked with '{small}' at {degradation} x{scale:g}"
-    if stages and "smoke" not in known:
+    if stages and "smoke" not in known and not subject.is_program:
         return noted(f"no preset 'smoke', so that nobody can see in seconds that it runs; {said}")
     return passed(f"{', '.join(known) or 'none needed'}; {said}")
 
@@ -98,6 +98,8 @@ def regime(subject: MethodSubject) -> Found:
 
 def tasks(subject: MethodSubject) -> Found:
     """Both kinds of sections, an offset, whole and fractional scales: made, or declined with a reason."""
+    if subject.is_program and subject.method.stages():
+        return left_out("a program would have to learn for each of them")
     made, declined = [], []
     for words, grid, degradation in TASKS:
         try:
@@ -145,6 +147,7 @@ def repeat(subject: MethodSubject) -> Found:
     """The same tile twice, and by a copy of the method."""
     tile, method = subject.tile(), subject.method
     copy = subject.built(subject.grid, subject.setting[0]).eval()
+    copy.make_room(method.state_dict())
     copy.load_state_dict(method.state_dict())
     with subject.at_work():
         torch.manual_seed(1)

@@ -55,7 +55,8 @@ def check(
     verdicts: list[Verdict] = []
     with tempfile.TemporaryDirectory(prefix="vemrecon-check-") as place:
         folder = Path(place)
-        order = {"kind": kind, "name": name, "preset": preset, "data_root": str(data_root) if data_root else ""}
+        asked = str(Path(name).absolute()) if name.endswith((".yaml", ".yml")) else name
+        order = {"kind": kind, "name": asked, "preset": preset, "data_root": str(data_root) if data_root else ""}
         write_json(folder / "order.json", order)
         process: _Process | None = None
         try:
@@ -166,6 +167,7 @@ class _Process:
 def report_of(kind: CheckedKind, name: str, verdicts: tuple[Verdict, ...], preset: str) -> CheckReport:
     """What is kept of them."""
     from vemrecon.environment import environment
+    from vemrecon.methods.recipe import PROGRAM, program_origin
     from vemrecon.methods.registry import method_entry
     from vemrecon.plugins import origin_of
 
@@ -176,4 +178,6 @@ def report_of(kind: CheckedKind, name: str, verdicts: tuple[Verdict, ...], prese
             _, card, _ = entry.resolved()
             class_path, version = entry.class_path, card.version
             origin = origin_of(class_path, entry.package, {one.file: one.sha256 for one in card.weights})
+            if class_path == PROGRAM:
+                origin = program_origin(name, entry.presets["default"])
     return CheckReport(kind, name, class_path, version, origin, verdicts, preset, environment())

@@ -28,6 +28,7 @@ from vemrecon.methods.batches import lengthened, lengths
 from vemrecon.methods.build import build_method
 from vemrecon.methods.card import MethodCard
 from vemrecon.methods.condition import Situation
+from vemrecon.methods.recipe import PROGRAM
 from vemrecon.methods.registry import MethodEntry, choose_preset, method_entry
 from vemrecon.plugins import source_files
 from vemrecon.protocol import protocol
@@ -78,6 +79,11 @@ class MethodSubject:
         watch = Watch(code, self.folder.absolute(), [self.data.absolute()])
         watch.install()
         return watch
+
+    @property
+    def is_program(self) -> bool:
+        """Whether it calls a program of others, which learns and reconstructs as one."""
+        return self.entry.class_path == PROGRAM
 
     @property
     def data(self) -> Path:

@@ -89,7 +89,7 @@ def methods(options: MethodsOptions) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from vemrecon.methods.registry import built_in_methods, method_entry, plugin_methods
+    from vemrecon.methods.registry import built_in_methods, external_recipes, method_entry, plugin_methods
 
     if options.name:
         entry = method_entry(options.name)
@@ -106,6 +106,10 @@ def methods(options: MethodsOptions) -> int:
         table.add_row(name, entry.card.regime, " ".join(entry.presets), entry.card.title)
     for entry in plugins:
         table.add_row(entry.name, "", "", f"{entry.class_path} (package {entry.package})")
+    for name in external_recipes():
+        card = method_entry(name).card
+        assert card is not None
+        table.add_row(name, card.regime, "", card.title)
     Console(highlight=False).print(table)
     return 0
 

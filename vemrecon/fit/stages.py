@@ -336,6 +336,7 @@ def load_weights(method: Method, path: Path, parts: tuple[str, ...]) -> None:
     """
     weights_facts(path)
     found = load_file(path)
+    method.make_room(found)
     wanted = weights_of(method, parts)
     if found.keys() != wanted.keys() or any(found[n].shape != wanted[n].shape for n in wanted):
         odd = sorted(set(found) ^ set(wanted)) or [n for n in wanted if found[n].shape != wanted[n].shape]

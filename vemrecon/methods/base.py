@@ -171,6 +171,9 @@ class Method(LightningModule, ABC):
         """
         raise TypeError(f"{type(self).__name__} makes sections where voxels lie alone")
 
+    def make_room(self, weights: Mapping[str, Tensor]) -> None:
+        """Get ready for weights of other shapes than one has; only where these say all about themselves."""
+
     @property
     def any_scale(self) -> bool:
         """Whether weights that were learned at one scale serve others; else they are refused there."""

@@ -6,7 +6,7 @@ Listing loads no code of any method; a class is imported when it is asked for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from vemrecon import protocol
 from vemrecon.errors import ConfigError, PluginError, unknown
 from vemrecon.methods.card import MethodCard
 from vemrecon.methods.preset import Preset
+from vemrecon.methods.recipe import PROGRAM
 from vemrecon.plugins import BUILT_IN, Announced, announced, class_path_of, load_class, meant, named
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ PRESETS = ("smoke", "cpu", "gpu10", "paper", "released")
 method has the one preset `default` in place of all of them."""
 
 
+EXTERNAL = "external:"
+"""What stands before the name of a program."""
 PRESET_FILES = (".yaml", ".yml")
 
 
@@ -107,10 +110,36 @@ def method_entry(name: str) -> MethodEntry:
     built_in = protocol.names("methods")
     if found := meant("method", name, built_in):
         return _built_in(found.name) if found.built_in else _of_package(found)
+    if name.startswith(EXTERNAL) or name.endswith(PRESET_FILES):
+        return external_entry(name)
     if ("." in name or ":" in name) and not name.startswith(f"{BUILT_IN}:"):
         class_path = class_path_of(name)
         return MethodEntry(class_path.rpartition(".")[2], class_path, class_path.partition(".")[0], asked=name)
     raise unknown("method", name.removeprefix(f"{BUILT_IN}:"), {*built_in, *(e.name for e in plugin_methods())})
+
+
+def external_entry(name: str) -> MethodEntry:
+    """A program as a method, by `external:NAME` or by the path of its recipe.
+
+    Raises:
+        ConfigError: If there is no such recipe, or it cannot be used.
+    """
+    if name.startswith(EXTERNAL):
+        facts, title = protocol.load("external", name.removeprefix(EXTERNAL)), name
+    else:
+        facts, title = protocol.load_yaml(Path(name)), f"{EXTERNAL}{Path(name).stem}"
+    names = [one.name for one in fields(MethodCard)]
+    card = MethodCard.of({key: value for key, value in facts.items() if key in names}, name)
+    recipe = {key: value for key, value in facts.items() if key not in names}
+    if "folder" in recipe and not name.startswith(EXTERNAL):
+        recipe["folder"] = str(Path(name).parent / recipe["folder"])
+    presets = {"default": {"recipe": recipe}}
+    return MethodEntry(title, PROGRAM, "vemrecon", card, presets, asked=name)
+
+
+def external_recipes() -> list[str]:
+    """Names of the recipes that there are."""
+    return [f"{EXTERNAL}{name}" for name in protocol.names("external")]
 
 
 def recorded_entry(asked: str, class_path: str) -> MethodEntry:
