@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import zipfile
 
 from vemrecon.cli import main
+from vemrecon.files import sha256_of
 
 
 def build(out, source="sub"):
@@ -38,6 +40,29 @@ def test_what_was_changed_after_it_was_verified_counts_as_reported(handed_in, tm
     board = json.loads((tmp_path / "board" / "leaderboard.json").read_text())
     assert board["tasks"][0]["rows"][0]["level"] == "reported"
     assert "was changed after it was verified" in board["warnings"][0]
+
+
+def test_an_archive_holds_all_that_builds_the_board_again(handed_in, tmp_path, capsys):
+    words = ["leaderboard", "build", "--submissions", "sub"]
+    assert main([*words, "--out", "one", "--archive", "one.zip", "--croissant", "described"]) == 0
+    assert main([*words, "--out", "two", "--archive", "two.zip"]) == 0
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+    with zipfile.ZipFile("one.zip") as archive:
+        archive.extractall("again")
+        assert not [name for name in archive.namelist() if name.endswith(".tif")]
+    facts = json.loads((tmp_path / "again" / ".zenodo.json").read_text())
+    assert facts["creators"] == [{"name": "A. Author"}] and "1 runs of 1 methods (Mixed)" in facts["description"]
+    assert build("rebuilt", "again/submissions") == 0
+    rebuilt, archived = files(tmp_path / "rebuilt"), files(tmp_path / "again" / "board")
+    assert {name: rebuilt[name] for name in archived} == archived
+    assert main([*words, "--out", "one", "--archive", "one.zip"]) == 2
+    results = json.loads((tmp_path / "described" / "results.json").read_text())
+    (table,) = results["distribution"]
+    assert table["sha256"] == sha256_of(tmp_path / "one" / "leaderboard.csv")
+    columns = (tmp_path / "one" / "leaderboard.csv").read_text().partition("\n")[0].split(",")
+    assert [field["name"] for field in results["recordSet"][0]["field"]] == columns
+    phantom = json.loads((tmp_path / "described" / "phantom.json").read_text())
+    assert phantom["license"] == "CC0-1.0" and phantom["conformsTo"].endswith("croissant/1.0")
 
 
 def test_a_report_is_never_written_over_another(here, capsys):

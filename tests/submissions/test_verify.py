@@ -55,6 +55,8 @@ def test_without_its_reconstruction_it_is_reported(handed_in, capsys):
     (handed_in / "reconstruction.tif").unlink()
     said = verified(handed_in, capsys)
     assert "neither here nor at an address" in said and "  reported: as it was handed in" in said
+    said = verified(handed_in, capsys, "--reconstruct")  # nothing of it was learned, so that it can be made again
+    assert "with nothing here to compare it with but its scores" in said and "  reconstructed: " in said
 
 
 def edited_score(folder):

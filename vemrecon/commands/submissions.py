@@ -52,6 +52,8 @@ class LeaderboardOptions(Options):
     pictures: int | None = option(
         "rows of each table whose sections the page shows, the best ones; 0 for none", None, least=0, unset="a few"
     )
+    archive: Path | None = option("ZIP file of submissions and board, for a repository with DOIs", None, unset="none")
+    croissant: Path | None = option("folder of descriptions of results and datasets in Croissant", None, unset="none")
 
 
 def submit(options: SubmitOptions) -> int:
@@ -97,9 +99,19 @@ def leaderboard(options: LeaderboardOptions) -> int:
     from rich.console import Console
 
     from vemrecon.report import print_table
+    from vemrecon.submissions.archive import write_archive
     from vemrecon.submissions.board import build_board
+    from vemrecon.submissions.croissant import write_croissant
 
     console = Console(highlight=False)
-    print_table(build_board(options.submissions, options.out, options.pictures), console)
+    report = build_board(options.submissions, options.out, options.pictures)
+    print_table(report, console)
     console.print(f"board: {options.out / 'index.html'}")
+    if options.archive:
+        write_archive(options.archive, options.submissions, options.out)
+        console.print(f"archive: {options.archive}")
+    if options.croissant:
+        datasets = sorted({table.task.dataset for table in report.board.tables})
+        written = write_croissant(options.croissant, options.out, datasets)
+        console.print(f"Croissant: {len(written)} files in {options.croissant}")
     return 0

@@ -91,14 +91,14 @@ class Verifier:
             if found is not None:
                 folder, job = found
                 volumes = self._observed(submission, folder, job)
+                again = level in ("reconstructed", "retrained")
                 made = self._reconstruction(submission, volumes)
-                if made is not None:
-                    self._no_copies(volumes, made)
-                    self._scores(result, folder, job, volumes, made)
+                anew = self._made_again(submission, folder, job, made) if again else None
+                if (seen := made or anew) is not None:
+                    self._no_copies(volumes, seen)
+                    self._scores(result, folder, job, volumes, seen)
                     self._plausible(result)
-                    reached = "rescored"
-                    if level in ("reconstructed", "retrained") and self._made_again(submission, folder, job, made):
-                        reached = "reconstructed"
+                    reached = "reconstructed" if anew else "rescored"
                     if level == "retrained":
                         self._trained_again(result, folder)
                         reached = "retrained"
@@ -220,6 +220,9 @@ class Verifier:
 
     def _observed(self, submission: Submission, folder: RunFolder, job: Job) -> TaskVolumes:
         volumes = observe(folder, job)
+        if not submission.observed:
+            self.note("the voxels of its observed volume were not recorded")
+            return volumes
         if voxels_sha256(volumes.observed) != submission.observed:
             raise RefusedError("submission.json: its observed volume is not the one that the task gives here")
         if volumes.truth is not None and voxels_sha256(volumes.truth) != submission.truth:
@@ -230,7 +233,7 @@ class Verifier:
     def _reconstruction(self, submission: Submission, volumes: TaskVolumes) -> Volume | None:
         path = self._large(submission.reconstruction)
         if path is None:
-            self.note("not rescored: its reconstruction is neither here nor at an address")
+            self.note("its reconstruction is neither here nor at an address")
             return None
         like = volumes.like
         made = open_volume(path, intensity_range=like.intensity_range, voxel_size=like.voxel_size)
@@ -336,7 +339,8 @@ class Verifier:
                 "reconstruction could reach"
             )
 
-    def _made_again(self, submission: Submission, folder: RunFolder, job: Job, made: Volume) -> bool:
+    def _made_again(self, submission: Submission, folder: RunFolder, job: Job, made: Volume | None) -> Volume | None:
+        """What its weights make, compared with what was handed in, if that is here; None if the weights are not."""
         from vemrecon.bench import phases
         from vemrecon.bench.trainings import method_of
         from vemrecon.fit.stages import load_weights, trained_parts
@@ -346,11 +350,14 @@ class Verifier:
             weights = self._large(submission.weights)
             if weights is None:
                 self.note("not reconstructed: its weights are neither here nor at an address")
-                return False
+                return None
             load_weights(method, weights, parts)
         volumes = observe(folder, job)
         phases.reconstruct(folder, job, method.eval().to(job.device), volumes, lambda *told: None)
         again = phases.reconstruction(folder, volumes)
+        if made is None:
+            self.say("reconstruction: made again, with nothing here to compare it with but its scores")
+            return again
         share = _differing(again, made)
         self.facts["voxels"] = share
         if share > VOXELS:
@@ -359,7 +366,7 @@ class Verifier:
                 "weights make"
             )
         self.say(f"reconstruction: made again from its weights ({100 * share:.2g} % of voxels differ)")
-        return True
+        return again
 
     def _trained_again(self, result: RunResult, folder: RunFolder) -> None:
         from vemrecon.bench.learn_from import read_learn_from
