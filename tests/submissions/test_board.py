@@ -13,7 +13,9 @@ def build(out, source="sub"):
 
 
 def files(place):
-    return {file.name: file.read_bytes() for file in sorted(place.iterdir())}
+    return {
+        file.relative_to(place).as_posix(): file.read_bytes() for file in sorted(place.rglob("*")) if file.is_file()
+    }
 
 
 def test_the_same_submissions_give_the_same_bytes_anywhere(handed_in, tmp_path, capsys):
@@ -28,7 +30,8 @@ def test_the_same_submissions_give_the_same_bytes_anywhere(handed_in, tmp_path, 
     assert (row["label"], row["level"]) == ("Mixed", "rescored")
     text = (tmp_path / "one" / "README.md").read_text()
     assert "| seeds | level |" in text and "rescored: scores computed again" in text
-    assert ">level</button>" in (tmp_path / "one" / "index.html").read_text()
+    (page,) = (tmp_path / "one" / "tables").iterdir()
+    assert ">level</button>" in page.read_text()
 
 
 def test_what_was_changed_after_it_was_verified_counts_as_reported(handed_in, tmp_path, capsys):

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vemrecon.bench.task_volumes import TaskVolumes
 from vemrecon.files import atomic_write
 from vemrecon.volume import Region, Volume, quantise
 
 PICTURE = 256  # voxels a side of the sections that go into the report
+STACK, SIDE = 12, 128
+"""Sections through the whole depth, and voxels a side of each."""
 
 
 def write_sections(path: Path, volumes: TaskVolumes, reconstruction: Volume) -> None:
@@ -46,6 +49,11 @@ def write_sections(path: Path, volumes: TaskVolumes, reconstruction: Volume) -> 
         for plane, name in names.items():
             normal, region = planes[plane]
             arrays[f"{role}_{name}"] = quantise(volume.read(region), np.dtype(np.uint8)).squeeze(normal)
+    depths = np.unique(np.linspace(0, n - 1, min(n, STACK)).round().astype(int))
+    arrays["stack_positions"] = depths
+    for role, volume in roles.items():
+        if role != "observed":
+            arrays[f"{role}_stack"] = _stack(volume, depths)
     place, corner = [a, b, c], [grid.extent(first), b0, c0]
     for values in (place, corner):
         values[0], values[volumes.axis] = values[volumes.axis], values[0]
@@ -53,3 +61,12 @@ def write_sections(path: Path, volumes: TaskVolumes, reconstruction: Volume) -> 
     arrays["voxel_size"] = np.array(tuple(reconstruction.require_voxel_size()))
     with atomic_write(path, "wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # the stub forbids arrays by keyword
+
+
+def _stack(volume: Volume, depths: NDArray[np.int_]) -> NDArray[np.uint8]:
+    """The middle of some sections, shape (sections, rows, columns)."""
+    (b0, b1), (c0, c1) = (
+        (max(0, side // 2 - SIDE // 2), min(side, side // 2 + SIDE // 2)) for side in volume.shape[1:]
+    )
+    regions = (Region((int(z), b0, c0), (int(z) + 1, b1, c1)) for z in depths)
+    return np.concatenate([quantise(volume.read(region), np.dtype(np.uint8)) for region in regions])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vemrecon.bench.result import Status
+from vemrecon.files import slug
 from vemrecon.report.calibration import calibration_panel
 from vemrecon.report.curves import correlation_panel
+from vemrecon.report.depth import depth_panel
 from vemrecon.report.deviations import deviations_panel
 from vemrecon.report.kept_weights import weights_panel
 from vemrecon.report.layering import layering_panel
@@ -26,12 +28,16 @@ from vemrecon.report.spectra import spectrum_panel
 from vemrecon.report.track import track_panel
 from vemrecon.report.viewer import viewer_panel
 
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
 PANELS: tuple[Panel, ...] = (
     track_panel,
     scores_panel,
     weights_panel,
     published_panel,
     viewer_panel,
+    depth_panel,
     segmentation_panel,
     correlation_panel,
     spectrum_panel,
@@ -53,25 +59,47 @@ def html_text(board: Leaderboard, pictures: int) -> tuple[str, tuple[str, ...]]:
         board: All tables.
         pictures: Rows of a table whose sections are shown.
     """
-    import markupsafe
+    return page_text(board, Look.of(board, pictures))
 
-    look = Look.of(board, pictures)
+
+def page_text(board: Leaderboard, look: Look, home: str = "") -> tuple[str, tuple[str, ...]]:
+    """The page of some tables.
+
+    Args:
+        board: These.
+        look: Shared by all pages of a site.
+        home: Address of the first page of the site that it belongs to; empty for one that stands alone.
+    """
     tasks = [_task(table, look) for table in board.tables]
     warnings = tuple(warning for task in tasks for warning in task["warnings"])
     page = look.render(
         "report",
+        home=home,
         overviews=[overview_html(overview, look) for overview in overviews(board)],
         tasks=tasks,
-        cards=cards_of(board),
-        counts=_counts(board),
+        cards=[{**card, "page": page_of(card["name"])} for card in cards_of(board)],
+        counts=counts_of(board),
         warnings=(*board.warnings, *warnings),
-        styles=markupsafe.Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
-        script=markupsafe.Markup((TEMPLATES / "report.js").read_text(encoding="utf-8")),
+        styles=asset("report.css"),
+        script=asset("report.js"),
     )
     return page, warnings
 
 
-def _counts(board: Leaderboard) -> dict[str, int]:
+def asset(name: str) -> Markup:
+    """A file that is part of every page."""
+    import markupsafe
+
+    return markupsafe.Markup((TEMPLATES / name).read_text(encoding="utf-8"))
+
+
+def page_of(name: str) -> str:
+    """File name of the page of a method or dataset."""
+    return f"{slug(name)}.html"
+
+
+def counts_of(board: Leaderboard) -> dict[str, int]:
+    """Tasks, methods and runs, and runs by how they ended."""
     rows = [row for table in board.tables for row in table.rows]
     runs = {result.run_id: result for row in rows for _, result in row.runs}.values()
     return {

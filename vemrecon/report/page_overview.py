@@ -16,14 +16,26 @@ if TYPE_CHECKING:
 MISSING = "\N{EN DASH}"
 
 
-def overview_html(overview: Overview, look: Look) -> Markup:
-    """The table, with a group of columns for each tissue."""
+def overview_html(overview: Overview, look: Look, pages: str = "#{}") -> Markup:
+    """The table, with a group of columns for each tissue.
+
+    Args:
+        overview: What it shows.
+        look: Of the page.
+        pages: Address of a task, whose key takes the place of the braces.
+    """
     import markupsafe
 
     notes, lines, tissues = Footnotes(), _chosen(overview), overview.tissues
     first = [n == 0 or tissues[n - 1] != tissue for n, tissue in enumerate(tissues)]
     columns = [
-        {"key": table.key, "words": _words(table.task), "title": title, "kernel": kernel, "first": first[n]}
+        {
+            "page": pages.format(table.key),
+            "words": _words(table.task),
+            "title": title,
+            "kernel": kernel,
+            "first": first[n],
+        }
         for n, (table, title, kernel) in enumerate(heads(overview))
     ]
     rows = [

@@ -7,7 +7,7 @@ import math
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,12 @@ class Sections:
     position: tuple[int, int, int] | None
     voxel_size: tuple[float, float, float] | None
     """Of the truth, in nanometres, z-y-x."""
+    origin: tuple[int, int, int] | None = None
+    """First voxel of the pictures."""
+    depths: tuple[int, ...] = ()
+    """Positions of the sections of stacks along the coarse axis; none in results that are older than stacks."""
+    stacks: Mapping[str, npt.NDArray[np.uint8]] = field(default_factory=dict)
+    """Sections through the whole depth, shape (depths, rows, columns), by role."""
 
 
 def load_sections(path: Path) -> Sections:
@@ -61,7 +67,18 @@ def load_sections(path: Path) -> Sections:
         pictures,
         None if position is None else (int(position[0]), int(position[1]), int(position[2])),
         voxel_size if voxel_size and min(voxel_size) > 0 else None,
+        None if (first := _triple(data.get("origin"))) is None else (int(first[0]), int(first[1]), int(first[2])),
+        *_stacks(data),
     )
+
+
+def _stacks(data: Mapping[str, Any]) -> tuple[tuple[int, ...], dict[str, npt.NDArray[np.uint8]]]:
+    """Positions and stacks, if they are what they should be."""
+    depths = data.get("stack_positions", np.zeros(0, int))
+    found = {role: data[f"{role}_stack"] for role in ("truth", "reconstruction") if f"{role}_stack" in data}
+    right = depths.ndim == 1 and np.issubdtype(depths.dtype, np.integer)
+    right &= all(one.ndim == 3 and one.dtype == np.uint8 and len(one) == len(depths) for one in found.values())
+    return (tuple(depths.tolist()), found) if right and found else ((), {})
 
 
 def _triple(values: npt.NDArray[np.generic] | None) -> tuple[float, float, float] | None:

@@ -20,12 +20,14 @@ def label_variants(specs: Mapping[str, RunSpec]) -> dict[str, str]:
         of: {fact: {facts[key].get(fact) for key in keys} for fact in {fact for key in keys for fact in facts[key]}}
         for of, keys in alike.items()
     }
+    for known in values.values():
+        known["mode"].discard("")  # is said otherwise
     labels: dict[str, str] = {}
     for key, spec in specs.items():
         name, differs = spec.method.name, values[spec.method.name, spec.preset]
         parts = ([] if presets[name] == 1 else [spec.preset]) + ([CONTAMINATED] if spec.contaminated else [])
         parts += [f"learned from {spec.learned_from}"] if spec.learned_from else []
-        parts += [f"{fact}={value}" for fact, value in sorted(facts[key].items()) if len(differs[fact]) > 1]
+        parts += [f"{fact}={value}" for fact, value in sorted(facts[key].items()) if value and len(differs[fact]) > 1]
         labels[key] = name + (f" ({', '.join(parts)})" if parts else "")
     counts = Counter(labels.values())
     doubles = {label for label, count in counts.items() if count > 1}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from vemrecon.errors import OutputError
-from vemrecon.files import atomic_write, recalled, sha256_of, write_json
+from vemrecon.files import atomic_write, make_folder, recalled, sha256_of, write_json
 from vemrecon.report.chosen_rows import PICTURES
 from vemrecon.report.leaderboard import Leaderboard, build
 from vemrecon.report.load import Run, once, read_runs
@@ -73,8 +73,23 @@ def write_report(runs: Path, out: Path, results: Iterable[Run] | None = None, pi
     return write_results(found, out, f"runs {runs.absolute()}", warnings, pictures)
 
 
+Pages = Callable[[Leaderboard, int], tuple[Mapping[str, str], tuple[str, ...]]]
+"""Makes HTML files by their names, with rows whose sections they show; and warnings."""
+
+
+def one_page(board: Leaderboard, pictures: int) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    """All tables on one page."""
+    page, warnings = html_text(board, pictures)
+    return {"index.html": page}, warnings
+
+
 def write_results(
-    found: Iterable[Run], out: Path, source: str, warnings: Iterable[str] = (), pictures: int | None = None
+    found: Iterable[Run],
+    out: Path,
+    source: str,
+    warnings: Iterable[str] = (),
+    pictures: int | None = None,
+    pages: Pages = one_page,
 ) -> Report:
     """Write all forms of a leaderboard.
 
@@ -84,22 +99,27 @@ def write_results(
         source: What the results are of: a report of another source is never written over this one.
         warnings: One line each.
         pictures: See `write_report`.
+        pages: Makes the HTML.
 
     Raises:
         OutputError: If there are files that are not those of an earlier report of the same source, or they cannot be
             written.
     """
     board = with_segmentations(with_published(build(found, warnings)))
-    page, more = html_text(board, PICTURES if pictures is None else pictures)
+    made, more = pages(board, PICTURES if pictures is None else pictures)
     board = Leaderboard(board.tables, (*board.warnings, *more))
     texts = {
         "leaderboard.csv": csv_text(board),
         "leaderboard.json": json_text(board),
         "README.md": markdown_text(board),
-        "index.html": page,
+        **made,
     }
     require_own(out, texts, source)
+    for name in recalled(out / MARK).get("files", {}):
+        if name not in texts:
+            (out / name).unlink(missing_ok=True)  # of something that is no part of it any more
     for name, text in texts.items():
+        make_folder((out / name).parent)
         with atomic_write(out / name, "wb") as file:
             file.write(text.encode())
     write_json(out / MARK, {"source": source, "files": {name: sha256_of(out / name) for name in texts}})

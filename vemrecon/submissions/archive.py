@@ -38,8 +38,8 @@ def write_archive(path: Path, submissions: Path, board: Path) -> None:
 
 def _entries(submissions: Path, board: Path) -> Iterator[tuple[str, bytes]]:
     yield ".zenodo.json", json.dumps(description(submissions), indent=1, sort_keys=True).encode()
-    for file in sorted(one for one in board.iterdir() if one.is_file() and not one.name.startswith(".")):
-        yield f"board/{file.name}", file.read_bytes()
+    for file in sorted(one for one in board.rglob("*") if one.is_file() and not one.name.startswith(".")):
+        yield f"board/{file.relative_to(board).as_posix()}", file.read_bytes()
     for folder in folders_of(submissions):
         for file in sorted(one for one in folder.iterdir() if one.is_file() and one.name not in LARGE):
             yield f"submissions/{folder.relative_to(submissions).as_posix()}/{file.name}", file.read_bytes()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from vemrecon.bench.levels import SUBMISSION
 from vemrecon.bench.levels import VERIFICATION as LEVEL
 from vemrecon.bench.result import RunResult
+from vemrecon.data import dataset_card
 from vemrecon.errors import VemreconError
 from vemrecon.report.load import Run, once
+from vemrecon.report.site import DatasetFacts, SplitFacts, site_pages
 from vemrecon.report.write import Report, write_results
 from vemrecon.submissions.submission import NAME, RESULT, VERIFICATION, Submission, Verification, folders_of
+from vemrecon.volume import Region
 
 
 def submitted(place: Path) -> tuple[list[Run], list[str]]:
@@ -43,11 +48,34 @@ def submitted(place: Path) -> tuple[list[Run], list[str]]:
 
 
 def build_board(place: Path, out: Path, pictures: int | None = None) -> Report:
-    """Write tables, JSON and page of all submissions below a place; the same submissions give the same bytes.
+    """Write tables, JSON and site of all submissions below a place; the same submissions give the same bytes.
 
     Raises:
         DataError: If there is none.
         OutputError: If files are there that no board has written, or they cannot be written.
     """
     results, warnings = submitted(place)
-    return write_results(results, out, f"submissions {place.name}", warnings, pictures)
+    names = {result.spec.task.dataset for _, result in results}
+    known = {name: facts for name in names if (facts := dataset_facts(name))}
+    pages = partial(site_pages, datasets=known)
+    return write_results(results, out, f"submissions {place.name}", warnings, pictures, pages)
+
+
+def dataset_facts(name: str) -> DatasetFacts | None:
+    """What the page of a dataset says of it; None if it is not known here."""
+    try:
+        card = dataset_card(name)
+    except VemreconError:
+        return None
+    splits = [
+        SplitFacts(split.name, _where(split.file, split.region, split.group), split.use, split.paper)
+        for split in card.splits.values()
+    ]
+    size = str(card.voxel_size or "")
+    return DatasetFacts(card.name, card.title, card.licence, card.citation, size, card.source, card.note, tuple(splits))
+
+
+def _where(file: str, region: Region | None, group: Sequence[str]) -> str:
+    if group:
+        return f"all of {', '.join(group)}"
+    return f"{file} {region}" if region else file

@@ -163,6 +163,68 @@
     });
   });
 
+  // Sections through the volume: one position for all pictures.
+  all(document, ".depth").forEach((depth) => {
+    const data = JSON.parse(depth.querySelector("script").textContent);
+    const slider = depth.querySelector(".at");
+    const of = depth.querySelector(".of");
+    const along = depth.querySelector(".along");
+    const put = () => {
+      const at = Number(slider.value);
+      all(depth, ".picture img").forEach((image) => (image.src = data.frames[image.dataset.label][at]));
+      depth.querySelector(".said").textContent = "section " + data.positions[at];
+      slider.setAttribute("aria-valuetext", "section " + data.positions[at]);
+      if (!along) return;
+      along.querySelector("img").src = data.along[of.value] || Object.values(data.along)[0];
+      along.querySelector("img").alt = "Plane along z of " + of.value;
+      const line = along.querySelector(".zline");
+      line.hidden = data.lines[at] < 0;
+      line.style.top = data.lines[at] + "%";
+    };
+    slider.addEventListener("input", put);
+    if (of) of.addEventListener("change", put);
+    put();
+  });
+
+  // Exact values of cells, which the pointer finds in their titles: by touch, and by keys in a table that has the focus.
+  all(document, ".board .scroll").forEach((region) => {
+    const table = region.querySelector("table");
+    const line = document.createElement("p");
+    line.className = "tapped";
+    line.setAttribute("aria-live", "polite");
+    region.after(line);
+    let current = null;
+    const take = (cell) => {
+      if (current) current.classList.remove("at-hand");
+      current = cell;
+      if (!cell) return (line.textContent = "");
+      cell.classList.add("at-hand");
+      const heads = Array.from(table.tHead.rows[table.tHead.rows.length - 1].cells);
+      const head = heads[Array.from(cell.parentNode.cells).indexOf(cell)];
+      const row = cell.parentNode.cells[0].textContent.trim();
+      line.textContent = [row, head ? head.textContent.trim() : "", cell.title || cell.textContent.trim()].filter(Boolean).join(" · ");
+    };
+    table.addEventListener("click", (event) => {
+      const cell = event.target.closest("td");
+      if (cell && table.tBodies[0].contains(cell)) take(cell);
+    });
+    region.addEventListener("keydown", (event) => {
+      const by = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key];
+      if (!by || event.target !== region) return;
+      const rows = Array.from(table.tBodies[0].rows).filter((row) => !row.hidden);
+      const row = current ? rows.indexOf(current.parentNode) : -1;
+      const column = current ? Array.from(current.parentNode.cells).indexOf(current) : 1;
+      const next = rows[Math.min(rows.length - 1, Math.max(0, row + (current ? by[0] : 1)))];
+      const shown = (cell) => cell.offsetParent !== null;
+      let at = current ? column + by[1] : column;
+      while (next.cells[at] && !shown(next.cells[at])) at += by[1] || 1;
+      if (!next.cells[at]) return;
+      take(next.cells[Math.max(1, at)]);
+      current.scrollIntoView({ block: "nearest", inline: "nearest" });
+      event.preventDefault();
+    });
+  });
+
   // Comparison
   const dialog = document.getElementById("compare");
   const part = (selector) => dialog.querySelector(selector);
@@ -273,7 +335,7 @@
       cursor.setAttribute("visibility", "hidden");
     };
     chart.addEventListener("pointerleave", hide);
-    chart.addEventListener("pointermove", (event) => {
+    const follow = (event) => {
       const bounds = chart.getBoundingClientRect();
       const x = ((event.clientX - bounds.left) / bounds.width) * chart.viewBox.baseVal.width;
       if (x < left || x > right) return hide();
@@ -289,6 +351,7 @@
       tip.style.right = px > bounds.width / 2 ? bounds.width - px + 14 + "px" : "auto";
       cursor.setAttribute("visibility", "visible");
       cursor.setAttribute("transform", "translate(" + x + " 0)");
-    });
+    };
+    ["pointermove", "pointerdown"].forEach((name) => chart.addEventListener(name, follow)); // a finger has no hover
   });
 })();
