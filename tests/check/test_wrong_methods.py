@@ -14,8 +14,10 @@ from vemrecon.errors import VemreconError
 
 HEAD = """
 import itertools, pathlib, time
+import h5py
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from vemrecon.methods import LateralSections, Method, MethodCard, Stage, Tile, interpolated
 
@@ -112,6 +114,15 @@ WRONG = {  # what is wrong: regime, code, which check says it, in which words
         "leaks",
         "keep nothing of a tile",
     ),
+    "leaks_arrays": (
+        "none",
+        """    def reconstruct(self, tile):
+        made = interpolate(tile)
+        self.kept.append(made.numpy().copy())
+        return made""",
+        "leaks",
+        "keep nothing of a tile",
+    ),
     "opens": (
         "none",
         """    def reconstruct(self, tile):
@@ -131,6 +142,18 @@ WRONG = {  # what is wrong: regime, code, which check says it, in which words
         "    def prepare_all(self): np.load(pathlib.Path(__file__).with_name('net.npy'))",
         "files",
         "its regime is none",
+    ),
+    "brings_safetensors": (
+        "none",
+        "    def prepare_all(self): load_file(pathlib.Path(__file__).with_name('net.safetensors'))",
+        "files",
+        "its regime is none",
+    ),
+    "brings_h5": (
+        "self",
+        "    def prepare_all(self): h5py.File(pathlib.Path(__file__).with_name('net.h5'))['a'][:]",
+        "files",
+        "its regime is self",
     ),
     "undeclared": (
         "external",
@@ -155,13 +178,18 @@ WRONG = {  # what is wrong: regime, code, which check says it, in which words
 @pytest.fixture
 def plugin(tmp_path, monkeypatch):
     """Function that writes a module with a wrong method; gives its class path."""
+    import h5py
     import numpy as np
     import torch
+    from safetensors.torch import save_file
 
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     np.save(tmp_path / "net.npy", np.zeros(3))
     torch.save({"a": torch.zeros(3)}, tmp_path / "net.pt")
+    save_file({"a": torch.zeros(3)}, tmp_path / "net.safetensors")
+    with h5py.File(tmp_path / "net.h5", "w") as file:
+        file["a"] = np.zeros(3)
 
     def write(name, regime, code):
         source = HEAD.format(regime=regime) + code
@@ -188,8 +216,11 @@ def test_each_is_caught_with_a_line_that_helps(plugin, tmp_path, name, monkeypat
 
 def test_one_that_hangs_and_one_that_ends_its_process_are_ended(plugin, monkeypatch):
     hangs = plugin("hangs", "none", "    def reconstruct(self, tile): time.sleep(1000)")
-    (verdict,) = [one for one in run.check("method", hangs, only=["range"], limit=20) if one.check == "range"]
+    *_, verdict, repeat = run.check("method", hangs, only=["range", "repeat"], limit=20)
     assert verdict.outcome is Outcome.FAILED and "it hangs" in verdict.words
+    assert (
+        repeat.outcome is Outcome.LEFT_OUT and "'range' took too long" in repeat.words
+    )  # nobody waits for all of them
     dies = plugin("dies", "none", "    def reconstruct(self, tile): import os; os.abort()")
     load, presets, verdict, repeat = run.check("method", dies, only=["range", "repeat"])
     assert load.outcome is presets.outcome is Outcome.PASSED

@@ -22,7 +22,8 @@ def submit(*words):
 def test_a_folder_holds_all_that_somebody_else_needs(handed_in):
     found, result = Submission.read(handed_in), RunResult.read(handed_in / "result.json")
     assert {one.name for one in handed_in.iterdir()} == {
-        "submission.json", "result.json", "curves.json", "sections.npz", "check.json", "reconstruction.tif",
+        "submission.json", "spec.json", "result.json", "curves.json", "sections.npz", "check.json",
+        "reconstruction.tif",
     }  # fmt: skip
     assert found.run["run_id"] == result.run_id and found.run["method"] == "Mixed"
     assert found.run["source_sha256"] == result.spec.method.origin.source != ""

@@ -9,7 +9,7 @@ import pytest
 from vemrecon.bench.result import RunResult
 from vemrecon.cli import main
 from vemrecon.data.phantom import make_phantom
-from vemrecon.files import sha256_of
+from vemrecon.files import sha256_of, write_json
 from vemrecon.submissions.submission import LargeFile, Submission, Verification, summary
 from vemrecon.volume import open_volume
 from vemrecon.volume.write import write_volume
@@ -24,6 +24,7 @@ def made_consistent(folder, result=None):
     """What somebody does who changes things and wants nobody to see it."""
     if result is not None:
         result.write(folder / "result.json")
+        write_json(folder / "spec.json", result.spec.as_dict())
     submission, found = Submission.read(folder), RunResult.read(folder / "result.json")
     files = {name: sha256_of(folder / name) for name in submission.files}
     large = LargeFile("reconstruction.tif", sha256_of(folder / "reconstruction.tif"))
@@ -91,6 +92,13 @@ def specification(folder):
     made_consistent(folder, replace(result, spec=replace(result.spec, method=method)))
 
 
+def other_specification(folder):
+    data = json.loads((folder / "spec.json").read_text())
+    data["method"]["arguments"] = {"amount": 0.9}
+    (folder / "spec.json").write_text(json.dumps(data))
+    made_consistent(folder)
+
+
 def digest(folder):
     result = RunResult.read(folder / "result.json")
     spec = replace(result.spec, task=replace(result.spec.task, dataset_digest="0" * 12))
@@ -146,6 +154,7 @@ def authors(folder):
         (reconstruction, "reconstruction.tif: is not the file that was handed in"),
         (reconstruction_too, "when it is computed again from the reconstruction"),
         (specification, "its specification was changed"),
+        (other_specification, "spec.json: is not the specification of result.json"),
         (digest, "its data are not those of phantom"),
         (split, "its split 'smoke' are not those of phantom"),
         (observed, "its observed volume is not the one"),

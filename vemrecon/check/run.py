@@ -69,7 +69,7 @@ def check(
                 if only and one not in only and not needed:
                     continue
                 if lost:
-                    verdict = Verdict(one, Outcome.LEFT_OUT, f"'{lost}' failed")
+                    verdict = Verdict(one, Outcome.LEFT_OUT, lost)
                 else:
                     process = process or _Process(folder)
                     verdict = process.ask(one, limit, memory)
@@ -78,7 +78,10 @@ def check(
                         process = None
                 verdicts.append(verdict)
                 tell(verdict)
-                lost = lost or (one if needed and verdict.outcome is Outcome.FAILED else "")
+                if needed and verdict.outcome is Outcome.FAILED:
+                    lost = f"'{one}' failed"
+                if verdict.outcome is Outcome.FAILED and verdict.seconds >= limit:
+                    lost = f"'{one}' took too long, and others would, too; --only NAME asks them one by one"
         finally:
             if process:
                 process.end()

@@ -1,6 +1,7 @@
 """`Watch`: which files are opened, and what is unpickled, while code of others is at work.
 
-It is an audit hook of Python: it sees what goes through Python and stops accidents, not attackers.
+It is an audit hook of Python, and listens at the doors of safetensors and h5py, which open files by themselves: it sees
+what comes that way and stops accidents, not attackers.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import wraps
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,15 @@ WEIGHTS = (
 """Ends of the names of files that can hold what others have learned."""
 PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib")
 """Those that run code of their makers when they are read."""
+
+
+DOORS = (
+    ("safetensors", "safe_open"),
+    ("safetensors.torch", "safe_open"),
+    ("safetensors.numpy", "safe_open"),
+    ("h5py._hl.files", "make_fid"),
+)
+"""Functions that open files outside of Python, by their modules; the name of the file is their first argument."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,24 @@ class Watch:
     def install(self) -> None:
         """Begin to listen; nobody can stop that."""
         sys.addaudithook(self._heard)
+        for module, name in DOORS:
+            self._listen_at(module, name)
+
+    def _listen_at(self, module: str, name: str) -> None:
+        """Hear of files that a function opens outside of Python."""
+        try:
+            home = import_module(module)
+        except ImportError:
+            return
+        opens = getattr(home, name)
+
+        @wraps(opens, updated=())
+        def heard(path: Any, *others: Any, **named: Any) -> Any:
+            if self._on:
+                self._opened(path)
+            return opens(path, *others, **named)
+
+        setattr(home, name, heard)
 
     @contextmanager
     def watching(self) -> Iterator[None]:

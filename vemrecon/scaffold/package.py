@@ -76,11 +76,11 @@ def write_package(kind: NewKind, name: str, folder: Path, like: Like = "self-sup
     names = Names(name)
     if name in built_in(kind):
         raise ConfigError(f"a {kind} '{name}' is built in; choose another name")
-    if importlib.util.find_spec(names.module) is not None:
-        raise ConfigError(f"a module '{names.module}' is installed already; choose another name")
     place = folder / name
     if place.exists():
         raise OutputError(f"{place}: is there already; choose another name or another folder (--out)")
+    if importlib.util.find_spec(names.module) is not None:
+        raise ConfigError(f"a module '{names.module}' is installed already; choose another name")
     package = Package(kind, names, place, like)
     try:
         make_folder(place)

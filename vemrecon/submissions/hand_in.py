@@ -32,7 +32,7 @@ from vemrecon.submissions.submission import (
 )
 from vemrecon.volume.write import write_volume
 
-KEPT = ("curves.json", "sections.npz")
+KEPT = ("spec.json", "curves.json", "sections.npz")
 QUICK = ("smoke",)
 """Presets that show that something runs, and nothing else."""
 

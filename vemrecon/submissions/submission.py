@@ -1,7 +1,7 @@
 """`Submission`: submission.json, what is handed in with the result of a run. `Verification`: how far it was verified.
 
-A folder of one run holds submission.json, result.json, curves.json, check.json, the losses of its trainings, and,
-unless they lie elsewhere, its weights and its reconstruction.
+A folder of one run holds submission.json, spec.json, result.json, curves.json, check.json, the losses of its trainings,
+and, unless they lie elsewhere, its weights and its reconstruction.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from vemrecon.files import canonical_json, digest_of, from_plain, read_json, wri
 SCHEMA = 1
 NAME: Final = "submission.json"
 RESULT: Final = "result.json"
+SPEC: Final = "spec.json"
 CHECK: Final = "check.json"
 VERIFICATION: Final = "verification.json"
 WEIGHTS: Final = "weights.safetensors"

@@ -29,6 +29,7 @@ from vemrecon.submissions.submission import (
     CHECK,
     RECONSTRUCTION,
     RESULT,
+    SPEC,
     VERIFICATION,
     WEIGHTS,
     LargeFile,
@@ -139,6 +140,8 @@ class Verifier:
         if result.spec.run_id != result.run_id:
             now = result.spec.run_id
             raise RefusedError(f"{RESULT}: its specification was changed: it is that of run {now}, not {result.run_id}")
+        if (self.folder / SPEC).is_file() and RunSpec.read(self.folder / SPEC).run_id != result.run_id:
+            raise RefusedError(f"{SPEC}: is not the specification of {RESULT}: it was changed")
         if fact := agrees(submission.run, summary(result)):
             raise RefusedError(f"submission.json: its {fact} is not that of {RESULT}")
         now = protocol.protocol()["version"]
