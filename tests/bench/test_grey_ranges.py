@@ -90,7 +90,7 @@ def test_twelve_bits_have_the_leaderboard_of_eight_once_their_range_is_said(fold
         }
         assert f"grey values {black} to {white} (" in (runs / "report" / "README.md").read_text().replace("\\", "")
         assert f"<dd>{black} to {white} (" in (runs / "report" / "index.html").read_text()
-        again = write_report(runs, folder / "again", read_board(runs / "report" / "leaderboard.json"))
+        again = write_report(runs, folder / f"again-{by}", read_board(runs / "report" / "leaderboard.json"))
         assert again.board.tables[0].intensity_range.span == (black, white)
 
 

@@ -287,8 +287,9 @@ def taken(kind, wanted, kept, place, folder):
     return first, other
 
 
-def test_the_last_weights_are_had_of_the_training_of_a_run_that_kept_the_best(tmp_path):
-    first, other = taken(Scripted, LAST, WeightChoice("best"), tmp_path / "a", tmp_path / "b")
+@pytest.mark.parametrize("last", [LAST, WeightChoice(of="ssim")], ids=["psnr", "ssim"])
+def test_the_last_weights_are_had_of_the_training_of_a_run_that_kept_the_best(tmp_path, last):
+    first, other = taken(Scripted, last, WeightChoice("best"), tmp_path / "a", tmp_path / "b")
     assert not other.seen, "nothing was learned again"
     assert same(weights(other), first.seen[8]) and not chosen_weights(tmp_path / "b")
     marks = [json.loads((tmp_path / name / "fit" / "stage.json").read_text()) for name in "ab"]

@@ -19,7 +19,7 @@ from vemrecon.fit.stages import LOG, WEIGHTS, finished, save_tensors, stage_key
 from vemrecon.kept import read_mark, write_mark
 from vemrecon.methods.base import Method
 from vemrecon.methods.stage import Stage
-from vemrecon.methods.weight_choice import CHOICE, LAST
+from vemrecon.methods.weight_choice import CHOICE
 
 
 def same_trainings(folder: RunFolder) -> Iterator[RunFolder]:
@@ -93,7 +93,7 @@ def _taken(stage: Stage, known: Stage, source: Path, mark: Path, key: str) -> bo
             shutil.copyfile(source / WEIGHTS, weights)
         else:
             whole = facts.get("batches") == stage.epochs * stage.batches_per_epoch
-            found = last_weights(source, stage.trains) if stage.choice == LAST and whole else None
+            found = last_weights(source, stage.trains) if not stage.choice.chooses and whole else None
             if found is None:
                 return False
             save_tensors(weights, found)
