@@ -75,7 +75,9 @@ def test_a_report_is_never_written_over_another(here, capsys):
     assert main(["report", "--runs", "runs", "--out", "mine"]) == 2
     assert "was not written by this report" in capsys.readouterr().err
     assert (here / "mine" / "README.md").read_text() == "by hand"
+    assert main(["report", "--runs", "runs"]) == 0
     shutil.copytree("runs", "others")
+    assert main(["report", "--runs", "others"]) == 0  # moved with its report
     assert main(["report", "--runs", "others", "--out", "theirs"]) == 0
     assert main(["report", "--runs", "runs", "--out", "theirs"]) == 2
     assert "is of runs" in capsys.readouterr().err

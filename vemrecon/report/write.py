@@ -21,6 +21,8 @@ MARK = ".report.json"
 """File that says what a report has written, and of which results."""
 REPORT = "report"
 """Folder of the report of a folder of runs."""
+BESIDE = "the runs beside it"
+"""What such a report is of."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,12 @@ def require_own(out: Path, names: Iterable[str], source: str) -> None:
     Raises:
         OutputError: With what to do.
     """
+    if source == BESIDE:
+        return  # a folder of runs may be moved, and its report is made again after every benchmark
     there = [name for name in names if (out / name).exists()]
     known = recalled(out / MARK)
     if not there or (known.get("source") == source and _unchanged(out, known.get("files", {}))):
         return
-    if out.name == REPORT and not known:
-        return  # an earlier version has left no mark there
     by = f"is of {known['source']}" if known.get("source") not in (None, source) else "was not written by this report"
     raise OutputError(f"{out / there[0]}: {by}; choose another --out, or remove that folder first")
 
@@ -70,7 +72,8 @@ def write_report(runs: Path, out: Path, results: Iterable[Run] | None = None, pi
         ConfigError: If a file cannot be written.
     """
     found, warnings = read_runs(runs) if results is None else once(results, runs)
-    return write_results(found, out, f"runs {runs.absolute()}", warnings, pictures)
+    beside = out.absolute() == (runs / REPORT).absolute()
+    return write_results(found, out, BESIDE if beside else f"runs {runs.absolute()}", warnings, pictures)
 
 
 Pages = Callable[[Leaderboard, int], tuple[Mapping[str, str], tuple[str, ...]]]
