@@ -50,6 +50,9 @@ def tool(tmp_path, monkeypatch):
     (tmp_path / "tool").mkdir()
     (tmp_path / "tool" / "restore.py").write_text(RESTORE)
     (tmp_path / "tool" / "train.py").write_text(TRAIN)
+    (tmp_path / "tool" / "narrow.py").write_text(
+        RESTORE.replace("imwrite(out, made)", "imwrite(out, made.astype('u1'))")
+    )
 
     def write(**changed):
         facts = {key: value for key, value in {**RECIPE, **changed}.items() if value is not None}
@@ -91,6 +94,10 @@ def test_a_program_is_trained_run_ranked_handed_in_and_reconstructed_by_others(t
         ({"command": ["{python}", "-c", "print('done')"]}, "wrote no tif"),
         ({"command": ["no-such-program"]}, "cannot be run in"),
         ({"repeat_last": None}, "returned shape"),
+        (
+            {"dtype": "uint16", "command": [*RECIPE["command"][:1], "narrow.py", *RECIPE["command"][2:]]},
+            "wrote uint8, but",
+        ),
         ({"train": ["{python}", "-c", "import sys; sys.exit(3)"]}, "ended with code 3 (it said nothing)"),
     ],
 )

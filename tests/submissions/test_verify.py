@@ -72,6 +72,22 @@ def score(folder):
     made_consistent(folder, replace(result, scores=scores))
 
 
+def twice(folder):
+    result = RunResult.read(folder / "result.json")
+    first = next(s for s in result.scores if s.metric == "psnr" and s.whole)
+    made_consistent(folder, replace(result, scores=(replace(first, value=99.0), *result.scores)))
+
+
+def reference(folder):
+    result = RunResult.read(folder / "result.json")
+    changed = {
+        name: tuple(replace(score, value=(score.value or 0) + 1) for score in scores)
+        for name, scores in result.references.items()
+    }
+    assert changed
+    made_consistent(folder, replace(result, references=changed))
+
+
 def dropped(folder):
     result = RunResult.read(folder / "result.json")
     made_consistent(folder, replace(result, scores=result.scores[1:]))
@@ -150,6 +166,8 @@ def authors(folder):
     [
         (edited_score, "result.json: is not the file that was handed in"),
         (score, "is 99, but"),
+        (twice, "a score stands in it twice"),
+        (reference, "of 'truth, smoothed' is"),
         (dropped, "is missing"),
         (reconstruction, "reconstruction.tif: is not the file that was handed in"),
         (reconstruction_too, "when it is computed again from the reconstruction"),

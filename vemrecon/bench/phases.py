@@ -124,13 +124,13 @@ def score(folder: RunFolder, job: Job, method: Method, volumes: TaskVolumes, pro
     return found.scores
 
 
-def reconstruction(folder: RunFolder, volumes: TaskVolumes) -> Volume:
-    """The stored reconstruction, with the voxel size that it has by the task."""
+def reconstruction(folder: RunFolder, volumes: TaskVolumes, path: Path | None = None) -> Volume:
+    """The stored reconstruction, or that of another file, with the voxel size that it has by the task."""
     like = volumes.like
     size = like.require_voxel_size()
     if volumes.truth is None:
         size = size.scaled(volumes.axis, 1 / folder.spec.task.scale)
-    made = open_volume(folder.path / RECONSTRUCTION, intensity_range=like.intensity_range)
+    made = open_volume(path or folder.path / RECONSTRUCTION, intensity_range=like.intensity_range)
     return replace(made, voxel_size=size)
 
 

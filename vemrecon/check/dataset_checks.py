@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from vemrecon import protocol
-from vemrecon.check.findings import Check, FailedError, Found, noted, passed
+from vemrecon.check.findings import Check, FailedError, Found, Named, noted, passed
 from vemrecon.data import DatasetCard, Locator, dataset_card, dataset_names, plugin_datasets, require_apart, task_volume
 from vemrecon.data.card import card_from
 from vemrecon.data.split import guard_voxels
@@ -17,13 +16,8 @@ from vemrecon.plugins import class_path_of, load
 UNKNOWN = ("", "none", "unknown")
 
 
-@dataclass
-class Subject:
+class Subject(Named):
     """A dataset under check."""
-
-    name: str
-    folder: Path
-    data_root: str = ""
 
     @cached_property
     def card(self) -> DatasetCard:

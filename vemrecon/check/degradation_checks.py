@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
-from vemrecon.check.findings import Check, FailedError, Found, noted, passed
+from vemrecon.check.findings import Check, FailedError, Found, Named, noted, passed
 from vemrecon.data.phantom import make_phantom
 from vemrecon.degradations import Degradation, degradations, degrade
 from vemrecon.errors import ConfigError
@@ -19,13 +17,8 @@ SCALES = (4.0, 8.0, 2.5)
 CLOSE = 1e-5
 
 
-@dataclass
-class Subject:
+class Subject(Named):
     """A degradation under check."""
-
-    name: str
-    folder: Path
-    data_root: str = ""
 
     @cached_property
     def kind(self) -> type[Degradation]:

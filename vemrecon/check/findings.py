@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from vemrecon.bench.executors.messages import reason_of
@@ -32,6 +33,21 @@ class FailedError(Exception):
     def __init__(self, words: str, **facts: Any) -> None:
         super().__init__(words)
         self.facts = facts
+
+
+@dataclass
+class Named:
+    """What is checked, as it is asked for.
+
+    Attributes:
+        name: Its name or class path.
+        folder: Everything is written here.
+        data_root: Where files of datasets are; empty for the usual place.
+    """
+
+    name: str
+    folder: Path
+    data_root: str = ""
 
 
 def noted(words: str, **facts: Any) -> Found:

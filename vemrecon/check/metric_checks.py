@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
-from vemrecon.check.findings import Check, FailedError, Found, left_out, noted, passed
+from vemrecon.check.findings import Check, FailedError, Found, Named, left_out, noted, passed
 from vemrecon.data.phantom import make_phantom
 from vemrecon.degradations import degrade, make_degradation
 from vemrecon.metrics import catalogue
@@ -26,13 +24,8 @@ SIMPLE = {Need.TRUTH}
 """Needs that a phantom serves."""
 
 
-@dataclass
-class Subject:
+class Subject(Named):
     """A metric under check."""
-
-    name: str
-    folder: Path
-    data_root: str = ""
 
     @cached_property
     def place(self) -> str:

@@ -181,7 +181,13 @@ class External(Method):
         found = sorted(place.glob(self._name("reconstruction", self.recipe.reconstruction)))
         if not found:
             raise VemreconError(f"{self.recipe.command[0]}: wrote no {self.recipe.reconstruction} as its recipe says")
-        volume = open_volume(found[-1], intensity_range=None if _bits(found[-1]) else RangeRule("auto"))
+        dtype, wanted = open_volume(found[-1]).dtype, np.dtype(self.recipe.dtype)
+        if dtype not in (wanted, np.float32):  # 0 to 255 in 16 bits would be taken for black
+            raise VemreconError(
+                f"{self.recipe.command[0]}: wrote {dtype}, but got {wanted}; let it write that or float32, or say "
+                f"dtype: {dtype} in its recipe"
+            )
+        volume = open_volume(found[-1], intensity_range=RangeRule("auto") if dtype == np.float32 else None)
         return volume.read(volume.whole)
 
     def _put(self, path: Path, volume: Volume) -> None:
@@ -247,11 +253,6 @@ class External(Method):
         if done.returncode:
             last = " / ".join(text.strip().splitlines()[-LAST_LINES:]) or "it said nothing"
             raise VemreconError(f"{' '.join(called)[:200]}: ended with code {done.returncode} ({last})")
-
-
-def _bits(path: Path) -> bool:
-    """Whether the voxels of a file have a type whose range means black and white."""
-    return open_volume(path).dtype != np.float32
 
 
 def filled(text: str, known: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from vemrecon.environment import environment
 from vemrecon.errors import DataError, VemreconError
 from vemrecon.files import sha256_of
 from vemrecon.metrics.score import Score
+from vemrecon.progress import silent
 from vemrecon.submissions.submission import (
     CHECK,
     RECONSTRUCTION,
@@ -38,7 +39,7 @@ from vemrecon.submissions.submission import (
     agrees,
     summary,
 )
-from vemrecon.volume import Volume, open_volume
+from vemrecon.volume import Volume
 
 if TYPE_CHECKING:
     from vemrecon.bench.plan import PlannedRun
@@ -93,7 +94,7 @@ class Verifier:
                 folder, job = found
                 volumes = self._observed(submission, folder, job)
                 again = level in ("reconstructed", "retrained")
-                made = self._reconstruction(submission, volumes)
+                made = self._reconstruction(submission, folder, volumes)
                 anew = self._made_again(submission, folder, job, made) if again else None
                 if (seen := made or anew) is not None:
                     self._no_copies(volumes, seen)
@@ -233,13 +234,14 @@ class Verifier:
         self.say("observed volume and truth: the same here")
         return volumes
 
-    def _reconstruction(self, submission: Submission, volumes: TaskVolumes) -> Volume | None:
+    def _reconstruction(self, submission: Submission, folder: RunFolder, volumes: TaskVolumes) -> Volume | None:
         path = self._large(submission.reconstruction)
         if path is None:
             self.note("its reconstruction is neither here nor at an address")
             return None
-        like = volumes.like
-        made = open_volume(path, intensity_range=like.intensity_range, voxel_size=like.voxel_size)
+        from vemrecon.bench.phases import reconstruction
+
+        made = reconstruction(folder, volumes, path)
         if volumes.truth is not None and made.shape != volumes.truth.shape:
             raise RefusedError(f"{path.name}: has shape {made.shape}, where the task has {volumes.truth.shape}")
         return made
@@ -266,6 +268,7 @@ class Verifier:
         return path
 
     def _scores(self, result: RunResult, folder: RunFolder, job: Job, volumes: TaskVolumes, made: Volume) -> None:
+        from vemrecon.bench.references import reference_scores
         from vemrecon.bench.scoring import gathered
         from vemrecon.bench.task_volumes import task_degradation
         from vemrecon.metrics.catalogue import expanded
@@ -277,6 +280,8 @@ class Verifier:
         others = [one.name for one in expanded(spec.metrics) if one.name not in simple]
         evidence = gathered(spec.task.kind, volumes, task_degradation(folder), made, job.defects)
         known = {_place(score): score for score in result.scores}
+        if len(known) < len(result.scores):  # which of them a table would show nobody knows
+            raise RefusedError(f"{RESULT}: a score stands in it twice")
         with_blocks = {(score.kind, score.range) for score in result.scores if not score.whole}
         worst, where, unkept = 0.0, "", False
         for score in judge(evidence, simple).scores:
@@ -299,6 +304,7 @@ class Verifier:
                     )
                 if between > worst:
                     worst, where = between, _words(score)
+        self._references(result, reference_scores(folder, job, volumes, silent))
         self.facts["scores"] = worst
         said = f" (largest difference {worst:.1e}, {where})" if worst else ""
         self.say(f"scores: {', '.join(simple)} are the same when they are computed again{said}")
@@ -306,6 +312,17 @@ class Verifier:
             self.note("of some metrics no scores of evaluation blocks were kept")
         if others:
             self.note(f"not computed again: {', '.join(others)}")
+
+    def _references(self, result: RunResult, here: Mapping[str, Sequence[Score]]) -> None:
+        """Refuse reference rows, such as the smoothed truth, that are not those of the task."""
+        known = {(name, *_place(score)): score.value for name, scores in here.items() for score in scores}
+        for name, scores in result.references.items():
+            for score in scores:
+                value = known.get((name, *_place(score)), score.value)
+                if (value is None) != (score.value is None) or abs((value or 0.0) - (score.value or 0.0)) > CLOSE:
+                    raise RefusedError(
+                        f"{RESULT}: {_words(score)} of '{name}' is {score.value}, and {value} when it is computed again"
+                    )
 
     def _no_copies(self, volumes: TaskVolumes, made: Volume) -> None:
         """Refuse sections that are those of the truth, where the method could not see these."""
