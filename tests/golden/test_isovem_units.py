@@ -186,7 +186,7 @@ def unit_pipeline(golden):
     yield "unit.pipeline.isosr_uint8", truncated(mean)
     yield "unit.pipeline.uncertainty_uint8", truncated(deviation)
     sections = unit["inpaint_indices"]
-    repaired = inpaint_sections(stand_in, volume, sections, tile, overlap=overlap, blank=False)
+    repaired = inpaint_sections(stand_in, volume, sections, tile, overlap=overlap, blanked="none")
     for section in sections:
         yield f"unit.pipeline.inpaint_slice_{section}", truncated(repaired[section])
 

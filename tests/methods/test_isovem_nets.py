@@ -322,9 +322,20 @@ def test_the_content_of_listed_sections_is_not_looked_at(net):
         inpaint_sections(net, volume, [8])
 
 
+def test_neighbours_that_are_missing_may_be_kept_while_one_section_is_predicted():
+    volume = noise(8, 16, 16)
+    fill = partial(
+        inpaint_sections, lambda video, _: video.mean(dim=1, keepdim=True).expand_as(video), tile=(8, 16, 16)
+    )
+    kept = volume.sum(dim=0)
+    torch.testing.assert_close(fill(volume, [3, 4], blanked="one")[3], (kept - volume[3]) / 8)
+    torch.testing.assert_close(fill(volume, [3, 4], blanked="all")[3], (kept - volume[3] - volume[4]) / 8)
+    torch.testing.assert_close(fill(volume, [3, 4], blanked="none")[3], kept / 8)
+
+
 def test_frames_near_the_ends_of_the_stack_are_found_again():
     volume = noise(7, 9, 10)
-    repaired = inpaint_sections(interpolation, volume, range(7), (4, 8, 8), overlap=2, blank=False)
+    repaired = inpaint_sections(interpolation, volume, range(7), (4, 8, 8), overlap=2, blanked="none")
     torch.testing.assert_close(repaired, volume)
 
 

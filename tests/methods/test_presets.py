@@ -194,7 +194,7 @@ def small(arguments):
 
 
 def test_what_two_methods_share_is_the_same_in_both():
-    blank = {"blank_sections": True}
+    blank = {"blank_sections": True, "blank_neighbours": True}
     for preset in ("paper", "released"):
         for scale in (4, 8, 10):
             one, plus = (read(name, preset).arguments(Situation(scale)) for name in ("isovem", "isovem-plus"))

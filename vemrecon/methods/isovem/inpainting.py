@@ -2,20 +2,23 @@
 
 Source: IsoVEM, doi:10.1101/2023.11.22.567807, two-step inference of IsoVEM+.
 Changed: the listed sections are blanked inside the input here, as the paper says (the released code expects them to be
-black already); near the ends of the stack the window is moved inwards instead of being cut.
+black already); near the ends of the stack the window is moved inwards instead of being cut; a section may be predicted
+with itself alone blanked.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from vemrecon.errors import DataError
 from vemrecon.methods.isovem.fusion import OVERLAP, Shape, fuse, tile_starts
+
+Blanked = Literal["all", "one", "none"]
 
 
 class VideoNet(Protocol):
@@ -33,7 +36,7 @@ def inpaint_sections(
     tile: Shape = (16, 128, 128),
     *,
     overlap: int = OVERLAP,
-    blank: bool = True,
+    blanked: Blanked = "all",
 ) -> Tensor:
     """Predict missing or damaged sections from their neighbours.
 
@@ -46,7 +49,8 @@ def inpaint_sections(
         sections: Sections to predict.
         tile: Frames, rows and columns given to the network at once; cut to the volume.
         overlap: Of tiles in the plane.
-        blank: Set every listed section to 0 inside the input, also the neighbours that are listed.
+        blanked: What is set to 0 inside the input: every listed section, the neighbours, too; the one alone that is
+            predicted, so that of neighbours that are listed the network sees what the volume has there; or nothing.
 
     Returns:
         The repaired volume, a copy in [0, 1].
@@ -59,7 +63,7 @@ def inpaint_sections(
     if wrong:
         raise DataError(f"sections to fill must lie in 0 .. {z - 1}, got {wrong}")
     observed = volume.clone()
-    if blank:
+    if blanked == "all":
         observed[list(sections)] = 0
     repaired = volume.clone()
     frames = min(tile[0], z)
@@ -67,6 +71,9 @@ def inpaint_sections(
     for section in sections:
         start = min(max(section - tile[0] // 2, 0), z - frames)
         window = observed[start : start + frames]
+        if blanked == "one":
+            window = window.clone()
+            window[section - start] = 0
         parts = []
         for top, left in itertools.product(rows, columns):
             video = window[None, :, None, top : top + tile[1], left : left + tile[2]]  # (1, frames, 1, y, x)

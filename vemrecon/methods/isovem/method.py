@@ -19,7 +19,7 @@ from vemrecon.methods.base import Method, Tile, TileShape
 from vemrecon.methods.eightfold import ALL, eightfold_tile
 from vemrecon.methods.interpolation import interpolation_matrix
 from vemrecon.methods.isovem.any_size import reconstruct_any_size
-from vemrecon.methods.isovem.inpainting import inpaint_sections
+from vemrecon.methods.isovem.inpainting import Blanked, inpaint_sections
 from vemrecon.methods.isovem.network import DEFAULT_DEPTHS, DEFAULT_WIDTHS, IsoVEMNet
 from vemrecon.methods.isovem.training import blank_frames
 from vemrecon.methods.stage import Stage, epoch_of
@@ -32,7 +32,9 @@ class IsoVEM(Method):
     """Video transformer trained on laterally degraded blocks of sections.
 
     `network_scale` is the scale that its network is built for, which its weights decide; None for that of the task.
-    `choice` is by SSIM, see `WeightChoice`.
+    `choice` is by SSIM, see `WeightChoice`. `blank_neighbours` says whether missing neighbours of a missing section are
+    blanked, too, while it is predicted, as published; otherwise they are the means that stand in for them. A network
+    that learned with one blanked section is far too dark beside a second one.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class IsoVEM(Method):
         learning_rate: float = 1e-3,
         cosine: bool = False,
         blank_sections: bool = False,
+        blank_neighbours: bool = True,
         choice: Keep = "last",
         rotations: Sequence[int] = ALL,
         tile: Sequence[int] = (16, 128, 128),
@@ -60,7 +63,8 @@ class IsoVEM(Method):
         super().__init__()
         self.scale, self.grid, self.rotations = scale, grid, tuple(rotations)
         self.crop, self.batch, self.budget = tuple(crop), batch, budget
-        self.learning_rate, self.cosine, self.blank_sections = learning_rate, cosine, blank_sections
+        self.learning_rate, self.cosine = learning_rate, cosine
+        self.blank_sections, self.blank_neighbours = blank_sections, blank_neighbours
         self.choice = WeightChoice(choice, "ssim")
         self.net = IsoVEMNet(
             upscale=network_scale or scale,
@@ -126,7 +130,8 @@ class IsoVEM(Method):
     def inpaint(self, volume: Tensor, sections: Sequence[int]) -> Tensor:
         """Predict sections of (z, y, x) with the same weights at scale 1 (IsoVEM+, first step)."""
         z, y, x = self.crop
-        return inpaint_sections(partial(reconstruct_any_size, self.net), volume, sections, (z, y, x))
+        blanked: Blanked = "all" if self.blank_neighbours else "one"
+        return inpaint_sections(partial(reconstruct_any_size, self.net), volume, sections, (z, y, x), blanked=blanked)
 
     def reconstruct(self, tile: Tile) -> Tensor:
         """Mean over the rotations."""
