@@ -32,6 +32,15 @@ def fib25():
 
 
 @pytest.fixture(scope="session")
+def tissues(fib25):
+    """The folder of the real volumes; the test skips where these cubes and crops are not."""
+    root = fib25.parents[2]
+    if not (root / "hemibrain").exists() or not (root / "cremi_crops").exists():
+        pytest.skip("real data: hemibrain/ and cremi_crops/ are not beside fib25/")
+    return root
+
+
+@pytest.fixture(scope="session")
 def keeper():
     """Keeps the process that begins runs from one benchmark to the next."""
     found = Keeper()

@@ -25,15 +25,6 @@ def whole_of(volume):
     return volume.read_raw(volume.whole)
 
 
-@pytest.fixture
-def tissues(fib25):
-    """The folder of the real volumes; the test skips where these cubes and crops are not."""
-    root = fib25.parents[2]
-    if not (root / "hemibrain").exists() or not (root / "cremi_crops").exists():
-        pytest.skip("real data: hemibrain/ and cremi_crops/ are not beside fib25/")
-    return root
-
-
 def published(server, tmp_path, order="xyz"):
     """A card of an array that its publisher stores in some order of axes, and somebody else may have packed."""
     np.save(tmp_path / "served.npy", np.ascontiguousarray(VOXELS.transpose(["zyx".index(axis) for axis in order])))

@@ -1,6 +1,7 @@
 """What was handed in is verified; what was changed is refused, in one line each, however carefully it was changed."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -199,3 +200,22 @@ def test_a_place_without_submissions_is_one_line(tmp_path, capsys):
     assert main(["verify", str(tmp_path)]) == 2
     assert "holds no submission" in capsys.readouterr().err
     assert main(["verify", str(tmp_path / "nowhere")]) == 2
+
+
+def test_a_native_reconstruction_is_scored_again_by_the_method_itself(benched, tissues, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(benched)
+    for name in ("mixed_method.py", "check.json"):
+        shutil.copy(benched / name, tmp_path)
+    data = ["--data-root", str(tissues)]
+    task = ["--dataset", "cremis", "--split", "axial", "--task", "native", "--scale", "10", "--degradation", "average"]
+    assert main(["bench", *task, *data, "--methods", "mixed_method.Mixed", "--kernels", "asked", "--jobs", "1"]) == 0
+    assert main(["submit", "runs", "--method", "Mixed", "--out", "sub", "--authors", "A. Author"]) == 0
+    (folder,) = (tmp_path / "sub").iterdir()
+    said = verified(folder, capsys, *data)
+    assert "not computed again: holdout" in said and "  reported: as it was handed in" in said
+    assert "scores: holdout, isotropy" in verified(folder, capsys, *data, "--reconstruct")
+    result = RunResult.read(folder / "result.json")
+    better = [replace(one, value=one.value + 1) if one.metric == "holdout" else one for one in result.scores]
+    made_consistent(folder, replace(result, scores=tuple(better)))
+    assert "when it is computed again" in verified(folder, capsys, *data, "--reconstruct", code=1)

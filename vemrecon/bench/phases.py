@@ -117,11 +117,16 @@ def score(folder: RunFolder, job: Job, method: Method, volumes: TaskVolumes, pro
     from vemrecon.bench.sections import write_sections
 
     made = reconstruction(folder, volumes)
-    spread = open_volume(folder.path / UNCERTAINTY) if (folder.path / UNCERTAINTY).exists() else None
-    found = scored(folder, job, method, volumes, made, spread, progress)
+    found = scored(folder, job, method, volumes, made, uncertainty(folder), progress)
     write_json(folder.path / "curves.json", found.curves | {"training": training_curves(folder)})
     write_sections(folder.path / "sections.npz", volumes, made)
     return found.scores
+
+
+def uncertainty(folder: RunFolder) -> Volume | None:
+    """The stored uncertainty; None if the method has none, or nothing asked for it."""
+    path = folder.path / UNCERTAINTY
+    return open_volume(path) if path.exists() else None
 
 
 def reconstruction(folder: RunFolder, volumes: TaskVolumes, path: Path | None = None) -> Volume:

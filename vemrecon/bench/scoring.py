@@ -40,8 +40,9 @@ def scored(
     made: Volume,
     spread: Volume | None,
     progress: Progress,
+    metrics: Sequence[str] | None = None,
 ) -> Evaluation:
-    """Scores and curves of a run's reconstruction, of every metric that its specification asks for."""
+    """Scores and curves of a run's reconstruction, of metrics, or of every one that its specification asks for."""
     spec = folder.spec
     evidence = gathered(
         spec.task.kind,
@@ -55,7 +56,7 @@ def scored(
         filled=filled_sections(folder, job, volumes, repaired(folder, method, volumes, progress)),
         tell=progress,
     )
-    return judge(evidence, spec.metrics)
+    return judge(evidence, spec.metrics if metrics is None else metrics)
 
 
 def gathered(

@@ -24,7 +24,7 @@ from vemrecon.data.remote.recognise import voxels_sha256
 from vemrecon.environment import environment
 from vemrecon.errors import DataError, VemreconError
 from vemrecon.files import sha256_of
-from vemrecon.metrics.score import Score
+from vemrecon.metrics.score import Reference, Score
 from vemrecon.progress import silent
 from vemrecon.submissions.submission import (
     CHECK,
@@ -43,6 +43,7 @@ from vemrecon.volume import Volume
 
 if TYPE_CHECKING:
     from vemrecon.bench.plan import PlannedRun
+    from vemrecon.methods.base import Method
 
 CLOSE = 1e-3
 """Largest difference of a score that is computed again."""
@@ -59,6 +60,14 @@ Say = Callable[[str], None]
 
 class RefusedError(VemreconError):
     """Why a submission is refused, in one line."""
+
+
+@dataclass(frozen=True)
+class Again:
+    """What was made of a submission's weights."""
+
+    method: Method
+    volume: Volume
 
 
 @dataclass
@@ -96,11 +105,12 @@ class Verifier:
                 again = level in ("reconstructed", "retrained")
                 made = self._reconstruction(submission, folder, volumes)
                 anew = self._made_again(submission, folder, job, made) if again else None
-                if (seen := made or anew) is not None:
+                seen = made if made is not None else anew.volume if anew else None
+                if seen is not None:
                     self._no_copies(volumes, seen)
-                    self._scores(result, folder, job, volumes, seen)
+                    compared = self._scores(result, folder, job, volumes, seen, anew)
                     self._plausible(result)
-                    reached = "reconstructed" if anew else "rescored"
+                    reached = "reconstructed" if anew else "rescored" if compared else "reported"
                     if level == "retrained":
                         self._trained_again(result, folder)
                         reached = "retrained"
@@ -267,24 +277,39 @@ class Verifier:
             return None
         return path
 
-    def _scores(self, result: RunResult, folder: RunFolder, job: Job, volumes: TaskVolumes, made: Volume) -> None:
+    def _scores(
+        self,
+        result: RunResult,
+        folder: RunFolder,
+        job: Job,
+        volumes: TaskVolumes,
+        made: Volume,
+        anew: Again | None,
+    ) -> bool:
+        """Compute scores again; whether there were any that compare with something, as those of native tasks do not."""
+        from vemrecon.bench import phases
         from vemrecon.bench.references import reference_scores
-        from vemrecon.bench.scoring import gathered
+        from vemrecon.bench.scoring import gathered, scored
         from vemrecon.bench.task_volumes import task_degradation
         from vemrecon.metrics.catalogue import expanded
         from vemrecon.metrics.evaluate import judge
         from vemrecon.metrics.score import Need
 
         spec = result.spec
-        simple = [one.name for one in expanded(spec.metrics) if one.needs <= {Need.TRUTH} and not one.slow]
+        here = {Need.TRUTH, Need.METHOD, Need.SPREAD} if anew else {Need.TRUTH}
+        simple = [one.name for one in expanded(spec.metrics) if one.needs <= here and not one.slow]
         others = [one.name for one in expanded(spec.metrics) if one.name not in simple]
-        evidence = gathered(spec.task.kind, volumes, task_degradation(folder), made, job.defects)
+        if anew:
+            spread = phases.uncertainty(folder)
+            found = scored(folder, job, anew.method, volumes, made, spread, silent, simple)
+        else:
+            found = judge(gathered(spec.task.kind, volumes, task_degradation(folder), made, job.defects), simple)
         known = {_place(score): score for score in result.scores}
         if len(known) < len(result.scores):  # which of them a table would show nobody knows
             raise RefusedError(f"{RESULT}: a score stands in it twice")
         with_blocks = {(score.kind, score.range) for score in result.scores if not score.whole}
         worst, where, unkept = 0.0, "", False
-        for score in judge(evidence, simple).scores:
+        for score in found.scores:
             stored = known.get(_place(score))
             if stored is None and not score.whole and (score.kind, score.range) not in with_blocks:
                 unkept = True  # of any block: an earlier version has not kept them
@@ -312,6 +337,7 @@ class Verifier:
             self.note("of some metrics no scores of evaluation blocks were kept")
         if others:
             self.note(f"not computed again: {', '.join(others)}")
+        return any(score.reference != Reference.NONE for score in found.scores)
 
     def _references(self, result: RunResult, here: Mapping[str, Sequence[Score]]) -> None:
         """Refuse reference rows, such as the smoothed truth, that are not those of the task."""
@@ -365,7 +391,7 @@ class Verifier:
                 "reconstruction could reach"
             )
 
-    def _made_again(self, submission: Submission, folder: RunFolder, job: Job, made: Volume | None) -> Volume | None:
+    def _made_again(self, submission: Submission, folder: RunFolder, job: Job, made: Volume | None) -> Again | None:
         """What its weights make, compared with what was handed in, if that is here; None if the weights are not."""
         from vemrecon.bench import phases
         from vemrecon.bench.trainings import method_of
@@ -379,11 +405,12 @@ class Verifier:
                 return None
             load_weights(method, weights, parts)
         volumes = observe(folder, job)
-        phases.reconstruct(folder, job, method.eval().to(job.device), volumes, lambda *told: None)
+        method = method.eval().to(job.device)
+        phases.reconstruct(folder, job, method, volumes, silent)
         again = phases.reconstruction(folder, volumes)
         if made is None:
             self.say("reconstruction: made again, with nothing here to compare it with but its scores")
-            return again
+            return Again(method, again)
         share = _differing(again, made)
         self.facts["voxels"] = share
         if share > VOXELS:
@@ -392,7 +419,7 @@ class Verifier:
                 "weights make"
             )
         self.say(f"reconstruction: made again from its weights ({100 * share:.2g} % of voxels differ)")
-        return again
+        return Again(method, again)
 
     def _trained_again(self, result: RunResult, folder: RunFolder) -> None:
         from vemrecon.bench.learn_from import read_learn_from
