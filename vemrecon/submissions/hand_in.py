@@ -12,6 +12,7 @@ from vemrecon.bench.changes import changed_since
 from vemrecon.bench.job import Job
 from vemrecon.bench.phases import reconstruction
 from vemrecon.bench.result import RunResult, Status
+from vemrecon.bench.spec import RunSpec
 from vemrecon.bench.store import RunFolder, run_folders
 from vemrecon.bench.task_volumes import observe
 from vemrecon.check.verdict import CheckReport
@@ -89,13 +90,19 @@ def chosen_runs(runs: Path, method: str) -> list[tuple[RunFolder, RunResult]]:
 
 def refusal(folder: RunFolder) -> str:
     """Why a finished run cannot be handed in; empty if it can."""
-    spec = folder.spec
+    if reason := unfit(folder.spec):
+        return reason
+    if reason := changed_since(folder):
+        return f"{reason}: run it again (--retry stale)"
+    return ""
+
+
+def unfit(spec: RunSpec) -> str:
+    """Why no run of a specification could be handed in; empty if it could."""
     if spec.preset in QUICK:
         return f"preset '{spec.preset}' only shows that a method runs; hand in another one"
     if spec.task.dataset.startswith(LOCAL):
         return "its dataset is a file of yours, so that nobody else could verify it; announce a card with an address"
-    if reason := changed_since(folder):
-        return f"{reason}: run it again (--retry stale)"
     return ""
 
 
@@ -161,7 +168,7 @@ def hand_in(runs: Path, method: str, out: Path, check: Path, authors: Authors) -
     for folder, result in found:
         place = place_of(out, folder)
         try:
-            _write(folder, result, place, check, authors)
+            write_submission(folder, result, place, check, authors)
         except OSError as error:
             raise output_error(place, error) from error
         yield place
@@ -172,7 +179,16 @@ def place_of(out: Path, folder: RunFolder) -> Path:
     return out / f"{folder.path.parent.name}--{folder.path.name}"
 
 
-def _write(folder: RunFolder, result: RunResult, place: Path, check: Path, authors: Authors) -> None:
+def write_submission(folder: RunFolder, result: RunResult, place: Path, check: Path, authors: Authors) -> None:
+    """Write the folder of one run, whole or not at all.
+
+    Args:
+        folder: Of the run.
+        result: What it found.
+        place: The folder to make.
+        check: What `vemrecon check` has found.
+        authors: What else is said.
+    """
     partial = place.with_name(f".{place.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
     make_folder(partial)
