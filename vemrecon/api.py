@@ -131,7 +131,7 @@ def reconstruct(
     volume: Any,
     *,
     voxel_size: Size | None = None,
-    method: str = "bicubic",
+    method: str | None = None,
     scale: float | None = None,
     weights: Path | str | None = None,
     train: str | None = None,
@@ -160,9 +160,10 @@ def reconstruct(
     Args:
         volume: A path, an array, or what `open` gives.
         voxel_size: See `open`; for arrays this or the scale is needed.
-        method: Name (see `vemrecon methods`) or class path.
+        method: Name (see `vemrecon methods`) or class path; by default that of the weights, else bicubic.
         scale: Sections to make of one, by default the anisotropy of the voxels.
-        weights: weights.safetensors of a run, or of `vemrecon import-weights`; a training begins with them.
+        weights: weights.safetensors of a run, or of `vemrecon import-weights`, or a name of `vemrecon weights`; a
+            training begins with them.
         train: Train on this volume first, with this preset: `smoke`, `cpu`, `gpu10`, `paper` or `released`.
         train_minutes: Train on this volume first, with as many batches as this takes here; with the preset `cpu` unless
             `train` names another.
@@ -199,21 +200,23 @@ def reconstruct(
         UserWarning: Of what was done to read the volume, and of sections that are black, of another contrast than those
             beside them, or displaced.
     """
+    from vemrecon.methods.shipped_weights import weights_path
     from vemrecon.own.damage import read_damage
     from vemrecon.own.reconstruction import emptied, reconstruct_file, stamped, work_folder, work_place
     from vemrecon.own.sections import anisotropic, reopened
     from vemrecon.own.steps import make_ready
-    from vemrecon.own.wish import Wish
+    from vemrecon.own.wish import Wish, method_of
     from vemrecon.schedulers import require_place
     from vemrecon.volume import Made, require_output
     from vemrecon.volume.made import source_of
 
     target = None if out is None else Path(out)
     second = _uncertainty_path(uncertainty, target)
+    given = None if weights is None else weights_path(weights)
     wish = Wish(
-        method=method,
+        method=method_of(method, given),
         settings=settings or {},
-        weights=None if weights is None else Path(weights),
+        weights=given,
         train=train,
         train_minutes=train_minutes,
         save_weights=None if save_weights is None else Path(save_weights),

@@ -143,6 +143,7 @@ COMMANDS: dict[str, Command] = {
         "Say what a file holds, where each fact comes from, and what the other commands do with it.",
     ),
     "reconstruct": Command("reconstruct", "ReconstructOptions", "Make an anisotropic volume isotropic."),
+    "weights": Command("weights", "WeightsOptions", "List the weights that come with the package, or show a card."),
     "import-weights": Command(
         "volumes", "ImportOptions", "Convert weights that the authors of a method have released."
     ),

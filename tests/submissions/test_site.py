@@ -1,5 +1,6 @@
 """The site: every page is there, loads nothing from elsewhere, and works with keys, by touch and on a phone."""
 
+import json
 import os
 import re
 import shutil
@@ -9,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from vemrecon.cli import main
+from vemrecon.fit.learned import Learned
+from vemrecon.methods.shipped_weights import shipped_weights
 
-REPOSITORY = Path(__file__).parents[2]
+LEADERBOARDS = Path(__file__).parents[2] / "leaderboards"
 
 
 class Links(HTMLParser):
@@ -66,13 +69,38 @@ def test_pages_of_what_is_gone_are_removed(site, tmp_path):
     assert stray.exists()  # was not written by the site
 
 
-def test_the_tables_of_the_repository_are_those_of_its_submissions(tmp_path, monkeypatch):
-    place = REPOSITORY / "leaderboards"
-    if not (place / "submissions").is_dir():
+@pytest.fixture(scope="module")
+def our_board(tmp_path_factory):
+    if not (LEADERBOARDS / "submissions").is_dir():
         pytest.skip("an installed package has no leaderboards")
-    monkeypatch.chdir(tmp_path)
-    assert main(["leaderboard", "build", "--submissions", str(place / "submissions"), "--out", "board"]) == 0
-    assert (tmp_path / "board" / "README.md").read_bytes() == (place / "board" / "README.md").read_bytes()
+    place = tmp_path_factory.mktemp("ours") / "board"
+    words = ["--submissions", str(LEADERBOARDS / "submissions"), "--out", str(place)]
+    assert main(["leaderboard", "build", *words]) == 0
+    return place
+
+
+def test_the_tables_of_the_repository_are_those_of_its_submissions(our_board):
+    for name in ("README.md", ".report.json"):  # the latter lets a fresh clone build there
+        assert (our_board / name).read_bytes() == (LEADERBOARDS / "board" / name).read_bytes()
+
+
+def test_cards_of_weights_say_what_the_board_says(our_board):
+    tasks = json.loads((our_board / "leaderboard.json").read_text())["tasks"]
+    rows = {run["run_id"]: (task, row) for task in tasks for row in task["rows"] for run in row["runs"]}
+    for one in shipped_weights().values():
+        learned = {region.dataset for region in Learned.read(one.verified()).regions}
+        assert one.boards
+        for slug, board in one.boards.items():
+            task, row = rows[board.run]
+            facts = task["task"]
+            assert slug == (
+                f"{facts['dataset']}-{facts['split']}-{facts['kind']}-{facts['axis']}-"
+                f"{facts['degradation']['name']}-x{facts['scale']:g}"
+            )
+            assert board.seen == (facts["dataset"] in learned)
+            interval = row["intervals"]["gain"]
+            found = (row["cells"]["all"]["gain"]["value"], interval["low"], interval["high"])
+            assert board.gain == pytest.approx(found, abs=0.006)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from vemrecon.bench.missing import Missing, read_missing
 from vemrecon.bench.track import Track, read_track
 from vemrecon.errors import ConfigError, unknown
 from vemrecon.file_options import FileOptions, RootOptions
+from vemrecon.methods.shipped_weights import weights_path
 from vemrecon.options import Options, option
 from vemrecon.quantities import byte_count
 
@@ -167,7 +168,11 @@ class Request(Options):
         unset="its training split",
     )
     weights: Path | None = option(
-        "weights.safetensors of a run that the methods use, in place of learning anything", None, unset="none"
+        "weights.safetensors of a run, or a name of `vemrecon weights`, that the methods use in place of learning "
+        "anything",
+        None,
+        read=weights_path,
+        unset="none",
     )
     fine_tune: bool = option("go on learning from --weights, for as long as the preset or the track says", False)
     metrics: tuple[str, ...] = option(

@@ -13,6 +13,8 @@ from vemrecon.commands.options import device_of, require_devices, settings
 from vemrecon.commands.pairs import say_notes
 from vemrecon.errors import ConfigError
 from vemrecon.file_options import OUTPUT, FileOptions, version_option
+from vemrecon.methods.card import USUAL
+from vemrecon.methods.shipped_weights import weights_path
 from vemrecon.options import flag, option
 from vemrecon.version import __version__
 from vemrecon.volume.grid import GRID_KINDS
@@ -32,11 +34,15 @@ class ReconstructOptions(FileOptions):
 
     input: Path = option("anisotropic volume, any readable format (see `vemrecon formats`)", positional=True)
     output: Path = option(f"isotropic volume to write: {OUTPUT}", positional=True)
-    method: str = option("name (see `vemrecon methods`) or class path", "bicubic")
+    method: str | None = option(
+        "name (see `vemrecon methods`) or class path", None, unset=f"that of the weights, else {USUAL}"
+    )
     scale: float | None = option("sections to make of one", None, read=read_scale, unset="the anisotropy of the voxels")
     weights: Path | None = option(
-        "weights.safetensors of a run, or of `vemrecon import-weights`; with --train the training begins with them",
+        "weights.safetensors of a run, or of `vemrecon import-weights`, or a name of `vemrecon weights`; with --train "
+        "the training begins with them",
         None,
+        read=weights_path,
     )
     save_weights: Path | None = option("file to write with what --train has learned, for --weights", None)
     train: str | None = option(
@@ -141,6 +147,7 @@ def _reconstruct(options: ReconstructOptions, log: JsonLog) -> int:
     from functools import partial
 
     from vemrecon.commands.bars import PhaseBar
+    from vemrecon.commands.choices import other_choices
     from vemrecon.figure.drawing import require_matplotlib
     from vemrecon.own.damage import read_damage
     from vemrecon.own.missing import reading_to_fill, sections_to_fill
@@ -221,6 +228,8 @@ def _reconstruct(options: ReconstructOptions, log: JsonLog) -> int:
             done = _written(ready, outputs, result)
     for line in done.lines:
         print(line)
+    if options.method is None and options.weights is None:
+        print("\n".join(other_choices(volume)))
     log.event("done", output=[str(path) for path in done.output], shape=list(done.shape))
     return 0
 
@@ -235,12 +244,12 @@ class _Done:
 
 
 def _wish(options: ReconstructOptions) -> Wish:
-    from vemrecon.own.wish import AUTO, Wish
+    from vemrecon.own.wish import AUTO, Wish, method_of
     from vemrecon.quantities import byte_count
 
     missing = options.missing_sections
     return Wish(
-        method=options.method,
+        method=method_of(options.method, options.weights),
         settings=options.set,
         weights=options.weights,
         train=options.train,

@@ -11,6 +11,8 @@ from vemrecon import protocol
 from vemrecon.data.regime import REGIMES, Regime
 from vemrecon.errors import ConfigError, VemreconError, unknown
 
+USUAL = "bicubic"
+"""The method of those who name none: it invents nothing, and takes seconds."""
 EXCEPTIONS = {"repeat": "the same output twice", "tiles": "the same output however a volume is cut"}
 """Checks that a method may be excepted from, with what they want."""
 

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from vemrecon.errors import ConfigError
+from vemrecon.fit.learned import Learned
+from vemrecon.methods.card import USUAL
 from vemrecon.methods.short_floats import require_bfloat16
 from vemrecon.own.method import check_wishes
 from vemrecon.version import __version__
@@ -45,7 +47,7 @@ class Wish:
         at: Positions of the sections that are made in place of the isotropic volume, counted in observed sections.
     """
 
-    method: str = "bicubic"
+    method: str = USUAL
     settings: Mapping[str, Any] = field(default_factory=dict)
     weights: Path | None = None
     train: str | None = None
@@ -166,6 +168,15 @@ class Wish:
         facts["resample"] = self.resample
         said = {"shape": volume.shape, "grid": volume.require_grid().as_dict(), "range": volume.span}
         return self.how(volume) | facts | said | {"size": list(volume.voxel_size or ())}
+
+
+def method_of(given: str | None, weights: Path | None) -> str:
+    """The method that is wanted: the one that is named, else that of the weights, else a kernel.
+
+    Raises:
+        DataError: If the weights cannot be read.
+    """
+    return given or (Learned.read(weights).method if weights else None) or USUAL
 
 
 def _check_kept(path: Path, preset: str | None) -> None:
