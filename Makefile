@@ -20,7 +20,7 @@ flag = --$(shell echo $(1) | tr A-Z_ a-z-)
 options = $(strip $(foreach name,$(OPTIONS),$(if $($(name)),$(call flag,$(name)) $($(name)))) \
   $(foreach name,$(SWITCHES),$(if $(filter-out 0 no false,$($(name))),$(call flag,$(name)))) $(ARGS))
 
-.PHONY: bench plan report test test-all lint format install perf notebook clean
+.PHONY: bench plan report reproduce test test-all lint format install perf notebook clean
 
 bench: install  ## run the benchmark; finished runs are kept
 	$(info vemrecon bench $(options)   ->  $(RUNS)/report/index.html)
@@ -31,6 +31,9 @@ plan: install  ## show what bench would do
 
 report: install  ## rebuild the report from finished runs
 	@$(BIN)/vemrecon report --runs $(RUNS)$(if $(PICTURES), --pictures $(PICTURES))
+
+reproduce: install  ## one row of the leaderboards from scratch: BOARD=... METHOD=... SEED=...
+	@$(BIN)/vemrecon reproduce $(BOARD) --method "$(METHOD)" --seed $(or $(SEED),0) $(if $(DATA_ROOT),--data-root $(DATA_ROOT))
 
 test: install  ## the test suite without the minutes-long tests, AT_ONCE=auto files at once
 	@echo "pytest without slow tests; golden and real-data tests need VEMRECON_SHARED"

@@ -181,6 +181,11 @@ COMMANDS: dict[str, Command] = {
         "VerifyOptions",
         "Verify what was handed in: identity, data, files, and scores computed again from the reconstruction.",
     ),
+    "reproduce": Command(
+        "submissions",
+        "ReproduceOptions",
+        "Run one row of the leaderboards from scratch, and compare it with what stands there.",
+    ),
     "leaderboard": Command("submissions", "LeaderboardOptions", "Build tables, JSON and page from submissions alone."),
     "evaluate": Command("volumes", "EvaluateOptions", "Score any reconstruction file against any truth file."),
 }

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from vemrecon.bench.result import RunResult
+from vemrecon.bench.store import run_folders
 from vemrecon.cli import main
 from vemrecon.data.phantom import make_phantom
 from vemrecon.files import sha256_of, write_json
+from vemrecon.submissions.hand_in import Authors, sums, write_submission
 from vemrecon.submissions.submission import LargeFile, Submission, Verification, summary
 from vemrecon.volume import open_volume
 from vemrecon.volume.write import write_volume
@@ -51,6 +53,31 @@ def test_it_is_rescored_and_reconstructed_and_keeps_that(handed_in, capsys):
 
 def test_it_is_run_again(handed_in, capsys):
     assert "trained again: PSNR" in verified(handed_in, capsys, "--retrain")
+
+
+def test_a_row_is_run_from_scratch_without_its_weights(benched, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    task = ["--dataset", "phantom", "--split", "smoke", "--scale", "4", "--degradation", "subsample"]
+    words = ["--methods", "lateral-cnn", "--preset", "smoke", "--kernels", "asked", "--metrics", "psnr", "--jobs", "1"]
+    assert main(["bench", *task, *words]) == 0
+    (run,) = run_folders(tmp_path / "runs")
+    place = tmp_path / "board" / "row"
+    write_submission(run, run.result(), place, benched / "check.json", Authors())
+    for name in ("check.json", "weights.safetensors", "reconstruction.tif"):
+        (place / name).unlink()
+    replace(Submission.read(place), files=sums(place)).write(place)
+    again = ["reproduce", run.spec.task.slug, "--method", "lateral-cnn", "--submissions", "board"]
+    assert main(again) == 0
+    assert "scores are the same" in capsys.readouterr().out
+    result = run.result()
+    nudged = [replace(one, value=one.value + 0.05) if one.metric == "psnr" else one for one in result.scores]
+    changed = replace(result, scores=tuple(nudged))
+    changed.write(place / "result.json")
+    replace(Submission.read(place), run=summary(changed), files=sums(place)).write(place)
+    assert main(again) == 1  # near enough for another machine, not for this one
+    assert "on the same processor" in capsys.readouterr().out
+    assert main([*again[:2], "--method", "linear", "--submissions", "board"]) == 2
+    assert main([*again, "--seed", "3"]) == 2
 
 
 def test_without_its_reconstruction_it_is_reported(handed_in, capsys):

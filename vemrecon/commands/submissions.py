@@ -43,6 +43,16 @@ class VerifyOptions(RootOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReproduceOptions(RootOptions):
+    """Options of `reproduce`."""
+
+    board: str = option("of the table, such as fib25s-test-reference-z-average-x8", positional=True)
+    method: str = option("name of the row, or the id of its run")
+    seed: int = option("of the row", 0, least=0)
+    submissions: Path = option("folder of submissions", Path("leaderboards/submissions"))
+
+
+@dataclass(frozen=True, kw_only=True)
 class LeaderboardOptions(Options):
     """Options of `leaderboard`."""
 
@@ -74,24 +84,54 @@ def submit(options: SubmitOptions) -> int:
 def verify(options: VerifyOptions) -> int:
     """Say of each submission how far it was verified, or why it is refused; give 1 if one is."""
     from vemrecon.submissions.submission import folders_of
-    from vemrecon.submissions.verify import RefusedError, Verifier
 
     if not options.folder.exists():
         raise ConfigError(f"{options.folder}: no such folder")
     level: Level = "retrained" if options.retrain else "reconstructed" if options.reconstruct else "rescored"
-    refused = 0
-    for folder in folders_of(options.folder):
-        print(f"{folder}", flush=True)
-        try:
-            found = Verifier(folder, options.data_root, say=lambda line: print(f"  {line}", flush=True)).verify(level)
-        except RefusedError as error:
-            refused += 1
-            print(f"  refused: {error}", flush=True)
-            continue
-        print(f"  {found.level}: {LEVEL_WORDS[found.level]}", flush=True)
-        if options.write:
-            found.write(folder)
-    return 1 if refused else 0
+    reached = [_verified(folder, level, options) for folder in folders_of(options.folder)]
+    return 1 if None in reached else 0
+
+
+def _verified(folder: Path, level: Level, options: VerifyOptions) -> Level | None:
+    """The level that a submission reaches; None if it is refused."""
+    from vemrecon.submissions.verify import RefusedError, Verifier
+
+    print(f"{folder}", flush=True)
+    try:
+        found = Verifier(folder, options.data_root, say=lambda line: print(f"  {line}", flush=True)).verify(level)
+    except RefusedError as error:
+        print(f"  refused: {error}", flush=True)
+        return None
+    print(f"  {found.level}: {LEVEL_WORDS[found.level]}", flush=True)
+    if options.write:
+        found.write(folder)
+    return found.level
+
+
+def reproduce(options: ReproduceOptions) -> int:
+    """Run one row from scratch and compare it with what the table has; give 1 if it is another, or cannot be run."""
+    from vemrecon.errors import unknown
+    from vemrecon.submissions.submission import Submission, folders_of
+
+    boards: dict[str, dict[Path, Submission]] = {}
+    for folder in folders_of(options.submissions):
+        submission = Submission.read(folder)
+        boards.setdefault(str(submission.run["task"]), {})[folder] = submission
+    if options.board not in boards:
+        raise unknown("board", options.board, boards)
+    rows = boards[options.board]
+    named = [one for one in rows if options.method in (rows[one].run["method"], rows[one].run["run_id"])]
+    if not named:
+        raise unknown(f"row of {options.board}", options.method, {str(one.run["method"]) for one in rows.values()})
+    found = [one for one in named if rows[one].run["seed"] == options.seed]
+    if not found:
+        seeds = ", ".join(sorted({str(rows[one].run["seed"]) for one in named}))
+        raise ConfigError(f"--seed {options.seed}: '{options.method}' has other ones there: {seeds}")
+    if len(found) > 1:
+        ids = ", ".join(str(rows[one].run["run_id"]) for one in found)
+        raise ConfigError(f"--method {options.method}: means {len(found)} rows; name one of the runs {ids}")
+    asked = VerifyOptions(folder=found[0], data_root=options.data_root)
+    return 0 if _verified(found[0], "retrained", asked) == "retrained" else 1
 
 
 def leaderboard(options: LeaderboardOptions) -> int:

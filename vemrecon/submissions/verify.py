@@ -111,9 +111,8 @@ class Verifier:
                     compared = self._scores(result, folder, job, volumes, seen, anew)
                     self._plausible(result)
                     reached = "reconstructed" if anew else "rescored" if compared else "reported"
-                    if level == "retrained":
-                        self._trained_again(result, folder)
-                        reached = "retrained"
+                if level == "retrained" and self._trained_again(result, folder):
+                    reached = "retrained"
         return Verification(reached, submission.digest, tuple(self.notes), self.facts, environment())
 
     def note(self, words: str) -> None:
@@ -421,11 +420,15 @@ class Verifier:
         self.say(f"reconstruction: made again from its weights ({100 * share:.2g} % of voxels differ)")
         return Again(method, again)
 
-    def _trained_again(self, result: RunResult, folder: RunFolder) -> None:
+    def _trained_again(self, result: RunResult, folder: RunFolder) -> bool:
+        """Train and score again; whether that could be done."""
         from vemrecon.bench.learn_from import read_learn_from
         from vemrecon.bench.worker import run
 
         spec = result.spec
+        if "weights" in (spec.training or {}):
+            self.note("not trained again: it begins with weights of another run")
+            return False
         other = RunFolder.of(spec, folder.path.parent.parent / "again")
         more: dict[str, Any]
         other.create()
@@ -439,15 +442,30 @@ class Verifier:
         found = other.result()
         if found is None or found.status != Status.DONE:
             raise RefusedError(f"a training of the same run ended as {found.status.value if found else 'nothing'}")
-        before, after = (
-            next(s.value for s in one.scores if s.metric == "psnr" and s.whole and s.value is not None)
-            for one in (result, found)
-        )
-        assert before is not None and after is not None
-        self.facts["psnr"] = abs(after - before)
-        if abs(after - before) > RETRAINED:
-            raise RefusedError(f"trained again, it scores a PSNR of {after:.2f} dB, not {before:.2f}")
-        self.say(f"trained again: PSNR {after:.2f} dB, handed in {before:.2f}")
+        self._alike(result, found)
+        return True
+
+    def _alike(self, before: RunResult, after: RunResult) -> None:
+        """Refuse a result whose scores are not those of a training of today."""
+        now = {_place(score): score.value for score in after.scores}
+        pairs = [(one, now.get(_place(one))) for one in before.scores if one.whole and one.value is not None]
+        equal = all(one.value == value for one, value in pairs)
+        stored, again = next((one.value, value) for one, value in pairs if one.metric == "psnr")
+        if stored is None or again is None:
+            raise RefusedError("trained again, it has no PSNR")
+        self.facts["psnr"] = abs(again - stored)
+        here = _machine(before) == _machine(after)
+        if self.facts["psnr"] > RETRAINED or (here and not equal):
+            same = ", on the same processor, with the same versions, threads and commit" if here else ""
+            raise RefusedError(f"trained again, it scores a PSNR of {again:.6g} dB, not {stored:.6g}{same}")
+        count = f"all {len(pairs)} scores are the same" if equal else f"handed in {stored:.2f}"
+        self.say(f"trained again: PSNR {again:.2f} dB, {count}")
+
+
+def _machine(result: RunResult) -> tuple[object, ...]:
+    """What decides the last bits of a training."""
+    names = ("cpu", "device", "threads", "torch", "numpy", "commit")
+    return tuple(result.environment.get(name) for name in names)
 
 
 def _place(score: Score) -> tuple[object, ...]:
