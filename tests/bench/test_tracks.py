@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from vemrecon import device_clock
 from vemrecon.bench import trainings, worker
 from vemrecon.bench.plan import plan
 from vemrecon.bench.request import Request, Setup
@@ -18,7 +19,7 @@ from vemrecon.bench.task_volumes import observe
 from vemrecon.bench.track import Track
 from vemrecon.cli import main
 from vemrecon.errors import ConfigError
-from vemrecon.fit import callbacks, minutes, stages
+from vemrecon.fit import minutes, stages
 from vemrecon.fit.pace import Pace
 from vemrecon.methods.registry import method_entry
 from vemrecon.progress import silent
@@ -90,7 +91,8 @@ def stopped(*words):
 def learned(monkeypatch, runs, pace=0.01, epoch=0.0, stop=2.0, tick=0.0):
     """Batches, seconds and weights of a run of lateral-cnn whose batches seem to take `pace` seconds."""
     monkeypatch.setattr(minutes, "paces", lambda *words, **more: [Pace(pace, epoch)])
-    monkeypatch.setattr(callbacks, "clock", Ticks(tick))
+    for name in ("wall", "processor"):
+        monkeypatch.setattr(device_clock, name, Ticks(tick))
 
     def progress(phase, share, note=""):
         if phase == "fit" and share > stop:
@@ -120,9 +122,9 @@ def test_a_killed_training_goes_on_with_the_time_that_was_found(tmp_path, monkey
 
 def test_a_training_ends_with_the_epoch_that_reaches_the_time_and_stays_so(tmp_path, monkeypatch):
     calm = learned(monkeypatch, tmp_path / "calm", tick=0.12)  # half as fast as it was timed: 0.12 s for 6 batches
-    assert (calm[0], calm[1]) == (60, pytest.approx(1.2, abs=0.1))
+    assert (calm[0], calm[1]) == (60, pytest.approx(1.2, abs=0.15))
     with monkeypatch.context() as killed, pytest.raises(_StopError):
         killed.setattr(stages, "save_weights", stopped)  # between the last checkpoint and the mark
         learned(monkeypatch, tmp_path / "killed", tick=0.12)
     resumed = learned(monkeypatch, tmp_path / "killed", tick=0.12)
-    assert resumed[:2] == (60, pytest.approx(1.2, abs=0.1)) and same(resumed[2], calm[2])
+    assert resumed[:2] == (60, pytest.approx(1.2, abs=0.15)) and same(resumed[2], calm[2])

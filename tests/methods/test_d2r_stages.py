@@ -3,7 +3,6 @@
 Run as a script it trains one method, for processes that are killed or are one of several.
 """
 
-import itertools
 import json
 import os
 import signal
@@ -151,7 +150,7 @@ def test_presets_are_accepted(student, preset):
 def test_the_time_of_stage_two_is_told_from_some_planes_of_a_tile(monkeypatch):
     method, seen = small(), source()
     monkeypatch.setattr(distilled, "PLANES", 8)
-    monkeypatch.setattr(distilled, "time", SimpleNamespace(perf_counter=itertools.count().__next__))
+    monkeypatch.setattr(distilled, "DeviceClock", lambda device: SimpleNamespace(lap=lambda: 1))
     monkeypatch.setattr(method, "restorer", lambda number: lambda direction, tile, origin: tile)
     first, second = method.stages()
     whole = 4 * 24 * 24 * (len(Tiling((6, 40, 36), 4, (4, 24, 24), (2, 4, 4)).regions) + 1)  # and one that watches

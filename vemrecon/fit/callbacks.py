@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from vemrecon.data.patches import PatchStream
+from vemrecon.device_clock import DeviceClock
 from vemrecon.errors import VemreconError
 from vemrecon.files import atomic_write, csv_cell
 from vemrecon.fit.checkpoints import CHECKPOINT, keep
@@ -24,7 +24,6 @@ from vemrecon.methods.stage import Stage
 from vemrecon.progress import Progress
 from vemrecon.seeding import derive, derive_seed
 
-clock = time.perf_counter
 FIELDS = ("batch", "name", "value")
 
 
@@ -42,6 +41,7 @@ class StageCallback(Callback):
         held_out: Patches that watch it.
         progress: Told how it goes.
         fixed: Names of parameters that never learn.
+        clock: Of the device that it learns on.
         limit: Seconds after which it ends, with the epoch at work; None for no limit.
     """
 
@@ -53,6 +53,7 @@ class StageCallback(Callback):
         held_out: PatchStream | None,
         progress: Progress,
         fixed: frozenset[str],
+        clock: DeviceClock,
         limit: float | None = None,
     ) -> None:
         self.stage, self.folder, self.seed, self.held_out, self.progress = stage, folder, seed, held_out, progress
@@ -61,7 +62,7 @@ class StageCallback(Callback):
         self.rows: list[tuple[int, str, float]] = []
         self.totals: dict[str, float] = {}
         self.count = self.batches = 0
-        self.seconds, self.clock = 0.0, clock()
+        self.seconds, self.clock = 0.0, clock
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Learn nothing more where an attempt that was killed had come to the end."""
@@ -109,8 +110,8 @@ class StageCallback(Callback):
         batch = (trainer.current_epoch + 1) * self.stage.batches_per_epoch
         self.rows += [(batch, name, total / max(1, self.count)) for name, total in self.totals.items()]
         self.totals, self.count = {}, 0
-        self.batches, now = batch, clock()
-        self.seconds, self.clock = self.seconds + now - self.clock, now
+        self.batches = batch
+        self.seconds += self.clock.lap()
         numbers: dict[str, float] = trainer.strategy.broadcast(self._validate(module))  # last bits may differ
         self.rows += [(batch, f"validation {name}", value) for name, value in numbers.items()]
         self.chooser.after_epoch(batch, numbers, lambda: weights_of(module, self.stage.trains))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import shutil
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vemrecon.data.source import Source
+from vemrecon.device_clock import DeviceClock
 from vemrecon.files import make_folder
 from vemrecon.fit.stages import fit_stage, fixed_parameters
 from vemrecon.methods.base import Method
@@ -101,15 +101,18 @@ def _timed(
     """One epoch of so many batches."""
     stage = replace(stage, budget=batches, epoch=batches)
     place = make_folder(folder / f"{stage.name}-{batches}")
-    moments: list[float] = []
+    laps: list[float] = []
     method.stage, method.seed = stage, seed
     method.progress = lambda share: None
     method.to(device).eval()
     method.source = method.rehearsal(stage, source, place)
     method.train()
 
-    def clock(phase: str, share: float, note: str = "") -> None:
-        moments.append(time.perf_counter())
+    clock = DeviceClock(device)
 
-    fit_stage(method, stage, place, fixed, seed, [device], 0, [], clock)
-    return Pace((moments[-1] - moments[1]) / (len(moments) - 2), time.perf_counter() - moments[-1])
+    def batch_done(phase: str, share: float, note: str = "") -> None:
+        laps.append(clock.lap())
+
+    fit_stage(method, stage, place, fixed, seed, [device], 0, [], batch_done)
+    timed = laps[2:]
+    return Pace(sum(timed) / len(timed), clock.lap())

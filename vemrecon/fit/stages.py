@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -20,6 +19,7 @@ from torch.utils.data import DataLoader
 
 from vemrecon.data.patches import PatchStream
 from vemrecon.data.source import Source
+from vemrecon.device_clock import DeviceClock
 from vemrecon.errors import DataError
 from vemrecon.files import (
     canonical_json,
@@ -199,20 +199,22 @@ def prepared(
     progress: Progress,
 ) -> float:
     """Let the method prepare what a stage learns from; gives the seconds that it has taken over all attempts."""
-    mark, clock = place / "prepared.json", time.perf_counter()
+    mark, clock = place / "prepared.json", DeviceClock(device)
     known = read_mark(mark)
-    before = float(known["seconds"]) if known.get("key") == key else 0.0
+    spent = float(known["seconds"]) if known.get("key") == key else 0.0
 
     def told(share: float) -> None:
+        nonlocal spent
+        spent += clock.lap()
         progress(f"{stage.name}: prepare", share)
         if rank() == 0:
-            write_mark(mark, {"key": key, "seconds": before + time.perf_counter() - clock})
+            write_mark(mark, {"key": key, "seconds": spent})
 
     method.to(device).eval()
     method.progress = told
     method.source = method.prepare(stage, source, place)
     method.train()  # children that rest are put back by `rest_others`
-    return before + time.perf_counter() - clock
+    return spent + clock.lap()
 
 
 def fit_stage(
@@ -240,7 +242,8 @@ def fit_stage(
     held_out = None
     if stage.validation and method.source.validation:
         held_out = PatchStream(method.source, stage.patches, seed, stage.name, stage.validation)
-    callback = StageCallback(stage, place, seed, held_out, progress, fixed, limit)
+    clock = DeviceClock(devices[0], workers)
+    callback = StageCallback(stage, place, seed, held_out, progress, fixed, clock, limit)
     rest_others(method, stage, fixed)
     cuda, world = devices[0].startswith("cuda"), world_size()
     trainer = Trainer(

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from torch import Tensor
 
 from vemrecon.data.source import Source
 from vemrecon.data.stack import long_enough
+from vemrecon.device_clock import DeviceClock
 from vemrecon.errors import ConfigError, unknown
 from vemrecon.files import digest_of
 from vemrecon.methods.base import Method, Tile
@@ -167,9 +167,9 @@ class D2R(Method):
         part = middle(observed[0], (z, min(y, PLANES), x))
         tile, restore = torch.from_numpy(part.read(part.whole)).to(self.device), self.restorer(0)
         for _ in range(2):  # the first one also loads libraries
-            clock = time.perf_counter()
+            clock = DeviceClock(str(self.device))
             restore("xz", tile, (0, 0, 0)).cpu()
-            seconds = time.perf_counter() - clock
+            seconds = clock.lap()
         tiles = [tile for volume in (*observed, *watched) for tile in self.tiling(volume).regions]
         return len(DIRECTIONS) * sum(tile.voxels for tile in tiles) * seconds / tile.numel()
 
