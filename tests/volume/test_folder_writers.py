@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from small_volumes import textured
 
 from vemrecon.errors import DataError
-from vemrecon.volume import Made, Volume, VoxelSize, open_source, open_volume, write_volume
+from vemrecon.volume import Made, Volume, VoxelSize, open_source, open_volume, quantise, write_volume
 from vemrecon.volume import precomputed_writer as sharded
 from vemrecon.volume import tensorstore_writing as writing
-from vemrecon.volume.volume import quantise
 
 SIZE = VoxelSize(40, 5, 4)
 DTYPES = ("uint8", "uint16", "int16", "float32")

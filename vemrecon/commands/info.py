@@ -109,7 +109,7 @@ def _place_facts(options: InfoOptions, source: Source, volume: Volume) -> dict[s
 
 def _grey_facts(source: Source, volume: Volume, levels: Levels) -> dict[str, Any]:
     from vemrecon.volume.intensity import TAIL
-    from vemrecon.volume.volume import intensity_range_of
+    from vemrecon.volume.quantise import intensity_range_of
 
     whole, total = intensity_range_of(source.dtype), max(1, int(levels.counts.sum()))
     low, high = levels.percentile(TAIL), levels.percentile(100 - TAIL)

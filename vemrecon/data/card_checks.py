@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from vemrecon.errors import ConfigError, unknown
-from vemrecon.volume.volume import GREY_DTYPES, Span, intensity_range_of
+from vemrecon.volume.quantise import intensity_range_of
+from vemrecon.volume.volume import GREY_DTYPES, Span
 
 if TYPE_CHECKING:
     from vemrecon.data.card import DatasetCard, DatasetFile, RemoteFile

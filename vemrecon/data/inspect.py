@@ -16,8 +16,8 @@ from vemrecon.errors import DataError
 from vemrecon.kept import read_mark, write_mark
 from vemrecon.progress import Share
 from vemrecon.volume import Volume, VoxelSize
+from vemrecon.volume.quantise import intensity_range_of
 from vemrecon.volume.region import Triple, triple
-from vemrecon.volume.volume import intensity_range_of
 
 SIGMAS = 4.0
 MAD_TO_SIGMA = 1.4826  # median absolute deviation of a normal distribution

@@ -8,7 +8,8 @@ from vemrecon.data.card import DatasetCard
 from vemrecon.errors import ConfigError
 from vemrecon.volume import RangeRule, Volume
 from vemrecon.volume.grey_range import GreyRange
-from vemrecon.volume.volume import Span, intensity_range_of
+from vemrecon.volume.quantise import intensity_range_of
+from vemrecon.volume.volume import Span
 
 Asked = Span | RangeRule | None
 """What `--intensity-range` says."""

@@ -5,10 +5,11 @@ from vemrecon.volume.formats import open_source, open_volume
 from vemrecon.volume.grid import SectionGrid
 from vemrecon.volume.intensity import RangeRule, check_range
 from vemrecon.volume.made import Made
+from vemrecon.volume.quantise import quantise
 from vemrecon.volume.reading import Reading
 from vemrecon.volume.region import Region
 from vemrecon.volume.source import Source
-from vemrecon.volume.volume import Volume, quantise, require_content
+from vemrecon.volume.volume import Volume, require_content
 from vemrecon.volume.voxels import VoxelSize
 from vemrecon.volume.write import require_output, write_volume
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from vemrecon.volume.made import KEY, Made
+from vemrecon.volume.quantise import quantise
 from vemrecon.volume.unfinished import unfinished_file
-from vemrecon.volume.volume import Span, Volume, quantise
+from vemrecon.volume.volume import Span, Volume
 
 CHUNK = 64
 SPARE_BYTES = 16 << 20  # HDF5 crashes where the disk fills up while it writes

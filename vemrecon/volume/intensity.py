@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vemrecon.errors import ConfigError, DataError
-from vemrecon.volume.volume import Span, Volume, intensity_range_of
+from vemrecon.volume.quantise import intensity_range_of
+from vemrecon.volume.volume import Span, Volume
 
 DEPTHS = (8, 10, 12, 14)
 QUARTER = 0.25

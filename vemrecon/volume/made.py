@@ -15,7 +15,8 @@ import numpy as np
 from vemrecon.files import sha256_of
 from vemrecon.version import __version__
 from vemrecon.volume.grid import SectionGrid
-from vemrecon.volume.volume import Span, Volume, intensity_range_of
+from vemrecon.volume.quantise import intensity_range_of
+from vemrecon.volume.volume import Span, Volume
 
 KEY = "vemrecon"
 """Under which these facts are kept."""

@@ -19,10 +19,11 @@ from vemrecon.errors import DataError
 from vemrecon.volume.layout import dtype_notes, layout_of, viewed
 from vemrecon.volume.lengths import edges_said
 from vemrecon.volume.made import KEY, Made, Recalled, recall
+from vemrecon.volume.quantise import intensity_range_of, quantise
 from vemrecon.volume.reading import Reading
 from vemrecon.volume.source import Source
 from vemrecon.volume.unfinished import unfinished_file
-from vemrecon.volume.volume import Origin, Span, Volume, intensity_range_of, quantise
+from vemrecon.volume.volume import Origin, Span, Volume
 from vemrecon.volume.voxels import VoxelSize
 
 IMOD_STAMP = 1146047817

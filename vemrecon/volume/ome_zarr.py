@@ -20,12 +20,13 @@ from vemrecon.volume.made import KEY, Made, recall
 from vemrecon.volume.ngff import Level as NamedLevel
 from vemrecon.volume.ngff import image_of, level_of, version_of
 from vemrecon.volume.pyramid import Level
+from vemrecon.volume.quantise import quantise
 from vemrecon.volume.reading import Reading
 from vemrecon.volume.region import Triple, triple
 from vemrecon.volume.source import Source
 from vemrecon.volume.stored import zarr_stored
 from vemrecon.volume.unfinished import unfinished_folder
-from vemrecon.volume.volume import Origin, Span, Volume, quantise
+from vemrecon.volume.volume import Origin, Span, Volume
 from vemrecon.volume.voxels import VoxelSize
 
 CHUNK, SHARD = 64, 1024

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vemrecon.volume.quantise import quantise
 from vemrecon.volume.region import Region, Triple, triple
 from vemrecon.volume.tensorstores import reason_of
-from vemrecon.volume.volume import Span, Volume, quantise
+from vemrecon.volume.volume import Span, Volume
 
 HELD_BYTES = 128 << 20  # voxels in the type of the file that are put together before they are written
 PART_VOXELS = 16 << 20  # that are read for them at once

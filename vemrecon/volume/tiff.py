@@ -16,13 +16,14 @@ from vemrecon.errors import DataError
 from vemrecon.volume.imagej import imagej_description
 from vemrecon.volume.layout import Layout, dtype_notes, layout_of, native, viewed
 from vemrecon.volume.made import Made, recall
+from vemrecon.volume.quantise import intensity_range_of, quantise
 from vemrecon.volume.reading import Reading
 from vemrecon.volume.source import Source, Stored
 from vemrecon.volume.stored import whole_runs
 from vemrecon.volume.tiff_page import PALETTE, grey_page, page_photometric, turned
 from vemrecon.volume.tiff_place import told_by
 from vemrecon.volume.unfinished import unfinished_file
-from vemrecon.volume.volume import Origin, Span, Volume, intensity_range_of, quantise
+from vemrecon.volume.volume import Origin, Span, Volume
 
 PAGE_CACHE_BYTES = 128 << 20
 DESCRIPTION_TAG, SPARE_TAG = 270, 271

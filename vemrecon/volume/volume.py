@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from vemrecon.errors import DataError
 from vemrecon.volume.edges import UNKNOWN, Edges
 from vemrecon.volume.grid import SectionGrid
+from vemrecon.volume.quantise import intensity_range_of
 from vemrecon.volume.region import Region, Triple, triple
 from vemrecon.volume.voxels import VoxelSize
 
@@ -36,34 +37,6 @@ class Array3D(Protocol):
         """Type of one voxel."""
 
     def __getitem__(self, index: tuple[slice, slice, slice], /) -> Any: ...
-
-
-def intensity_range_of(dtype: np.dtype[Any]) -> tuple[float, float]:
-    """Grey values that map to 0 and 1: the range of an integer type, (0, 1) for float32."""
-    if np.issubdtype(dtype, np.integer):
-        info = np.iinfo(dtype)
-        return float(info.min), float(info.max)
-    return 0.0, 1.0
-
-
-def quantise(
-    values: NDArray[np.floating[Any]], dtype: np.dtype[Any], intensity_range: tuple[float, float] | None = None
-) -> NDArray[Any]:
-    """Values in [0, 1] in a dtype for a file: clipped, spread over the intensity range, rounded half to even."""
-    low, high = intensity_range or intensity_range_of(dtype)
-    grey = np.empty(values.shape, dtype)
-    parts = [(values, grey)] if values.ndim < 3 else zip(values, grey, strict=True)  # which stay in the cache
-    for part, out in parts:
-        scaled = part.astype(np.float64)
-        np.clip(scaled, 0, 1, out=scaled)
-        scaled *= high - low
-        scaled += low
-        if np.issubdtype(dtype, np.integer):
-            if high - low <= 255:
-                np.round(scaled, 3, out=scaled)  # float32 puts ties of grey levels 1e-5 off; they round to even too
-            np.rint(scaled, out=scaled)
-        out[...] = scaled
-    return grey
 
 
 @dataclass(frozen=True)
