@@ -10,6 +10,7 @@ import numpy as np
 
 from vemrecon.degradations.average import Average
 from vemrecon.degradations.degradation import Degradation, Float32
+from vemrecon.degradations.gaussian import blurred
 from vemrecon.degradations.released import blur, isotropic_kernel
 from vemrecon.degradations.subsample import Subsample
 from vemrecon.errors import ConfigError
@@ -82,23 +83,12 @@ class Realistic(Degradation):
 
     def apply(self, truth: Float32, start: int, first: int, last: int, n: int, seed: int) -> Float32:
         """Blurred, sampled, noisy and rounded sections."""
-        from scipy.ndimage import gaussian_filter1d
-
         inner, end = self.sampler.support(first, last, n)
-        blurred = truth.astype(np.float64)
-        # "mirror" reflects without repeating the edge; slab edges inside the volume lie beyond the reach of the blur
-        radius = self.halo
-        if radius:
-            blurred = gaussian_filter1d(
-                blurred, self.axial_sigma_per_scale * self.scale, axis=0, mode="mirror", radius=radius
-            )
-        if self.lateral_sigma:
-            reach = math.ceil(3 * self.lateral_sigma)
-            for axis in (1, 2):
-                blurred = gaussian_filter1d(blurred, self.lateral_sigma, axis=axis, mode="mirror", radius=reach)
-        sections = self.sampler.apply(
-            blurred[inner - start : end - start].astype(np.float32), inner, first, last, n, seed
-        )
+        # reflected at the ends of the volume; slab edges inside it lie beyond the reach of the blur
+        lateral = math.ceil(3 * self.lateral_sigma)
+        sigmas = (self.axial_sigma_per_scale * self.scale, self.lateral_sigma, self.lateral_sigma)
+        soft = blurred(truth, sigmas, (self.halo, lateral, lateral))
+        sections = self.sampler.apply(soft[inner - start : end - start], inner, first, last, n, seed)
         for k, section in enumerate(sections, start=first):
             noise = derive(seed, "noise", k).standard_normal(section.shape)
             section[:] = signal_dependent(section, noise, self.alpha, self.sigma)
