@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,6 @@ from vemrecon.infer.inpainting import fill_sections, fills, predicted, without_s
 from vemrecon.judges.reference import FLOOR, JudgedTask
 from vemrecon.judges.segmentation import segmentation_judges
 from vemrecon.judges.tracking import tracking_judges
-from vemrecon.methods.base import Method
 from vemrecon.metrics.evaluate import judge
 from vemrecon.metrics.evaluation import Evaluation
 from vemrecon.metrics.evidence import Evidence, FilledSections, Judge
@@ -30,6 +30,9 @@ from vemrecon.metrics.whole_sections import ALL_PLANES
 from vemrecon.progress import Progress, silent
 from vemrecon.volume import Region, Volume, open_volume
 from vemrecon.volume.region import triple
+
+if TYPE_CHECKING:
+    from vemrecon.methods.base import Method
 
 
 def scored(

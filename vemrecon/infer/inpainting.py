@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vemrecon.errors import ConfigError
-from vemrecon.methods.base import Method
 from vemrecon.volume import Volume
+
+if TYPE_CHECKING:
+    from vemrecon.methods.base import Method
 
 Float32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]

@@ -6,7 +6,6 @@ from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from vemrecon.volume import VoxelSize
 
@@ -34,6 +33,7 @@ def instances(probability: NDArray[np.floating], voxel_size: VoxelSize) -> NDArr
         probability: Of a membrane, shape (z, y, x).
         voxel_size: In nm.
     """
+    from scipy import ndimage
     from skimage.segmentation import watershed
 
     depth = ndimage.distance_transform_edt(probability < MEMBRANE, sampling=tuple(voxel_size))
