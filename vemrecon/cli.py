@@ -13,6 +13,7 @@ from vemrecon import __version__
 from vemrecon.commands.options import HelpFormatter, add_options, joined
 from vemrecon.errors import VemreconError, unknown
 from vemrecon.options import Options, options_of
+from vemrecon.processes import prefer_huge_pages
 
 ABOUT = """Fair benchmarks of isotropic reconstruction for volume electron microscopy.
 
@@ -57,6 +58,7 @@ def parser(command: str | None = None) -> ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; give 0, or 1 if a run failed, 2 for bad input, 130 after Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    prefer_huge_pages()
     try:
         name = words[0] if words and not words[0].startswith("-") else None
         if name is not None and name not in COMMANDS:

@@ -21,6 +21,17 @@ ORPHANED = 3
 """Exit code of a process that has outlived the one that began it."""
 STORE_PORT = "VEMRECON_STORE_PORT"
 """Variable that names the port of the store where the processes of a training meet, where no launcher does that."""
+HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
+"""Variable by which torch asks Linux for huge pages: 1 for yes, 0 for no. It looks once, when it first allocates."""
+
+
+def prefer_huge_pages() -> None:
+    """Let torch keep tensors in pages of 2 MB, here and in processes that this one begins, unless somebody said otherwise.
+
+    Convolutions write to fresh memory again and again, which is handed out page by page; networks are up to twice as
+    fast with large ones. Has no effect where the system has none, or where torch has allocated before.
+    """
+    os.environ.setdefault(HUGE_PAGES, "1")
 
 
 def rank() -> int:
