@@ -26,7 +26,7 @@ HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
 
 
 def prefer_huge_pages() -> None:
-    """Let torch keep tensors in pages of 2 MB, here and in processes that this one begins, unless somebody said otherwise.
+    """Let torch keep tensors in pages of 2 MB, here and in processes that this one begins; what is said already stays.
 
     Convolutions write to fresh memory again and again, which is handed out page by page; networks are up to twice as
     fast with large ones. Has no effect where the system has none, or where torch has allocated before.

@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.fft import rfftn
 from scipy.signal import windows
 from torch import Tensor
 
@@ -115,7 +116,8 @@ def _transform(volume: Tensor, taper: str) -> Tensor:
     for k in range(0, len(z), 16):  # a few sections at a time, without copies of the volume
         part = slice(k, k + 16)
         torch.sub(volume[part], mean, out=values[part]).mul_(section_weights).mul_(z[part, None, None])
-    return torch.fft.rfftn(values)
+    # that of scipy takes little more than half as long as that of torch
+    return torch.from_numpy(rfftn(values.numpy(), overwrite_x=True, workers=torch.get_num_threads()))
 
 
 def _runs(n: int, most: int = 16) -> Iterator[tuple[int, int]]:
