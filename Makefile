@@ -53,8 +53,8 @@ format: install
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-perf: install  ## speed of our own code as ratios against named baselines
-	@$(BIN)/python benchmark/perf/score.py
+perf: install  ## speed of our own code as ratios against named baselines, in one table
+	@$(BIN)/python benchmark/perf/table.py
 
 notebook:  ## the tutorial as docs/tutorial.ipynb
 	@$(PYTHON) docs/notebook.py docs/tutorial.py

@@ -50,12 +50,15 @@ class Noise:
 def method_and_volume(name: str, shape: Sequence[int], scale: int) -> tuple[Method, Volume]:
     """A method of preset `cpu` with random weights, and noise."""
     from vemrecon.methods.build import build_method
+    from vemrecon.methods.condition import Situation
     from vemrecon.methods.registry import choose_preset, method_entry
     from vemrecon.volume import SectionGrid, Volume
 
     grid = SectionGrid.slabs(scale)
     entry, _, presets = method_entry(name).resolved()
-    method = build_method(entry, name, choose_preset(name, "cpu", presets)[1], grid=grid, seed=0).eval()
+    method = build_method(
+        entry, name, choose_preset(name, "cpu", presets)[1].arguments(Situation.of_grid(grid)), grid=grid, seed=0
+    ).eval()
     return method, replace(Volume(Noise(shape), None, "noise"), grid=grid)
 
 

@@ -1,24 +1,13 @@
-"""Time and memory of scoring, against a straightforward loop with scikit-image and a full Fourier transform.
-
-    python benchmark/perf/score.py [--size 250] [--hdf5 FILE [--dataset raw]]
-    python benchmark/perf/score.py --memory
-
-The first form scores PSNR and primary SSIM of every section in three planes and the FSC with Hann taper and cones, both
-ways, and prints times, their ratio and the largest difference of the values. The second form scores volumes of two
-lengths in fresh processes and prints their peak memory.
-"""
+"""Rows about scores: against a loop with scikit-image, other packages, and a full Fourier transform."""
 
 from __future__ import annotations
 
-import argparse
-import resource
-import subprocess
-import sys
-import time
-from pathlib import Path
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from ratios import Ratio, in_turns, row
 
 from vemrecon.metrics.evaluate import evaluate
 from vemrecon.seeding import derive
@@ -26,6 +15,9 @@ from vemrecon.volume.region import Region, Triple
 from vemrecon.volume.voxels import VoxelSize
 
 VOXEL_SIZE = VoxelSize(10, 10, 10)
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Values = dict[tuple[str, str], float]
 
 
@@ -40,21 +32,6 @@ class GreyVolume:
     def read(self, region: Region) -> NDArray[np.float32]:
         """Intensities in [0, 1]."""
         return self.grey[region.slices].astype(np.float32) / np.float32(255)
-
-
-class GeneratedVolume:
-    """A volume of any size that exists only where it is read."""
-
-    def __init__(self, shape: Triple, noise: float) -> None:
-        self.shape, self.noise = shape, noise
-        self.voxel_size = VOXEL_SIZE
-
-    def read(self, region: Region) -> NDArray[np.float32]:
-        """Waves, and noise that depends on the position alone."""
-        z, y, x = (np.arange(a, b, dtype=np.float32) for a, b in zip(region.start, region.stop, strict=True))
-        values = 0.5 + 0.2 * np.sin(0.2 * z)[:, None, None] * np.cos(0.15 * y)[:, None] * np.sin(0.11 * x)
-        values += self.noise * np.sin(12.9898 * z + 3)[:, None, None] * np.sin(78.233 * y)[:, None] * np.sin(37.719 * x)
-        return values
 
 
 def em_like(size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -132,65 +109,113 @@ def fsc_plainly(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> Values:
     return values
 
 
-def score_ours(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> Values:
+def score_ours(
+    a: NDArray[np.uint8],
+    b: NDArray[np.uint8],
+    metrics: Collection[str] = ("psnr", "ssim", "fsc"),
+    planes: Collection[str] = ("xy", "xz", "yz"),
+) -> Values:
     """The same values, and more, from `evaluate`."""
-    found = evaluate(GreyVolume(a), GreyVolume(b), ranges={"all": Region.whole(a.shape)})
+    whole = {"all": Region.whole(a.shape)}
+    found = evaluate(GreyVolume(a), GreyVolume(b), metrics=tuple(metrics), planes=planes, ranges=whole)
     return {(s.metric, s.plane): s.value for s in found.scores if s.value is not None}
 
 
-def compare_times(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> None:
-    """Print both times, the ratio and the largest difference per metric."""
-    score_ours(a[:64, :64, :64], b[:64, :64, :64])  # loads libraries
-    score_plainly(a[:16, :16, :16], b[:16, :16, :16])
-    started = time.perf_counter()
-    ours = score_ours(a, b)
-    ours_seconds = time.perf_counter() - started
-    started = time.perf_counter()
-    plain = score_plainly(a, b)
-    plain_seconds = time.perf_counter() - started
-    ratio = ours_seconds / plain_seconds
-    print(f"volume {a.shape}: plain {plain_seconds:.2f} s, ours {ours_seconds:.2f} s, ratio {ratio:.3f}")
-    for metric in ("psnr", "ssim", "fsc"):
-        gap = max(abs(ours[key] - value) for key, value in plain.items() if key[0] == metric)
-        print(f"largest difference of {metric}: {gap:.1e}")
+SIZE = 128
 
 
-def score_generated(shape: Triple) -> None:
-    """Score a generated volume and print time and peak memory of this process."""
-    small: Triple = (64, 64, 64)
-    evaluate(GeneratedVolume(small, 0.0), GeneratedVolume(small, 0.05), ranges={"all": Region.whole(small)})
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    started = time.perf_counter()
-    evaluate(GeneratedVolume(shape, 0.0), GeneratedVolume(shape, 0.05), ranges={"all": Region.whole(shape)})
-    seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{shape}: {seconds:.1f} s, peak {peak:.0f} MiB, {peak - before:.0f} MiB of it for this size", flush=True)
+def gaps(ours: Values, others: Values) -> str:
+    """Largest difference of each metric."""
+    names = sorted({metric for metric, _ in others})
+    found = {n: max(abs(ours[key] - value) for key, value in others.items() if key[0] == n) for n in names}
+    return ", ".join(f"{name} {gap:.0e}" for name, gap in found.items())
 
 
-def main() -> None:
-    """Run one of the two measurements."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=250, help="edge of the generated volume, in voxels")
-    parser.add_argument("--hdf5", type=Path, help="score this volume (uint8) instead of a generated one")
-    parser.add_argument("--dataset", default="raw", help="dataset inside the HDF5 file")
-    parser.add_argument("--memory", action="store_true", help="measure peak memory for two lengths")
-    parser.add_argument("--shape", type=int, nargs=3, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.shape:
-        z, y, x = options.shape
-        score_generated((z, y, x))
-    elif options.memory:
-        for length in ("512", "1024"):
-            subprocess.run([sys.executable, __file__, "--shape", length, "512", "512"], check=True)
-    elif options.hdf5:
-        import h5py
-
-        with h5py.File(options.hdf5) as file:
-            truth = file[options.dataset][()]
-        compare_times(truth, degraded(truth))
-    else:
-        compare_times(*em_like(options.size))
+@row(
+    "score",
+    f"PSNR, SSIM in three planes and FSC of {SIZE}^3",
+    "scikit-image section by section, numpy's FFT",
+    "scikit-image",
+)
+def score_all() -> Ratio:
+    """What most runs score."""
+    a, b = em_like(SIZE)
+    pair = in_turns(lambda: score_ours(a, b), lambda: score_plainly(a, b), 1)
+    return Ratio(*pair, gaps(score_ours(a, b), score_plainly(a, b)))
 
 
-if __name__ == "__main__":
-    main()
+@row("fsc", f"FSC of {SIZE}^3 with cones", "numpy's full transform and masks")
+def score_fsc() -> Ratio:
+    """Shells and cones."""
+    a, b = em_like(SIZE)
+    pair = in_turns(lambda: score_ours(a, b, ["fsc"]), lambda: fsc_plainly(a, b), 3)
+    return Ratio(*pair, gaps(score_ours(a, b, ["fsc"]), fsc_plainly(a, b)))
+
+
+@row("fft", "float64 transform of 250^3 by scipy, as FSC takes it", "torch.fft.rfftn")
+def transform() -> Ratio:
+    """Both on the same voxels."""
+    import torch
+    from scipy.fft import rfftn
+
+    voxels = torch.rand(250, 250, 250, dtype=torch.float64)
+    ours, torchs = rfftn(voxels.numpy()), torch.fft.rfftn(voxels).numpy()
+    gap = float(np.abs(ours - torchs).max() / np.abs(torchs).max())
+    return Ratio(*in_turns(lambda: rfftn(voxels.numpy(), workers=1), lambda: torch.fft.rfftn(voxels)), f"{gap:.0e}")
+
+
+def ssim_against(compute: Callable[[Tensor, Tensor], Tensor]) -> Ratio:
+    """SSIM of the xy sections, which another package gets as one batch of float32."""
+    import torch
+
+    a, b = em_like(SIZE)
+    batches = [torch.from_numpy(v[:, None].astype(np.float32)) for v in (a, b)]
+    pair = in_turns(lambda: score_ours(a, b, ["ssim"], ["xy"]), lambda: compute(*batches), 3)
+    gap = abs(score_ours(a, b, ["ssim"], ["xy"])["ssim", "xy"] - float(compute(*batches)))
+    return Ratio(*pair, f"{gap:.0e} (other borders)")
+
+
+@row("ssim-torchmetrics", f"SSIM of {SIZE} sections, read and rounded", "torchmetrics", "torchmetrics")
+def ssim_torchmetrics() -> Ratio:
+    """Its Gaussian window of 11."""
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    def compute(a: Tensor, b: Tensor) -> Tensor:
+        made = structural_similarity_index_measure(a, b, data_range=255.0)
+        assert not isinstance(made, tuple)
+        return made
+
+    return ssim_against(compute)
+
+
+@row("ssim-msssim", f"SSIM of {SIZE} sections, read and rounded", "pytorch-msssim", "pytorch-msssim")
+def ssim_pytorch_msssim() -> Ratio:
+    """Its window of 11."""
+    from pytorch_msssim import ssim
+
+    return ssim_against(lambda a, b: ssim(a, b, data_range=255))
+
+
+@row("ssim-piq", f"SSIM of {SIZE} sections, read and rounded", "piq", "piq")
+def ssim_piq() -> Ratio:
+    """Without its downsampling."""
+    from piq import ssim
+
+    return ssim_against(lambda a, b: ssim(a, b, data_range=255.0, downsample=False))
+
+
+@row("ms-ssim", "MS-SSIM of 24 sections of 256 x 256", "torchmetrics", "torchmetrics")
+def ms_ssim_torchmetrics() -> Ratio:
+    """Five scales."""
+    import torch
+    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+
+    a, b = (np.ascontiguousarray(v[:24]) for v in em_like(256))
+    batches = [torch.from_numpy(v[:, None].astype(np.float32)) for v in (a, b)]
+    return Ratio(
+        *in_turns(
+            lambda: score_ours(a, b, ["ms_ssim"], ["xy"]),
+            lambda: multiscale_structural_similarity_index_measure(*batches, data_range=255.0),
+            3,
+        )
+    )
