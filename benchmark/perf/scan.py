@@ -3,10 +3,10 @@
     python benchmark/perf/scan.py [--lengths 4096 16384 65536] [--channels 48] [--groups 1] [--state 16] [--batch 1]
                                   [--threads 2] [--device cpu] [--kinds chunked steps textbook compiled]
 
-`chunked` is the default of this package; `steps` is the definition, one step after the other; `textbook` makes the
-decays, the additions and the states of all steps as tensors of batch x channels x length x state; `compiled` is the
-kernel of mamba-ssm (CUDA only). Every measurement runs in a fresh process. Memory is the growth of the peak during the
-first forward and backward pass, with results and gradients, without inputs.
+`chunked` is what this package does in plain torch; `steps` is the definition, one step after the other; `textbook`
+makes the decays, the additions and the states of all steps as tensors of batch x channels x length x state; `compiled`
+is our kernel in C, or that of mamba-ssm on CUDA. Every measurement runs in a fresh process. Memory is the growth of the
+peak during the first forward and backward pass, with results and gradients, without inputs.
 """
 
 from __future__ import annotations

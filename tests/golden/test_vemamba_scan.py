@@ -12,10 +12,15 @@ from vemrecon.nets.scan_orders import scan_maps, visited
 from vemrecon.nets.selective_scan import selective_scan, selective_scan_reference
 
 
+def chunked(**arguments):
+    return selective_scan(**arguments, kernel="chunked")
+
+
 def small_blocks(**arguments):
     """The chunked scan in blocks of 13 steps."""
     batch, channels = arguments["u"].shape[:2]
-    return selective_scan(**arguments, block_elements=13 * batch * channels * arguments["a"].shape[1])
+    elements = 13 * batch * channels * arguments["a"].shape[1]
+    return selective_scan(**arguments, kernel="chunked", block_elements=elements)
 
 
 SCAN_NAMES = {"A": "a", "B": "b", "C": "c", "D": "skip", "z": "gate"}
@@ -33,7 +38,9 @@ def scans(golden):
 
 @DOUBLE_AND_SINGLE
 @pytest.mark.parametrize(
-    "scan", [selective_scan_reference, selective_scan, small_blocks], ids=["reference", "chunked", "small-blocks"]
+    "scan",
+    [selective_scan_reference, selective_scan, chunked, small_blocks],
+    ids=["reference", "default", "chunked", "small-blocks"],
 )
 @cases("vemamba", scans)
 def test_selective_scan_reproduces_every_case(golden, case, scan, dtype):

@@ -111,8 +111,8 @@ def record(net, monkeypatch):
         module.register_forward_hook(keep(f"block0.{name}", lambda y: y.movedim(-1, 1)))
     block.mamba.conv.register_forward_hook(keep("block0.dwconv_silu", F.silu))
     for i, (scan, fusion) in enumerate(zip(block.mamba.scans, block.mamba.fusions, strict=True), start=1):
-        scan.register_forward_hook(keep(f"block0.restored_s{i}", lambda y: y))
-        fusion.register_forward_hook(keep(f"block0.fused_s{i}", lambda y: y))
+        scan.register_forward_hook(keep(f"block0.restored_s{i}", lambda y: y.permute(0, 2, 3, 1)))
+        fusion.register_forward_hook(keep(f"block0.fused_s{i}", lambda y: y.transpose(1, 2)))
         weights = keep(f"block0.fusion_weights_s{i}", lambda y: y.softmax(-1).transpose(1, 2))
         fusion.mlp.register_forward_hook(weights)
     for i, group in enumerate(body):

@@ -7,12 +7,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vemrecon.errors import ConfigError
+from vemrecon.nets import kernels, scan_compiled
 from vemrecon.nets import selective_scan as module
 from vemrecon.nets.scan_chunked import chunk_shape
+from vemrecon.nets.scan_compiled import scan_rows
 from vemrecon.nets.scan_orders import scan_maps, to_grid, to_sequences, visited
 from vemrecon.nets.selective_scan import selective_scan, selective_scan_reference
 
 ORDERS = [f"{''.join(axes)}{end}" for axes in itertools.permutations("FhW") for end in ("", "-")]
+
+
+KERNELS = pytest.mark.parametrize("kernel", ["chunked", None], ids=["chunked", "default"])
+
+
+def needs_compiler():
+    if kernels.kernel_library("scan_kernel") is None:
+        pytest.skip("no C compiler")
 
 
 def example(batch=1, groups=2, per_group=2, state=3, length=11, dtype=torch.float64, seed=0, device="cpu"):
@@ -91,40 +101,95 @@ def test_one_group_may_be_written_without_its_axis():
     assert torch.equal(selective_scan(**shared)[0], selective_scan(**arguments)[0])
 
 
-def test_decay_that_underflows_gives_finite_values_and_gradients():
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 3), st.integers(1, 3), st.integers(1, 70), st.integers(1, 18), st.integers(1, 150), st.integers(1, 3)
+)
+def test_compiled_scan_equals_the_definition_for_any_shape(batch, groups, per_group, state, length, threads):
+    needs_compiler()
+    arguments = example(batch, groups, per_group, state, length, torch.float32)
+    double = {name: value.detach().double().requires_grad_() for name, value in arguments.items()}
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+
+    ours = results_and_gradients(selective_scan, arguments, kernel="compiled")
+
+    torch.set_num_threads(before)
+    assert largest_difference(ours, results_and_gradients(selective_scan_reference, double)) < 1e-4
+
+
+def test_rows_are_visited_in_the_order_of_their_group():
+    needs_compiler()
+    groups, width, state, grid = 2, 5, 3, (2, 3, 4)
+    order = torch.stack([visited(grid, name) for name in ("hWF", "WhF-")])
+    u = torch.randn(2, 24, 1, width).expand(-1, -1, groups, -1)
+    delta, b, c = (torch.randn(2, 24, groups, n) for n in (width, state, state))
+    a = -torch.rand(groups, state, width)
+
+    y, _ = scan_rows(u, delta, a, b, c, None, order, softplus=True)
+
+    for g, steps in enumerate(order):
+        one = [x[:, steps, g].transpose(1, 2) for x in (u, delta)]
+        looked = [x[:, steps, g].transpose(1, 2) for x in (b, c)]
+        wanted, _ = selective_scan_reference(*one, a[g].T, *looked, softplus=True)
+        assert torch.allclose(y[:, steps, g], wanted.transpose(1, 2), atol=1e-5)
+
+
+def test_without_a_compiler_scans_are_chunked(monkeypatch):
+    monkeypatch.setattr(kernels.shutil, "which", lambda name: None)
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(scan_compiled, "kernel_library", kernels.kernel_library.__wrapped__)
+    arguments = example(dtype=torch.float32)
+
+    assert torch.equal(selective_scan(**arguments)[0], selective_scan(**arguments, kernel="chunked")[0])
+    with pytest.raises(ConfigError, match="C compiler"):
+        selective_scan(**arguments, kernel="compiled")
+
+
+def test_a_compiler_that_fails_is_no_compiler(monkeypatch, tmp_path):
+    monkeypatch.setenv("CC", "false")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    assert kernels.kernel_library.__wrapped__("scan_kernel") is None
+
+
+@KERNELS
+def test_decay_that_underflows_gives_finite_values_and_gradients(kernel):
     arguments = example(length=300, dtype=torch.float32)
     with torch.no_grad():
         arguments["delta"][..., ::3] = 500  # exp(-500 a) is zero in float32
         arguments["delta"][..., 1::3] = -40  # and here nothing decays
     double = {name: value.detach().double().requires_grad_() for name, value in arguments.items()}
 
-    ours = results_and_gradients(selective_scan, arguments, block_elements=64 * 12)
+    ours = results_and_gradients(selective_scan, arguments, kernel=kernel, block_elements=64 * 12)
 
     assert all(torch.isfinite(x).all() for x in ours)
     assert largest_difference(ours, results_and_gradients(selective_scan_reference, double)) < 1e-4
 
 
-def test_short_floats_keep_a_float32_state():
+@KERNELS
+def test_short_floats_keep_a_float32_state(kernel):
     exact = example(length=2000, dtype=torch.float32)
     short = {name: value.detach().bfloat16() for name, value in exact.items()}
 
-    y, last = selective_scan(**short, softplus=True)
+    y, last = selective_scan(**short, softplus=True, kernel=kernel)
 
     wanted = selective_scan_reference(**{name: value.float() for name, value in short.items()}, softplus=True)
     assert (y.dtype, last.dtype) == (torch.bfloat16, torch.float32)
     assert largest_difference([y.float(), last], wanted) < 0.01
 
 
-def test_what_is_kept_for_the_backward_pass_does_not_grow_with_length_times_state():
+@KERNELS
+def test_what_is_kept_for_the_backward_pass_does_not_grow_with_length_times_state(kernel):
     kept = []
     state, length = 64, 4096
     arguments = example(groups=1, state=state, length=length, dtype=torch.float32)
     arguments.pop("gate")
     with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.numel()) or x, lambda x: x):
-        selective_scan(**arguments, softplus=True, block_elements=256 * 2 * state)
+        selective_scan(**arguments, softplus=True, kernel=kernel, block_elements=256 * 2 * state)
 
     inputs = sum(x.numel() for x in arguments.values())
-    assert sum(kept) < 1.2 * inputs
+    assert sum(kept) < 1.3 * inputs
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 100, 4097])
@@ -144,19 +209,20 @@ def test_shapes_that_do_not_fit_are_refused(name):
 
 
 def test_kernels_that_cannot_be_used_are_refused():
-    with pytest.raises(ConfigError, match="mamba-ssm"):
+    with pytest.raises(ConfigError, match="float32"):
         selective_scan(**example(), kernel="compiled")
     with pytest.raises(ConfigError, match="expected 'chunked'"):
         selective_scan(**example(), kernel="fast")
 
 
-def test_compiled_kernel_gets_its_arguments_in_its_order(monkeypatch):
+def test_kernel_of_mamba_ssm_gets_its_arguments_in_its_order(monkeypatch):
     def pretended(u, delta, a, b, c, d=None, z=None, delta_bias=None, delta_softplus=False, return_last_state=False):
         assert return_last_state
         return selective_scan_reference(u, delta, a, b, c, d, z, delta_bias, softplus=delta_softplus)
 
     monkeypatch.setattr(module, "compiled_kernel", lambda: pretended)
     monkeypatch.setattr(module, "compiled_kernel_fits", lambda u, a: True)
+    monkeypatch.setattr(module, "kernel_fits", lambda u: False)
     arguments = example(dtype=torch.float32)
 
     wanted = selective_scan_reference(**arguments, softplus=True)

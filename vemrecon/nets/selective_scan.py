@@ -19,6 +19,7 @@ from torch import Tensor
 
 from vemrecon.errors import ConfigError
 from vemrecon.nets.scan_chunked import ChunkedScan, block_length
+from vemrecon.nets.scan_compiled import kernel_fits, scan_rows
 
 
 def selective_scan(
@@ -48,9 +49,10 @@ def selective_scan(
         gate: Shape of `u`; the result is multiplied by silu(gate).
         delta_bias: Added to the raw steps, shape (channels,).
         softplus: Make steps positive; the identity above 20.
-        kernel: `chunked` (plain torch), `compiled` (package mamba-ssm, CUDA, float32 state) or None for the faster one.
+        kernel: `chunked` (plain torch), `compiled` (float32 state; `scan_compiled`, which wants a C compiler, on CUDA
+            the package mamba-ssm) or None for the faster one.
         block_elements: Numbers per block of the chunked scan; None for the default of the device. Changes memory and
-            time, results only by rounding.
+            time, results only by rounding. The compiled kernels have no such blocks.
 
     Returns:
         Result of the shape and type of `u`, and the last state (batch, channels, state), in float32 or float64.
@@ -61,7 +63,7 @@ def selective_scan(
     check_shapes(u, delta, a, b, c)
     if kernel not in (None, "chunked", "compiled"):
         raise ConfigError(f"scan kernel {kernel!r}: expected 'chunked', 'compiled' or None")
-    if kernel == "compiled" or (kernel is None and compiled_kernel_fits(u, a)):
+    if compiled_kernel_fits(u, a) if kernel is None else kernel == "compiled" and u.is_cuda:
         return compiled_scan(u, delta, a, b, c, skip, gate, delta_bias, softplus)
     batch, channels, length = u.shape
     if u.is_meta:  # nothing is computed there, and thousands of small steps have no shapes to follow
@@ -69,6 +71,16 @@ def selective_scan(
     b, c = (x.unsqueeze(1) if x.dim() == 3 else x for x in (b, c))
     groups, state = b.shape[1:3]
     dtype = state_type(u)
+    if kernel == "compiled" and not kernel_fits(u):
+        raise ConfigError("the compiled scan on processors needs a C compiler, and float32 or shorter")
+    if kernel == "compiled" or (kernel is None and kernel_fits(u)):
+        raw = delta if delta_bias is None else delta + delta_bias[:, None]
+        ours, raw = (x.unflatten(1, (groups, -1)).permute(0, 3, 1, 2) for x in (u, raw))  # (batch, length, g, d)
+        rates, direct = a.unflatten(0, (groups, -1)).transpose(1, 2), None if skip is None else skip.view(groups, -1)
+        b, c = (x.permute(0, 3, 1, 2) for x in (b, c))
+        found, last = scan_rows(ours, raw, rates, b, c, direct, softplus=softplus)
+        y = found.flatten(2).transpose(1, 2)
+        return (y if gate is None else y * F.silu(gate)), last.transpose(2, 3).flatten(1, 2)
 
     def grouped(x: Tensor) -> Tensor:
         return x.unflatten(1, (groups, channels // groups))
@@ -149,7 +161,7 @@ def check_shapes(u: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor) -> N
 
 @lru_cache(maxsize=1)
 def compiled_kernel() -> Any:
-    """The function of mamba-ssm, or None if the package is missing or was built for other versions."""
+    """The function of mamba-ssm for CUDA, or None if the package is missing or was built for other versions."""
     try:
         return importlib.import_module("mamba_ssm.ops.selective_scan_interface").selective_scan_fn
     except (ImportError, OSError):  # OSError: its library asks for symbols that this torch does not have

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vemrecon.errors import ConfigError
-from vemrecon.nets.scan_orders import to_grid, to_sequences
+from vemrecon.nets.scan_compiled import kernel_fits, scan_rows
+from vemrecon.nets.scan_orders import scan_maps, to_grid, to_sequences
 from vemrecon.nets.selective_scan import scan_flops, selective_scan
 from vemrecon.volume.region import Triple
 
@@ -52,8 +53,10 @@ class DirectionalScan(nn.Module):
         self.skip = nn.Parameter(torch.ones(directions * channels))
 
     def forward(self, x: Tensor, grid: Triple) -> Tensor:
-        """Scan features (b, c, F * h * W); result (b, orders, c, F * h * W), every direction back on the grid."""
-        u = to_sequences(x, grid, self.orders)  # (b, k, c, l)
+        """Scan features (b, F * h * W, c); result (b, F * h * W, orders, c), every direction back on the grid."""
+        if kernel_fits(x):
+            return self.scan_in_place(x, grid)
+        u = to_sequences(x.transpose(1, 2), grid, self.orders)  # (b, k, c, l)
         raw, b, c = (self.x_proj @ u).split(self.parts, dim=2)  # (b, k, rank | n | n, l)
         delta = self.dt_proj @ raw  # (b, k, c, l)
         y, _ = selective_scan(
@@ -66,11 +69,24 @@ class DirectionalScan(nn.Module):
             delta_bias=self.dt_bias.flatten(),
             softplus=True,
         )
-        return to_grid(y.view_as(u), grid, self.orders)
+        return to_grid(y.view_as(u), grid, self.orders).permute(0, 3, 1, 2)
+
+    def scan_in_place(self, x: Tensor, grid: Triple) -> Tensor:
+        """The same where a kernel visits voxels in any order: all else is done voxel by voxel, on the grid."""
+        directions = len(self.orders)
+        parts = F.linear(x, self.x_proj.flatten(0, 1)).unflatten(-1, (directions, -1))  # (b, l, k, rank + 2 n)
+        raw, b, c = parts.split(self.parts, dim=-1)
+        u = x.unsqueeze(2).expand(-1, -1, directions, -1)  # (b, l, k, c)
+        weights = self.dt_proj.transpose(1, 2)  # (k, rank, c)
+        delta = torch.baddbmm(self.dt_bias[:, None], raw.permute(2, 0, 1, 3).flatten(1, 2), weights)  # (k, b l, c)
+        delta = delta.unflatten(1, x.shape[:2]).permute(1, 2, 0, 3)  # (b, l, k, c)
+        rates = -self.a_log.exp().view(directions, -1, self.parts[-1]).transpose(1, 2)
+        order, _ = scan_maps(grid, self.orders, x.device)
+        return scan_rows(u, delta, rates, b, c, self.skip.view(directions, -1), order, softplus=True)[0]
 
     def uncounted_flops(self, x: Tensor, grid: Triple) -> int:
         """Operations of the recurrences, which are no matrix products."""
-        return scan_flops(len(x), len(self.orders) * x.shape[1], x.shape[2], self.parts[-1])
+        return scan_flops(len(x), len(self.orders) * x.shape[2], x.shape[1], self.parts[-1])
 
 
 class DirectionFusion(nn.Module):
@@ -86,18 +102,17 @@ class DirectionFusion(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(directions * channels, hidden), nn.ReLU(), nn.Linear(hidden, directions))
 
     def forward(self, restored: Tensor) -> Tensor:
-        """Fuse (b, directions, c, l) to (b, c, l)."""
-        scores = self.mlp(restored.flatten(1, 2).transpose(1, 2))  # (b, l, directions)
-        weights = scores.softmax(-1).transpose(1, 2).unsqueeze(2)  # (b, directions, 1, l)
-        return (weights * restored).sum(1)
+        """Fuse (b, l, directions, c) to (b, l, c)."""
+        weights = self.mlp(restored.flatten(2)).softmax(-1)  # (b, l, directions)
+        return (weights[..., None] * restored).sum(2)
 
 
 class PlainSum(nn.Module):
     """Sum over scan directions: the ablation without DWAM."""
 
     def forward(self, restored: Tensor) -> Tensor:
-        """Fuse (b, directions, c, l) to (b, c, l)."""
-        return restored.sum(1)
+        """Fuse (b, l, directions, c) to (b, l, c)."""
+        return restored.sum(2)
 
 
 class VolumeMamba(nn.Module):
@@ -137,10 +152,9 @@ class VolumeMamba(nn.Module):
     def forward(self, f: Tensor) -> Tensor:
         """Map features (b, F, h, W, c) to the same shape."""
         x, z = self.in_proj(f).chunk(2, dim=-1)
-        x = F.silu(self.conv(x.movedim(-1, 1)))  # (b, e, F, h, W)
-        grid: Triple = (x.shape[2], x.shape[3], x.shape[4])
-        chunks = x.flatten(2).split(self.chunk, dim=1)
+        x = F.silu(self.conv(x.movedim(-1, 1)).movedim(1, -1))  # channels stay neighbours, which is quick
+        grid: Triple = (x.shape[1], x.shape[2], x.shape[3])
+        chunks = x.flatten(1, 3).split(self.chunk, dim=-1)  # (b, l, c)
         parts = zip(self.scans, self.fusions, chunks, strict=True)
-        y = torch.cat([fuse(scan(chunk, grid)) for scan, fuse, chunk in parts], dim=1)  # (b, e, l)
-        y = self.norm(y.transpose(1, 2).unflatten(1, grid)) * F.silu(z)
-        return self.out_proj(y)
+        y = torch.cat([fuse(scan(chunk, grid)) for scan, fuse, chunk in parts], dim=-1).unflatten(1, grid)
+        return self.out_proj(self.norm(y) * F.silu(z))

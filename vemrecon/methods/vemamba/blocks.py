@@ -71,7 +71,13 @@ class ConvFeedForward(nn.Module):
 
     def forward(self, f: Tensor) -> Tensor:
         """Map (b, F, h, W, c) to the same shape."""
-        return self.fc2(self.conv(F.gelu(self.fc1(f.movedim(-1, 1))))).movedim(1, -1)
+        inner = self.conv(F.gelu(self._pointwise(f, self.fc1)).movedim(-1, 1)).movedim(1, -1)
+        return self._pointwise(inner, self.fc2)
+
+    @staticmethod
+    def _pointwise(f: Tensor, layer: nn.Conv3d) -> Tensor:
+        """A 1x1x1 convolution as the matrix product that it is: the layout stays as it is."""
+        return F.linear(f, layer.weight.flatten(1), layer.bias)
 
 
 class LinearFeedForward(nn.Module):
