@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vemrecon.methods.interpolation import interpolated
 from vemrecon.methods.lateral_cnn import ResidualBlock
+from vemrecon.nets.one_channel import ToOneChannel2d
 from vemrecon.volume import SectionGrid
 
 
@@ -58,7 +59,7 @@ class Generator(nn.Module):
             nn.Conv2d(1, width, 3, padding=1),
             nn.ReLU(),
             *(ResidualBlock(width) for _ in range(blocks)),
-            nn.Conv2d(width, 1, 3, padding=1),
+            ToOneChannel2d(width),
         )
 
     def forward(self, x: Tensor) -> Tensor:
