@@ -41,7 +41,7 @@ def forward(kind: str, scale: int) -> Callable[[Tensor], Tensor]:
     from vemrecon.methods.isovem.method import IsoVEM
 
     if kind.endswith("textbook"):
-        network.CONVOLVED_VOXELS = 2**40
+        network.CONVOLVED_VOXELS = {"cpu": 2**40}
     return IsoVEM(scale, SectionGrid.slabs(scale)).eval().restore
 
 

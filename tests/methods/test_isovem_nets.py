@@ -131,7 +131,7 @@ def test_the_result_does_not_depend_on_how_many_frames_are_convolved_at_once(net
     video = noise(1, 5, 1, 16, 16)
     with torch.no_grad():
         whole = net(video, 4)
-        monkeypatch.setattr("vemrecon.methods.isovem.network.CONVOLVED_VOXELS", 1)
+        monkeypatch.setattr("vemrecon.methods.isovem.network.CONVOLVED_VOXELS", {"cpu": 1})
         monkeypatch.setattr("vemrecon.nets.window_attention.CHUNK_TOKENS", 12)
         monkeypatch.setattr("vemrecon.nets.window_block.CHUNK_TOKENS", 7)
         torch.testing.assert_close(net(video, 4), whole, rtol=0, atol=1e-5)

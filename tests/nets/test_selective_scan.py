@@ -138,7 +138,7 @@ def test_rows_are_visited_in_the_order_of_their_group():
 def test_without_a_compiler_scans_are_chunked(monkeypatch):
     monkeypatch.setattr(kernels.shutil, "which", lambda name: None)
     monkeypatch.delenv("CC", raising=False)
-    monkeypatch.setattr(scan_compiled, "kernel_library", kernels.kernel_library.__wrapped__)
+    monkeypatch.setattr(scan_compiled, "kernel_library", kernels.compiled.__wrapped__)
     arguments = example(dtype=torch.float32)
 
     assert torch.equal(selective_scan(**arguments)[0], selective_scan(**arguments, kernel="chunked")[0])
@@ -150,7 +150,7 @@ def test_a_compiler_that_fails_is_no_compiler(monkeypatch, tmp_path):
     monkeypatch.setenv("CC", "false")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
-    assert kernels.kernel_library.__wrapped__("scan_kernel") is None
+    assert kernels.compiled.__wrapped__("scan_kernel") is None
 
 
 @KERNELS

@@ -24,6 +24,7 @@ from torch.utils._pytree import tree_flatten, tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from vemrecon.methods.base import Method, Tile
+from vemrecon.nets.kernels import without_kernels
 from vemrecon.volume import SectionGrid
 from vemrecon.volume.region import Triple
 
@@ -105,7 +106,7 @@ def count_flops(method: Method, tile: Tile) -> Flops:
     """
     counter = FlopCounterMode(display=False)
     sums = _Sums(counter)
-    with _followed(method, sums, remember=tile.observed.is_meta), counter:
+    with without_kernels(), _followed(method, sums, remember=tile.observed.is_meta), counter:
         voxels = method.reconstruct(tile).numel()
     return Flops(counter.get_total_flops() + sums.layers, sums.told, voxels)
 

@@ -12,24 +12,46 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
+
+import torch
 
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fPIC", "-shared")
 
 
-@cache
-def kernel_library(name: str) -> ctypes.CDLL | None:
-    """The functions of `name`.c beside this module, or None if it cannot be compiled here.
+_wanted = ContextVar("kernels are wanted", default=True)
 
-    Calls let other threads run. Several processes may ask at once; each sees a whole library.
-    """
+
+@contextmanager
+def without_kernels() -> Iterator[None]:
+    """As if there were no compiler: what counts the operations of torch cannot look into kernels."""
+    token = _wanted.set(False)
+    try:
+        yield
+    finally:
+        _wanted.reset(token)
+
+
+def kernel_library(name: str) -> ctypes.CDLL | None:
+    """The functions of `name`.c beside this module, or None if there is no compiler; calls let other threads run."""
+    return compiled(name) if _wanted.get() else None
+
+
+@cache
+def compiled(name: str) -> ctypes.CDLL | None:
+    """The same, looked for once. Several processes may do so at once; each sees a whole library."""
     compiler = os.environ.get("CC") or shutil.which("cc")
     if compiler is None:
         return None
     source = Path(__file__).with_name(f"{name}.c")
     try:
-        key = hashlib.sha256("\0".join((source.read_text("utf-8"), compiler, *FLAGS, processor())).encode()).hexdigest()
+        texts = [path.read_text("utf-8") for path in (source, source.with_name("lanes.h"))]
+        key = hashlib.sha256("\0".join((*texts, compiler, *FLAGS, processor())).encode()).hexdigest()
         import platformdirs
 
         library = platformdirs.user_cache_path("vemrecon", appauthor=False) / "kernels" / f"{name}-{key[:16]}.so"
@@ -43,6 +65,22 @@ def kernel_library(name: str) -> ctypes.CDLL | None:
         return ctypes.CDLL(str(library))
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def in_threads(work: Callable[[tuple[int, int]], int], places: Sequence[tuple[int, int]]) -> None:
+    """Call a kernel for what stands alone, on as many threads as torch has.
+
+    Raises:
+        MemoryError: If a call returned anything but 0, which kernels do for want of memory.
+    """
+    threads = min(torch.get_num_threads(), len(places))
+    if threads == 1:
+        failures = list(map(work, places))
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            failures = list(pool.map(work, places))
+    if any(failures):
+        raise MemoryError("a compiled kernel found no memory for what it keeps beside its results")
 
 
 def processor() -> str:

@@ -7,8 +7,7 @@ forward pass keeps the state of every `block` steps; the backward pass recompute
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
@@ -17,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from vemrecon.nets.kernels import kernel_library
+from vemrecon.nets.kernels import in_threads, kernel_library
 
 Number, Pointer = ctypes.c_int64, ctypes.c_void_p
 
@@ -99,18 +98,6 @@ def _inputs(tensors: Sequence[Tensor | None], block: int, i: int, g: int) -> Any
     )
 
 
-def _for_all(work: Callable[[tuple[int, int]], int], batch: int, groups: int) -> None:
-    """Do what stands alone, on as many threads as torch has."""
-    places, threads = list(product(range(batch), range(groups))), torch.get_num_threads()
-    if threads == 1 or len(places) == 1:
-        failures = list(map(work, places))
-    else:
-        with ThreadPoolExecutor(min(threads, len(places))) as pool:
-            failures = list(pool.map(work, places))
-    if any(failures):
-        raise MemoryError("selective scan: no memory for the states of one block")
-
-
 class _Rows(torch.autograd.Function):
     """The recurrence with its own backward pass; inputs as for `scan_rows`."""
 
@@ -148,7 +135,7 @@ class _Rows(torch.autograd.Function):
             )
             return int(kernel.scan_forward(given, *results))
 
-        _for_all(work, batch, groups)
+        in_threads(work, list(product(range(batch), range(groups))))
         ctx.save_for_backward(u, dt, a, b, c, skip, order, starts)
         ctx.softplus, ctx.block = softplus, block
         return y, last
@@ -177,7 +164,7 @@ class _Rows(torch.autograd.Function):
             results = _Results(*places, _at(by_skip, i, g), by_u.stride(1), by_b.stride(1))
             return int(kernel.scan_backward(given, *kept, Pointer(_at(by_last, i, g)), ctypes.byref(results)))
 
-        _for_all(work, batch, groups)
+        in_threads(work, list(product(range(batch), range(groups))))
         if ctx.softplus:
             by_dt *= -torch.expm1(-dt)  # the slope of the softplus, by its value
         return by_u, by_dt, by_a.sum(0), by_b, by_c, None if skip is None else by_skip.sum(0), None, None

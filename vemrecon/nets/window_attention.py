@@ -6,15 +6,16 @@ position bias; Liang et al. 2022 (VRT), arXiv:2201.12288, for mutual attention.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from vemrecon.errors import ConfigError
+from vemrecon.nets.attention_compiled import attend_in_place, kernel_fits, table_of
 from vemrecon.nets.windows import Size3, WindowMask, relative_index, sine_code
 
-CHUNK_TOKENS = 16384  # enough work for one call, small enough for the cache of a processor
+CHUNK_TOKENS = 4096  # enough work for one call, small enough for the cache of a processor
 
 
 def in_chunks(function: Callable[[Tensor, int, int], Tensor], rows: Tensor, size: int) -> Tensor:
@@ -48,6 +49,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, scale: float, bias: Tensor | None, m
     Returns:
         Shape (windows, n, heads * width).
     """
+    # For gradients and short floats, and where there is no kernel.
     # Fused attention pays for long sequences and wide heads; windows have 32 to 160 tokens and heads 10 to 15 channels.
     logits = (q * scale) @ k.transpose(-1, -2)
     if bias is not None:
@@ -142,13 +144,41 @@ class WindowAttention(nn.Module):
         Returns:
             The same shape.
         """
-        bias = self.bias(windows.shape[1])
+        n = windows.shape[1]
+        bias = self.bias(n)
+        tables = self.tables(bias, mask) if kernel_fits(windows, self.heads) else None
 
         def mix(part: Tensor, start: int, stop: int) -> Tensor:
             rows = None if mask is None else mask.rows(start, stop)
+            if tables is not None:
+                return self.project(self.attend_in_place(part, tables, None if rows is None else rows.kind))
             result = self.self_attention(part, bias, rows)
             if self.mutual:
                 result = torch.cat([self.mutual_attention(part, rows), result], dim=-1)
             return self.project(result)
 
-        return in_chunks(mix, windows, max(1, CHUNK_TOKENS // windows.shape[1]))
+        return in_chunks(mix, windows, max(1, CHUNK_TOKENS // n))
+
+    def tables(self, bias: Tensor, mask: WindowMask | None) -> list[Tensor]:
+        """What the kernel adds to logits: of self attention, and of mutual attention."""
+        n = bias.shape[-1]
+        patterns, half = None if mask is None else mask.patterns, n // 2
+        found = [table_of(bias, patterns)]
+        if self.mutual:
+            inner = None if patterns is None else patterns[:, :half, :half]
+            found.append(table_of(torch.zeros_like(bias[:, :half, :half]), inner))
+        return found
+
+    def attend_in_place(self, windows: Tensor, tables: Sequence[Tensor], kind: Tensor | None) -> Tensor:
+        """Both attentions by the kernel, mutual in front, where no gradient is wanted; shape (windows, n, c or 2 c)."""
+        count, n, c = windows.shape
+        result = windows.new_empty(count, n, 2 * c if self.mutual else c)
+        everyone, first, second = slice(0, n), slice(0, n // 2), slice(n // 2, n)
+        attend_in_place(
+            self.qkv(windows), self.heads, self.scale, tables[0], kind, everyone, everyone, result[..., -c:]
+        )
+        if self.mutual:
+            qkv = self.mutual_qkv(windows + self.position)
+            for asking, asked, out in ((second, first, first), (first, second, second)):
+                attend_in_place(qkv, self.heads, self.scale, tables[1], kind, asking, asked, result[:, out, :c])
+        return result

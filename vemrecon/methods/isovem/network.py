@@ -29,7 +29,8 @@ from vemrecon.nets.windows import Size3
 STAGES = 7  # one at full resolution, three down, three up
 COARSEST = 8  # rows and columns of the input per row and column of the coarsest stage
 MIN_FRAMES = 2
-CONVOLVED_VOXELS = 2**18  # output voxels convolved at once without gradient: 64 MiB per feature stack in float32
+CONVOLVED_VOXELS = {"cpu": 2**14, "cuda": 2**18}
+"""Output voxels convolved at once without gradient: 4 and 64 MiB per feature stack, near the cache of a processor."""
 
 DEFAULT_WIDTHS = (40,) * STAGES + (60,) * 6
 DEFAULT_DEPTHS = (4,) * STAGES + (2,) * 6
@@ -193,6 +194,8 @@ class IsoVEMNet(nn.Module):
         features = (x + self.body(x)).flatten(0, 1).permute(0, 3, 1, 2)  # (b*d, c, h, w), channels last in memory
         at_once = b * d
         if not torch.is_grad_enabled():
-            at_once = max(1, CONVOLVED_VOXELS // (max(h * self.upsampler.factor, rows) * w))
+            at_once = max(
+                1, CONVOLVED_VOXELS.get(video.device.type, 2**18) // (max(h * self.upsampler.factor, rows) * w)
+            )
         terms = [self.upsampler(part, rows, step) for part in features.split(at_once)]
         return (torch.cat(terms) + resize_rows(frames, rows, step)).unflatten(0, (b, d))
