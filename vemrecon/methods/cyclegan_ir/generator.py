@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from vemrecon.methods.interpolation import interpolated
 from vemrecon.methods.lateral_cnn import ResidualBlock
-from vemrecon.nets.one_channel import ToOneChannel2d
 from vemrecon.volume import SectionGrid
 
 
@@ -59,7 +58,7 @@ class Generator(nn.Module):
             nn.Conv2d(1, width, 3, padding=1),
             nn.ReLU(),
             *(ResidualBlock(width) for _ in range(blocks)),
-            ToOneChannel2d(width),
+            nn.Conv2d(width, 1, 3, padding=1),
         )
 
     def forward(self, x: Tensor) -> Tensor:

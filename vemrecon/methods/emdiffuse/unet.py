@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from vemrecon.errors import unknown
 from vemrecon.methods.emdiffuse.layers import Attention, Block, Steps, waves
 from vemrecon.methods.padding import cropped, padded
-from vemrecon.nets.one_channel import ToOneChannel2d
 
 INITS = ("zero", "kaiming")
 GROUPS = 32  # of every norm; the common divisor with narrower widths
@@ -157,4 +156,4 @@ def _embedding(width: int) -> nn.Sequential:
 
 
 def _head(n: int, groups: int) -> nn.Sequential:
-    return nn.Sequential(nn.GroupNorm(groups, n), nn.SiLU(), ToOneChannel2d(n))
+    return nn.Sequential(nn.GroupNorm(groups, n), nn.SiLU(), nn.Conv2d(n, 1, 3, padding=1))

@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vemrecon.methods.irsde.layers import ChannelNorm, Gate, LevelCode, level_for_each
-from vemrecon.nets.one_channel import ToOneChannel2d
 
 
 class Block(nn.Module):
@@ -118,7 +117,7 @@ class NAFNet(nn.Module):
         upwards = channels[:0:-1]
         self.ups = nn.ModuleList(nn.Sequential(nn.Conv2d(c, 2 * c, 1, bias=False), nn.PixelShuffle(2)) for c in upwards)
         self.decoders = nn.ModuleList(_blocks(n, c // 2, code) for n, c in zip(decoder, upwards, strict=True))
-        self.ending = ToOneChannel2d(width)
+        self.ending = nn.Conv2d(width, 1, 3, padding=1)
 
     @property
     def multiple(self) -> int:

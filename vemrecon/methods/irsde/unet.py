@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from vemrecon.methods.irsde.layers import ChannelNorm, LevelCode, level_for_each
 from vemrecon.methods.padding import cropped, padded
-from vemrecon.nets.one_channel import ToOneChannel2d
 
 HEADS, HEAD = 4, 32
 
@@ -102,7 +101,7 @@ class UNet(nn.Module):
         self.mid_block1, self.mid_block2 = (Residual(middle, middle, code) for _ in range(2))
         self.mid_attn = LinearAttention(middle)
         self.final_res_block = Residual(2 * width, width, code)
-        self.final_conv = ToOneChannel2d(width)
+        self.final_conv = nn.Conv2d(width, 1, 3, padding=1)
 
     def forward(self, state: Tensor, mean: Tensor, level: int | Tensor) -> Tensor:
         """Images (b, 1, h, w) of any extent, and a level or one for each image, to the noise (b, 1, h, w)."""

@@ -11,8 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vemrecon.nets.one_channel import ToOneChannel2d
-
 IN_SHUFFLE_SLOPE = 0.1
 BEFORE_SHUFFLE_SLOPE = 0.01
 
@@ -109,7 +107,7 @@ class Upsampler(nn.Module):
         times = factor.bit_length() - 1
         self.doublings = nn.ModuleList(nn.Conv2d(width, 2 * width, 3, padding=1) for _ in range(times))
         self.smooth = nn.Conv2d(width, width, 3, padding=1)
-        self.last = ToOneChannel2d(width) if out_channels == 1 else nn.Conv2d(width, out_channels, 3, padding=1)
+        self.last = nn.Conv2d(width, out_channels, 3, padding=1)
 
     def enlarge(self, features: Tensor) -> Tensor:
         """Shuffled feature maps, (n, width, h, w) to (n, width, factor h, w)."""

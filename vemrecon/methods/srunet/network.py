@@ -14,8 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vemrecon.nets.one_channel import ToOneChannel3d
-
 WIDTHS = (32, 64, 128)
 Stride = tuple[int, int, int]
 
@@ -57,7 +55,7 @@ class SRUNetwork(nn.Module):
         self.up2 = Convolutions(2 * two, two)
         self.enlarge4 = Enlarge(two, one)
         self.up1 = Convolutions(2 * one, one)
-        self.last = ToOneChannel3d(one)
+        self.last = nn.Conv3d(one, 1, 3, padding=1)
 
     def forward(self, x: Tensor, scale: int) -> Tensor:
         """Enlarge z by an even scale; y and x are multiples of 4."""

@@ -18,7 +18,6 @@ from torch.utils.checkpoint import checkpoint
 
 from vemrecon.errors import ConfigError
 from vemrecon.methods.vemamba.blocks import ResidualBlock
-from vemrecon.nets.one_channel import ToOneChannel3d
 
 PAPER: Mapping[str, Any] = {"expansion": 1.5, "feed_forward": "conv"}
 RELEASED: Mapping[str, Any] = {"expansion": 2.0, "feed_forward": "linear"}
@@ -137,7 +136,7 @@ class VEMambaNet(nn.Module):
         self.first_conv = nn.Conv3d(1, width, 3, padding=1)
         self.body = nn.ModuleList(ResidualGroup(width, depth, recompute, **block) for depth in depths)
         self.upsample = upsampler(width, self.scale)
-        self.last_conv = ToOneChannel3d(width)
+        self.last_conv = nn.Conv3d(width, 1, 3, padding=1)
 
     def forward(self, x: Tensor, d: Tensor | None = None) -> Tensor:
         """Enlarge a volume.
