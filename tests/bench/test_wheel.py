@@ -25,6 +25,8 @@ def test_the_installed_wheel_runs_a_benchmark_outside_the_checkout(tmp_path):
         archive.extractall(site)
     assert (site / "vemrecon" / "_benchmark" / "protocol.yaml").exists()
     published = site / "vemrecon" / "_benchmark" / "published.csv"
+    kernels = {path.name for path in (ROOT / "vemrecon" / "nets").glob("*.[ch]")}
+    assert kernels and kernels == {path.name for path in (site / "vemrecon" / "nets").glob("*.[ch]")}
     assert published.read_bytes() == (ROOT / "leaderboards" / "published.csv").read_bytes()
     words = ["bench", "--split", "smoke", "--scale", "4", "--methods", "nearest", "bicubic", "--degradation", "average"]
     code = f"import sys; sys.path.insert(0, {str(site)!r})\nimport vemrecon\n"
