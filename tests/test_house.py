@@ -6,7 +6,7 @@ from pathlib import Path
 import vemrecon
 
 ROOT = Path(vemrecon.__file__).parent
-BASE = {"volume", "files", "seeding", "errors", "version", "protocol", "processes", "perceptual"}
+BASE = {"volume", "files", "seeding", "errors", "version", "protocol", "device_clock", "processes", "perceptual"}
 BASE |= {
     "options",
     "file_options",
