@@ -1,5 +1,7 @@
 """IRSDE beyond its golden files: fewer steps, restarts, tiles, samples, presets."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -361,3 +363,16 @@ def test_presets_are_accepted(preset):
 def test_settings_that_make_no_sense_are_refused(wrong, words):
     with pytest.raises(ConfigError, match=words):
         build_method(IRSDE, "irsde", SMALL | wrong, grid=SectionGrid.kept_every(4.0), seed=0)
+
+
+def test_planes_in_margins_are_not_restored_and_the_others_are_the_same():
+    method = small().eval()
+    tile = Tile(torch.rand(1, 1, 5, 13, 16), SectionGrid.kept_every(4.0), (2, 3, 4))
+    rows, columns = slice(2, 9), slice(5, 16)
+    counts = []
+    method.average.register_forward_hook(lambda module, inputs, output: counts.append(len(output)))
+    whole = method.sampled(tile)
+    every = sum(counts)
+    part = method.sampled(replace(tile, kept=(rows, columns)))
+    torch.testing.assert_close(part[:, rows, columns], whole[:, rows, columns], atol=1e-5, rtol=0)
+    assert torch.isfinite(part).all() and (sum(counts) - every) * (13 + 16) == every * (7 + 11)

@@ -6,7 +6,7 @@ import logging
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ def reconstruct(folder: RunFolder, job: Job, method: Method, volumes: TaskVolume
     path, mark = folder.path / RECONSTRUCTION, folder.path / "reconstruction.json"
     uncertainty = folder.path / UNCERTAINTY
     spread = uncertainty if keeps_uncertainty(folder) and method.has_spread else None
-    key = digest_of({"run": folder.spec.run_id, "tile": asdict(method.tile)})
+    key = digest_of({"run": folder.spec.run_id, "tile": method.tile.as_dict()})
     known = read_mark(mark)
     if mark.exists() and not known:
         set_aside(mark, "what it is of is checked")

@@ -174,7 +174,7 @@ def tiles(subject: MethodSubject) -> Found:
     """A volume cut in three ways."""
     method, observed = subject.method, subject.observed
     z, y, x = observed.shape
-    own = method.tile
+    own = replace(method.tile, largest=0)
     whole = reconstructed(subject, replace(own, z=z, y=y, x=x), "whole")
     halves = reconstructed(subject, replace(own, z=-(-z // 2), y=-(-y // 2), x=-(-x // 2)), "halves")
     worst = {"in eighths": float((whole - halves).abs().max())}

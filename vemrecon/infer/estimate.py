@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vemrecon.errors import ConfigError
 from vemrecon.infer.maker import tile_output
@@ -49,7 +49,7 @@ def estimate(
     spread: bool = False,
     region: Region | None = None,
 ) -> Estimate:
-    """Make the tile in the middle, and count.
+    """Make the tile in the middle, a small one where tiles may be large, and count.
 
     Args:
         method: In evaluation mode, on the device.
@@ -60,23 +60,26 @@ def estimate(
         region: What is reconstructed, in observed voxels; by default all.
     """
     plan = TilePlan.of(observed.shape, observed.require_grid(), method.tile, most, region, pyramid=True)
-    places = list(plan.tiles(plan.blocks()[len(plan.blocks()) // 2]))
+    small = _smallest(method, observed, most, region)
+    places = list(small.tiles(small.blocks()[len(small.blocks()) // 2]))
     place = places[len(places) // 2]
-    seconds = _timed(method, observed, plan, place, device, spread)
+    seconds = _timed(method, observed, small, place, device, spread)
     if seconds < QUICK:
-        seconds = _timed(method, observed, plan, place, device, spread)
+        seconds = _timed(method, observed, small, place, device, spread)
     itemsize, voxels = _itemsize(observed, spread), math.prod(plan.made)
-    waiting = (AHEAD + 1) * place.tile.voxels * FLOAT_BYTES
+    seen, before = ([one.tile.voxels for one in which.tiles()] for which in (plan, small))
+    larger = max(seen) / max(before)
+    waiting = FLOAT_BYTES * ((AHEAD + 1) * max(seen) + COPIES * int((larger - 1) * place.output.voxels))
     return Estimate(
         observed.shape,
         observed.whole.voxels * observed.dtype.itemsize,
         plan.made,
         voxels * itemsize,
         observed.dtype.name,
-        sum(1 for _ in plan.tiles()),
+        len(seen),
         plan.files,
-        seconds,
-        seconds * voxels / place.alone.voxels,
+        seconds * larger,
+        seconds * voxels / place.alone.voxels * sum(seen) / sum(before),
         peak_memory() + waiting + math.prod(plan.levels[0].shard) * _held(method, observed, spread),
     )
 
@@ -95,22 +98,39 @@ def most_voxels(memory: int, method: Method, observed: Volume, spread: bool = Fa
     Raises:
         ConfigError: If not even a tile fits.
     """
-    plan = TilePlan.of(observed.shape, observed.require_grid(), method.tile)
+    most, small, each = FILE_VOXELS, _smallest(method, observed), _held(method, observed, spread)
     if method.stages():
-        blocks = plan.blocks()
-        place = next(iter(plan.tiles(blocks[len(blocks) // 2])))
-        _timed(method, observed, plan, place, str(method.device), spread)
-    held = _held(method, observed, spread)
-    sides = [min(n, shape + 2 * halo) for n, shape, halo in zip(observed.shape, plan.core, plan.halo, strict=True)]
+        blocks = small.blocks()
+        place = next(iter(small.tiles(blocks[len(blocks) // 2])))
+        _timed(method, observed, small, place, str(method.device), spread)
+    while True:
+        plan = TilePlan.of(observed.shape, small.grid, method.tile, most)
+        free, block = memory - peak_memory() - _tile_bytes(plan), _tile_made(plan) * each
+        if free >= block:
+            return min(int(free / each), most)
+        if plan.core == small.core:
+            name, needed = type(method).__name__, memory - free + block
+            raise ConfigError(f"--memory: with tiles of {name} the process takes {needed / 2**30:.2f} GiB; allow more")
+        most //= 2  # smaller blocks have smaller tiles
+
+
+def _smallest(method: Method, observed: Volume, most: int | None = None, region: Region | None = None) -> TilePlan:
+    """The plan with tiles as small as the method can be asked for: large ones take minutes, and memory."""
+    tile = replace(method.tile, largest=0)
+    return TilePlan.of(observed.shape, observed.require_grid(), tile, most, region)
+
+
+def _tile_made(plan: TilePlan) -> float:
+    """Voxels that a tile in the middle becomes."""
     scales = (plan.grid.scale, 1, 1)
-    cores = [min(n, edge) * scale for n, edge, scale in zip(observed.shape, plan.core, scales, strict=True)]
-    made = math.prod(edge + 2 * reach for edge, reach in zip(cores, plan.reach, strict=True))
-    waiting = FLOAT_BYTES * ((AHEAD + 1) * math.prod(sides) + COPIES * made)
-    least = peak_memory() + waiting + made * held
-    if least > memory:
-        name = type(method).__name__
-        raise ConfigError(f"--memory: with tiles of {name} the process takes {least / 2**30:.2f} GiB; allow more")
-    return min(int((memory - peak_memory() - waiting) / held), FILE_VOXELS)
+    cores = [min(n, edge) * scale for n, edge, scale in zip(plan.shape, plan.core, scales, strict=True)]
+    return math.prod(edge + 2 * reach for edge, reach in zip(cores, plan.reach, strict=True))
+
+
+def _tile_bytes(plan: TilePlan) -> float:
+    """What tiles take that wait, and what one becomes."""
+    sides = [min(n, core + 2 * halo) for n, core, halo in zip(plan.shape, plan.core, plan.halo, strict=True)]
+    return FLOAT_BYTES * ((AHEAD + 1) * math.prod(sides) + COPIES * _tile_made(plan))
 
 
 def _itemsize(observed: Volume, spread: bool) -> int:

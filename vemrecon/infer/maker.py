@@ -237,7 +237,9 @@ def tile_output(
 ) -> list[NDArray[np.float32]]:
     """What a method makes of a tile as far as it is used, and the uncertainty if wanted; in [0, 1]."""
     observed = torch.from_numpy(voxels)[None, None].to(device)
-    results = reconstruct_tile(method, Tile(observed, grid, place.tile.start, turns=axis == 0), spread=spread)
+    _, rows, columns = place.inside.slices
+    tile = Tile(observed, grid, place.tile.start, turns=axis == 0, kept=(rows, columns))
+    results = reconstruct_tile(method, tile, spread=spread)
     return [result[0, 0][place.inside.slices].cpu().numpy() for result in results]
 
 

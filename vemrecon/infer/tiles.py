@@ -13,6 +13,7 @@ import numpy as np
 
 from vemrecon.errors import DataError
 from vemrecon.infer.ramps import Ramps, extended
+from vemrecon.infer.tile_sizes import chosen_core
 from vemrecon.methods.base import TileShape
 from vemrecon.volume import Region, SectionGrid
 from vemrecon.volume.pyramid import Level, halved_shape, level_count
@@ -94,8 +95,8 @@ class TilePlan:
     ) -> TilePlan:
         """The plan with the largest blocks of at most `most` voxels of output, but at least of one tile.
 
-        By default a block is a file of some hundred MB, or half of that where sums are kept in floats
-        (`TileShape.blended`).
+        Tiles are as large as the method allows, and smaller by the same factor where blocks are. By default a block is
+        a file of some hundred MB, or half of that where sums are kept in floats (`TileShape.blended`).
 
         Raises:
             DataError: If the region is not inside, or does not begin at a whole voxel of the output.
@@ -112,6 +113,8 @@ class TilePlan:
         core = triple([max(step, tile.z // step * step), tile.y, tile.x])
         reach = tile.halo[0] + (grid != grid.canonical)
         halo = (-(-reach // step) * step, tile.halo[1], tile.halo[2])
+        if tile.largest:
+            core = chosen_core(shape, region, core, halo, step, tile.largest * min(1.0, most / FILE_VOXELS))
         needed = [-(-n // edge) for n, edge in zip(region.shape, core, strict=True)]
         counts = [1, 1, 1]
 

@@ -74,7 +74,8 @@ class Applied(Method):
 
     def _turned(self, tile: Tile) -> tuple[Tensor, Tensor]:
         def upright(sections: Tensor) -> Tensor:
-            return self.method.reconstruct(replace(tile, observed=sections[None, None].contiguous()))[0, 0].float()
+            turned = Tile(sections[None, None].contiguous(), tile.grid, tile.origin, tile.turns)  # rows may be columns
+            return self.method.reconstruct(turned)[0, 0].float()
 
         whole = tile.scale.is_integer()
         rotations = [n for n in ALL if (whole or n < 4) and (tile.turns or n % 2 == 0)]

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,6 +32,8 @@ class TileShape:
         halo: Margin on every side.
         blended: Whether neighbours are fused linearly where their halos and cores overlap, because a halo is narrower
             than what a voxel depends on; else the halo is cut off.
+        largest: Observed voxels of a tile with its halo up to which the engine may make the core larger than that, so
+            that less is made twice; 0 where voxels depend on how a volume is cut, so that a core is part of the method.
     """
 
     z: int
@@ -39,6 +41,7 @@ class TileShape:
     x: int
     halo: Triple = (0, 0, 0)
     blended: bool = False
+    largest: int = 0
 
     @classmethod
     def of_planes(cls, plane: Sequence[int], halo: Sequence[int], scale: float) -> TileShape:
@@ -63,6 +66,10 @@ class TileShape:
         """Size without the halo."""
         return self.z, self.y, self.x
 
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values; without what has been added to them since, where it says nothing."""
+        return {name: value for name, value in asdict(self).items() if name != "largest" or value}
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -74,12 +81,14 @@ class Tile:
         origin: Position of the tile's first voxel in the observed volume (z, y, x).
         turns: Whether y and x may change places. Not where the axial axis of a tile is a lateral axis of sections and
             its second axis counts these sections (lateral tasks): a network has never seen planes across them.
+        kept: Rows and columns of the result that are used. The rest is margin, where it may be anything finite.
     """
 
     observed: Tensor
     grid: SectionGrid
     origin: Triple = (0, 0, 0)
     turns: bool = True
+    kept: tuple[slice, slice] = (slice(None), slice(None))
 
     @property
     def scale(self) -> float:
@@ -238,7 +247,7 @@ def reconstruct_tile(method: Method, tile: Tile, *, spread: bool = False) -> tup
         spread: Whether the uncertainty is wanted too.
 
     Returns:
-        The reconstruction, and the uncertainty if wanted, shape (1, 1, round(z * scale), y, x) each.
+        The reconstruction, and the uncertainty if wanted, shape (1, 1, round(z * scale), y, x), float32 each.
 
     Raises:
         ConfigError: If the method has no uncertainty, or sections do not begin at a whole voxel of its grid.
@@ -258,7 +267,7 @@ def reconstruct_tile(method: Method, tile: Tile, *, spread: bool = False) -> tup
     for result in results:
         if tuple(result.shape) != wanted:
             raise ValueError(f"{name} returned shape {tuple(result.shape)}, expected {wanted}")
-        result = result.detach()
+        result = result.detach().float()  # networks may compute in bfloat16
         least, most = torch.stack(result.aminmax()).tolist()  # NaN if any voxel is
         if not (math.isfinite(least) and math.isfinite(most)):
             raise ValueError(f"{name} returned NaN or infinite values")
@@ -272,7 +281,7 @@ def tile_sections_at(method: Method, tile: Tile, positions: Sequence[float]) -> 
     if lead_of(method, tile.grid):
         tile, positions = _with_section_in_front(tile), [position + 1 for position in positions]
     with at_work(method, tile) as seen:
-        return method.sections_at(seen, positions).detach().clamp(0, 1)
+        return method.sections_at(seen, positions).detach().float().clamp(0, 1)
 
 
 def _with_section_in_front(tile: Tile) -> Tile:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from vemrecon.data.patches import LateralSections
 from vemrecon.methods.base import Method, Tile, TileShape
 from vemrecon.methods.interpolation import interpolated
+from vemrecon.methods.plane_by_plane import LARGEST, mean_of_planes
 from vemrecon.methods.rates import falling
 from vemrecon.methods.stage import Stage, epoch_of
 from vemrecon.methods.weight_choice import Keep, WeightChoice
@@ -74,7 +75,7 @@ class LateralCNN(Method):
         self.net = SectionNetwork(max(1, round(scale)), width, blocks)
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a sixth faster on a CPU
         reach = 2 * blocks + 2
-        self.tile = TileShape(32, 64, 64, halo=(reach, reach, reach))
+        self.tile = TileShape(32, 64, 64, halo=(reach, reach, reach), largest=round(LARGEST / scale))
 
     def supports(self, scale: float, grid: SectionGrid) -> str | None:
         """Whole scales only: the pixel shuffle makes a whole number of sections."""
@@ -101,9 +102,4 @@ class LateralCNN(Method):
 
     def reconstruct(self, tile: Tile) -> Tensor:
         """Mean over all xz and all yz sections; the former alone where y counts sections."""
-        volume = tile.observed[0, 0]  # (z, y, x)
-        xz = self.restore(volume.transpose(0, 1)[:, None])[:, 0].transpose(0, 1)  # (z * scale, y, x)
-        if not tile.turns:
-            return xz[None, None]
-        yz = self.restore(volume.permute(2, 0, 1)[:, None])[:, 0].permute(1, 2, 0)
-        return (0.5 * (xz + yz))[None, None]
+        return mean_of_planes(self.restore, tile, ("xz", "yz") if tile.turns else ("xz",))

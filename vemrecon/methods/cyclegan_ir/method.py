@@ -28,13 +28,14 @@ from vemrecon.methods.cyclegan_ir.critics import LEAST_COLUMNS, LEAST_ROWS, axia
 from vemrecon.methods.cyclegan_ir.generator import Enlarge, Generator, Reduce, reach_of, start_orthogonal
 from vemrecon.methods.cyclegan_ir.image_pool import ImagePool
 from vemrecon.methods.cyclegan_ir.schedule import degrader_factor, linear_factor
+from vemrecon.methods.plane_by_plane import LARGEST, mean_of_planes
 from vemrecon.methods.stage import Stage, epoch_of
 from vemrecon.seeding import derive
 from vemrecon.volume import SectionGrid
+from vemrecon.volume.region import triple
 
 DIRECTIONS = ("xz", "yz", "mean")
 """Which axial sections are reconstructed; `mean` does both."""
-PIXELS = 1 << 19  # enlarged at once: 128 MiB for each map of 64 channels
 
 
 class CycleGANIR(Method):
@@ -60,7 +61,7 @@ class CycleGANIR(Method):
         registered: bool = True,
         direction: str = "mean",
         inference_only: bool = False,
-        tile: Sequence[int] = (32, 256, 256),
+        tile: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         if direction not in DIRECTIONS:
@@ -77,9 +78,10 @@ class CycleGANIR(Method):
             self.degrader = Generator(Reduce(self.grid), width, blocks)
             self.lateral_critic, self.axial_critic = lateral_critic(critic_width), axial_critic(critic_width)
         self.pools = {"axial": ImagePool(), "lateral": ImagePool()}
-        z, y, x = tile
         reach = reach_of(blocks)
-        self.tile = TileShape(z, y, x, halo=(-(-reach // self.scale) + 1, reach, reach))
+        halo = (-(-reach // self.scale) + 1, reach, reach)
+        largest = 0 if tile else LARGEST // self.scale
+        self.tile = TileShape(*triple(tile or (32, 128, 128)), halo=halo, largest=largest)
 
     def supports(self, scale: float, grid: SectionGrid) -> str | None:
         """Whole scales of at least 2: the learned degradation starts from means of whole slabs."""
@@ -179,12 +181,4 @@ class CycleGANIR(Method):
     def reconstruct(self, tile: Tile) -> Tensor:
         """Mean over all xz and all yz sections, or one of them; xz alone where y counts sections."""
         directions = DIRECTIONS[:2] if self.direction == "mean" else (self.direction,)
-        results = [self.along(direction, tile.observed[0, 0]) for direction in (directions if tile.turns else ("xz",))]
-        return torch.stack(results).mean(dim=0)[None, None]
-
-    def along(self, direction: str, volume: Tensor) -> Tensor:
-        """Shape (z, y, x) to (z * scale, y, x), section by section."""
-        order, back = ((1, 0, 2), (1, 0, 2)) if direction == "xz" else ((2, 0, 1), (1, 2, 0))
-        sections = volume.permute(order)[:, None]  # (n, 1, z, w)
-        at_once = max(1, PIXELS // (self.scale * sections[0].numel()))
-        return torch.cat([self.restore(part)[:, 0] for part in sections.split(at_once)]).permute(back)
+        return mean_of_planes(self.restore, tile, directions if tile.turns else ("xz",), self.scale)

@@ -227,10 +227,18 @@ class IRSDE(SampledMethod):
         directions = DIRECTIONS[1:] if self.direction == "mean" else (self.direction,)
         if not tile.turns:
             directions = ("xz",)
-        found = [self.along(direction, tile.observed[0, 0], tile.origin, number) for direction in directions]
+        kept = dict(zip(("xz", "yz"), tile.kept, strict=True))
+        found = [self.along(one, tile.observed[0, 0], tile.origin, number, kept[one]) for one in directions]
         return torch.stack(found).mean(dim=0)
 
-    def along(self, direction: str, volume: Tensor, origin: Triple = (0, 0, 0), number: int = 0) -> Tensor:
+    def along(
+        self,
+        direction: str,
+        volume: Tensor,
+        origin: Triple = (0, 0, 0),
+        number: int = 0,
+        kept: slice = slice(None),
+    ) -> Tensor:
         """Restore all xz or all yz sections of a volume.
 
         Args:
@@ -238,6 +246,7 @@ class IRSDE(SampledMethod):
             volume: Observed, shape (z, y, x).
             origin: Where its first voxel lies in the observed volume, so that noise belongs to places.
             number: Of the sample.
+            kept: The sections that are restored; others stay zero.
 
         Returns:
             Shape (round(z * scale), y, x), not clipped.
@@ -248,17 +257,18 @@ class IRSDE(SampledMethod):
         count, _, z, columns = sections.shape
         rows = round(z * self.scale)
         at_once = max(1, PIXELS.get(volume.device.type, PIXELS["cpu"]) // (rows * columns))
-        restored = []
-        for first in range(0, count, at_once):
-            part = sections[first : first + at_once]
+        restored = sections.new_zeros(count, rows, columns)
+        wanted = range(count)[kept]
+        for first in wanted[::at_once]:
+            here = slice(first, min(first + at_once, wanted.stop))
+            part = sections[here]
             start = [round(origin[0] * self.scale), *origin[1:]]
             start[counted] += first
             shape = [rows, columns, columns]
             shape[counted] = len(part)
             noise = self.noise(f"{direction} {number}", triple(start), triple(shape), order)
-            restored.append(self.restore(part, noise)[:, 0])
-        wanted = round(volume.shape[0] * self.scale)
-        return torch.cat(restored)[:, :wanted, : volume.shape[order[2]]].permute(back)
+            restored[here] = self.restore(part, noise)[:, 0]
+        return restored[:, : round(volume.shape[0] * self.scale), : volume.shape[order[2]]].permute(back)
 
     def noise(self, name: str, start: Triple, shape: Triple, order: tuple[int, int, int]) -> Noise:
         """Noise of every step in a box of the reconstruction, with its axes in the order of a batch of sections."""
