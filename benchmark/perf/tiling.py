@@ -4,7 +4,7 @@
         [--weights FILE]
 
 `lateral-cnn` and `cyclegan-ir` (preset `cpu`) reconstruct a volume of noise, once as the engine does, and once with
-tiles of a fixed size whose planes all have all margins and are restored at once. Both take turns in this process;
+tiles of a fixed size whose planes all have all margins, half a million pixels at once. Both take turns in this process;
 printed are the plain seconds of the processor in those of the engine, as medians of the rounds, and the largest
 difference of voxels in [0, 1]. With `bf16` networks compute in bfloat16. `seen` counts voxels that networks work on for
 each voxel of a large volume.
@@ -28,9 +28,11 @@ from vemrecon.infer.reconstruct import reconstruct_array
 from vemrecon.infer.tiles import TilePlan
 from vemrecon.methods.applied import Applied
 from vemrecon.methods.base import Method, Tile, TileShape
+from vemrecon.methods.cyclegan_ir.method import CycleGANIR
 from vemrecon.volume import SectionGrid, Volume
 
 LARGE = (128, 1024, 1024)
+PIXELS = 1 << 19
 FIXED = {"lateral-cnn": (32, 64, 64), "cyclegan-ir": (32, 256, 256)}
 
 
@@ -45,7 +47,7 @@ class Ratio:
 
 
 class Plain(Method):
-    """A network of planes in the textbook form: all planes of a tile with all margins, at once."""
+    """A network of planes in the plain form: all planes of a tile with all margins, in large batches."""
 
     def __init__(self, method: Method, core: Sequence[int]) -> None:
         super().__init__()
@@ -54,10 +56,13 @@ class Plain(Method):
 
     def reconstruct(self, tile: Tile) -> Tensor:
         """Mean over both directions."""
-        volume = tile.observed[0, 0]
-        xz = self.method.restore(volume.transpose(0, 1)[:, None])[:, 0].transpose(0, 1)
-        yz = self.method.restore(volume.permute(2, 0, 1)[:, None])[:, 0].permute(1, 2, 0)
-        return (0.5 * (xz + yz))[None, None]
+        volume, enlarged = tile.observed[0, 0], round(tile.scale) if isinstance(self.method, CycleGANIR) else 1
+        made = []
+        for order, back in (((1, 0, 2), (1, 0, 2)), ((2, 0, 1), (1, 2, 0))):
+            planes = volume.permute(order)[:, None]
+            at_once = max(1, PIXELS // (enlarged * planes[0].numel()))
+            made.append(torch.cat([self.method.restore(part)[:, 0] for part in planes.split(at_once)]).permute(back))
+        return (0.5 * (made[0] + made[1]))[None, None]
 
 
 def learned(name: str, asked: argparse.Namespace) -> tuple[Method, Volume]:

@@ -315,7 +315,7 @@ def test_make_passes_every_variable_and_args(tmp_path, target):
         "LEARN_FROM": "fib25s:train", "WEIGHTS": "w.safetensors", "FINE_TUNE": "1", "MISSING_SECTIONS": "11,40",
         "METRICS": "psnr segmentation", "SEGMENTER": "package.Network",
         "SET": "lateral-cnn.width=4 lateral-cnn.blocks=1", "DATA_ROOT": "data",
-        "TRACK": "minutes=2", "KERNELS": "asked",
+        "TRACK": "minutes=2", "KERNELS": "asked", "PRECISION": "bf16",
         "VOXEL_SIZE": "z=8 y=4", "SQUARE_PIXELS": "1", "INTENSITY_RANGE": "0 99",
         "RUNS": "elsewhere", "DEVICES": "cuda:0 cuda:1", "JOBS": "2",
         "CHANNEL": "1", "TIME": "0", "AXES": "czyx", "MISSING": "fill",
@@ -346,7 +346,7 @@ def test_make_passes_every_variable_and_args(tmp_path, target):
         Request(
             dataset="phantom", split="smoke", task="reference", scale=(4, 8), degradation=("average", "subsample"),
             missing_sections=Missing((11, 40)), methods=("linear", "lateral-cnn"), seeds=(0, 1), preset="smoke",
-            track=Track(2.0), mode="inductive", learn_from=(LearnFrom("fib25s", "train"),),
+            precision="bf16", track=Track(2.0), mode="inductive", learn_from=(LearnFrom("fib25s", "train"),),
             weights=Path("w.safetensors"), fine_tune=True, metrics=("psnr", "segmentation"),
             segmenter="package.Network", kernels="asked",
             set={"lateral-cnn": {"width": 4, "blocks": 1}, "linear": {"a": 3}},

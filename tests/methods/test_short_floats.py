@@ -1,9 +1,10 @@
-"""Training in bfloat16: only where it is asked for and computed, and never in a reconstruction."""
+"""Computing in bfloat16: only where it is asked for and computed; what is made of it is float32."""
 
 import pytest
 import torch
 
-from vemrecon.methods import short_floats
+from vemrecon.methods import Method, Tile, interpolated, short_floats
+from vemrecon.methods.base import reconstruct_tile
 from vemrecon.methods.build import build_method
 from vemrecon.methods.registry import method_entry
 from vemrecon.volume import SectionGrid
@@ -39,3 +40,22 @@ def test_processors_without_bfloat16_compute_in_float32(name, monkeypatch):
     monkeypatch.setattr(short_floats, "computes_in_bfloat16", lambda device: False)
     assert torch.equal(output(made(name).train()), output(made(name, bf16=True).train()))
     assert not short_floats.short_floats(torch.device("meta"), True)._enabled
+
+
+def test_interpolation_keeps_its_digits_whatever_networks_compute_in():
+    observed = torch.rand(1, 1, 4, 5, 6, generator=torch.Generator().manual_seed(0))
+    wanted = interpolated(observed, SectionGrid.slabs(4))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = interpolated(observed, SectionGrid.slabs(4))
+    assert found.dtype == torch.float32 and torch.equal(found, wanted)
+
+
+def test_the_engine_takes_what_was_made_in_bfloat16():
+    class Short(Method):
+        def reconstruct(self, tile):
+            return tile.observed.repeat_interleave(4, dim=2).bfloat16()
+
+    observed = torch.rand(1, 1, 4, 5, 6, generator=torch.Generator().manual_seed(0))
+    (made,) = reconstruct_tile(Short(), Tile(observed, SectionGrid.slabs(4)))
+    assert made.dtype == torch.float32
+    assert torch.equal(made, observed.repeat_interleave(4, dim=2).bfloat16().float())

@@ -38,7 +38,7 @@ def _beside(request: Request) -> Request | None:
         return None
     settings = {name: request.set[name] for name in request.degradation if name in request.set}
     quick = quick_metrics(request.metrics)
-    return replace(request, methods=missing, set=settings, metrics=quick, segmenter=(), kernels="asked")
+    return replace(request, methods=missing, set=settings, metrics=quick, segmenter=(), kernels="asked", precision="32")
 
 
 def quick_metrics(asked: Sequence[str]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from vemrecon.bench.changes import CODE
 from vemrecon.bench.job import Job
 from vemrecon.bench.repair import repaired
 from vemrecon.bench.result import Costs
+from vemrecon.bench.spec import BF16
 from vemrecon.bench.store import RunFolder
 from vemrecon.bench.task_volumes import TaskVolumes
 from vemrecon.environment import environment
@@ -35,6 +36,7 @@ RECONSTRUCTION, UNCERTAINTY = "reconstruction.zarr", "uncertainty.zarr"
 def reconstruct(folder: RunFolder, job: Job, method: Method, volumes: TaskVolumes, progress: Progress) -> None:
     """Write reconstruction.zarr (and uncertainty.zarr, if there is one and it is scored) and the finished mark."""
     from vemrecon.infer.reconstruct import damaged_files, reconstruct_volume
+    from vemrecon.methods.applied import Applied
 
     path, mark = folder.path / RECONSTRUCTION, folder.path / "reconstruction.json"
     uncertainty = folder.path / UNCERTAINTY
@@ -58,7 +60,7 @@ def reconstruct(folder: RunFolder, job: Job, method: Method, volumes: TaskVolume
         progress("reconstruct", share)
 
     reconstruct_volume(
-        method,
+        Applied(method, short=True).eval() if folder.spec.precision == BF16 else method,
         repaired(folder, method, volumes, progress),
         path,
         like=volumes.like,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from vemrecon import protocol
+from vemrecon.bench.chosen_methods import ChosenMethod
 from vemrecon.bench.job import Job
 from vemrecon.bench.request import Request, metrics_of
 from vemrecon.bench.resolve import Resolved, ResolvedSplit
-from vemrecon.bench.spec import KIND_AXES, VALIDATION, DegradationVariant, RunSpec, Task
+from vemrecon.bench.spec import BF16, KIND_AXES, VALIDATION, DegradationVariant, RunSpec, Task
 from vemrecon.bench.store import RunFolder
 from vemrecon.degradations import degradations
 from vemrecon.errors import ConfigError
@@ -31,6 +32,7 @@ def plan(resolved: Resolved, group: str = "") -> list[PlannedRun]:
     setup, rules = resolved.setup, protocol.protocol()
     planned: dict[str, PlannedRun] = {}
     for part in resolved.requests:
+        require_measured(part.request, part.methods)
         for found in part.splits:
             metrics = metrics_of(found.kind, part.request.metrics, part.request.missing_sections)
             job = Job(
@@ -61,7 +63,7 @@ def plan(resolved: Resolved, group: str = "") -> list[PlannedRun]:
                             seed,
                             rules["version"],
                             metrics,
-                            rules["precision"],
+                            precision_of(part.request, method, rules["precision"]),
                             learning,
                             part.request.track if method.learns else None,
                             part.request.segmenter if "segmentation" in metrics else (),
@@ -69,6 +71,25 @@ def plan(resolved: Resolved, group: str = "") -> list[PlannedRun]:
                         run = PlannedRun(RunFolder.of(spec, setup.folder), job, method.learns)
                         planned.setdefault(spec.run_id, run)
     return list(planned.values())
+
+
+def precision_of(request: Request, method: ChosenMethod, usual: str) -> str:
+    """What the networks of a method compute in: bfloat16 where that is asked for and its card allows it."""
+    return BF16 if request.precision == BF16 and method.card.bf16 else usual
+
+
+def require_measured(request: Request, methods: Sequence[ChosenMethod]) -> None:
+    """Refuse bfloat16 where none of the methods may compute in it.
+
+    Raises:
+        ConfigError: With what would allow it.
+    """
+    if request.precision == BF16 and not any(method.card.bf16 for method in methods):
+        names = ", ".join(method.name for method in methods)
+        raise ConfigError(
+            f"--precision {BF16}: nobody has measured what it changes for {names}; a card says so (`bf16`, see "
+            f"docs/plugins.md)"
+        )
 
 
 def tasks_of(request: Request, found: ResolvedSplit) -> Iterator[Task]:

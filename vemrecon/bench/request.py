@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from vemrecon import protocol
 from vemrecon.bench.learn_from import LearnFrom, read_learn_from, scale_of
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vemrecon.bench.executors.limits import Limits
 
 Mode = Literal["inductive", "transductive"]
+Precision = Literal["32", "bf16"]
 Kernels = Literal["all", "asked"]
 Retry = Literal["failed", "timed-out", "out-of-memory", "stale"]
 """States of runs that are repeated only when somebody asks for it."""
@@ -84,6 +85,13 @@ def read_preset(word: Any) -> str:
     from vemrecon.methods.registry import PRESET_FILES, check_preset
 
     return str(word) if str(word).endswith(PRESET_FILES) else check_preset(str(word))
+
+
+def read_precision(word: Any) -> str:
+    """A precision, which YAML may take for a number."""
+    if str(word) not in get_args(Precision):
+        raise unknown("precision", str(word), get_args(Precision))
+    return str(word)
 
 
 def read_segmenter(word: Any) -> str:
@@ -151,6 +159,12 @@ class Request(Options):
         choices=known_presets,
         noun="preset",
         read=read_preset,
+    )
+    precision: Precision = option(
+        "what networks compute in while they reconstruct; bf16 where cards say what that changes, else 32",
+        "32",
+        read=read_precision,
+        noun="precision",
     )
     track: Track | None = option(
         "the same time of one device for every training, in place of the batches of the preset; rows stand apart",

@@ -10,7 +10,7 @@ from typing import Any
 
 from vemrecon.bench.changes import state_of
 from vemrecon.bench.result import Status
-from vemrecon.bench.spec import VALIDATION, RunSpec
+from vemrecon.bench.spec import FLOAT32, VALIDATION, RunSpec
 from vemrecon.bench.store import RunFolder
 from vemrecon.errors import VemreconError
 from vemrecon.files import canonical_json, checksum, make_folder, output_error
@@ -23,7 +23,7 @@ from vemrecon.methods.weight_choice import CHOICE
 
 
 def same_trainings(folder: RunFolder) -> Iterator[RunFolder]:
-    """Finished runs that differ from a run at most in what they keep; none that code or data have outdated."""
+    """Finished runs that train as a run does, whatever they keep of it; none that code or data have outdated."""
     wanted = _training(folder.spec)
     for path in sorted(folder.path.parent.glob("*/spec.json")):
         try:
@@ -40,7 +40,7 @@ def _training(spec: RunSpec) -> str:
     facts = spec.made()
     method = {**facts["method"], "name": spec.method.entry, "arguments": _without_choice(spec.method.arguments)}
     seen = {name: value for name, value in (spec.training or {}).items() if name != VALIDATION}
-    return canonical_json({**facts, "method": method, "training": seen})
+    return canonical_json({**facts, "method": method, "training": seen, "precision": FLOAT32})
 
 
 def _without_choice(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from vemrecon.bench.spec import WEIGHTS, MethodVariant, RunSpec
+from vemrecon.bench.spec import BF16, WEIGHTS, MethodVariant, RunSpec
 from vemrecon.bench.task_volumes import task_degradation
 from vemrecon.files import canonical_json
 from vemrecon.methods.card import MethodCard
@@ -37,6 +37,18 @@ def declined(folder: RunFolder, card: MethodCard, method: Method) -> str | None:
     if spec.track and card.at_test:
         return "it fits every tile while it reconstructs, so there is no training that could be given a time"
     return _cannot_learn(spec, card, method) or method.supports(spec.task.scale, grid)
+
+
+def cannot_compute(spec: RunSpec, device: str) -> str | None:
+    """Why a device declines a run; None if it does not."""
+    import torch
+
+    from vemrecon.methods.short_floats import computes_in_bfloat16
+
+    here = torch.device(device)
+    if spec.precision == BF16 and not computes_in_bfloat16(here):
+        return f"this {here.type} does not compute in bfloat16"
+    return None
 
 
 def _cannot_learn(spec: RunSpec, card: MethodCard, method: Method) -> str | None:

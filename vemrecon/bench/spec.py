@@ -68,6 +68,8 @@ class MethodVariant:
         return recorded_entry(self.entry, self.class_path)
 
 
+FLOAT32, BF16 = "32", "bf16"
+"""What networks compute in while they reconstruct."""
 KIND_AXES = {"reference": "z", "lateral": "y", "native": "z"}
 """The axis that is reconstructed, by kind of task."""
 
@@ -121,7 +123,8 @@ class RunSpec:
     seed: int
     protocol: int
     metrics: tuple[str, ...] = field(default=())
-    precision: str = "32"
+    precision: str = FLOAT32
+    """What networks compute in while they reconstruct; they learn as their preset says"""
     training: Mapping[str, Any] | None = None
     """What a method that learns may learn from: mode, split and digests; None for training-free methods"""
     track: Track | None = None
@@ -181,7 +184,7 @@ class RunSpec:
     @property
     def learning_id(self) -> str:
         """Identity of what methods learn from in this run."""
-        return digest_of({"task": self.task.as_dict(), "training": self.training, "precision": self.precision})[:12]
+        return digest_of({"task": self.task.as_dict(), "training": self.training, "precision": FLOAT32})[:12]
 
     @property
     def task_id(self) -> str:

@@ -39,7 +39,7 @@ def run(folder: RunFolder, tell: Progress, part: Enter) -> None:
     from vemrecon.bench import phases
     from vemrecon.bench.preset_facts import preset_facts
     from vemrecon.bench.references import reference_scores
-    from vemrecon.bench.scope import declined
+    from vemrecon.bench.scope import cannot_compute, declined
     from vemrecon.bench.task_volumes import observe
     from vemrecon.bench.trainings import learn, method_of
     from vemrecon.fit.stages import chosen_weights
@@ -55,7 +55,7 @@ def run(folder: RunFolder, tell: Progress, part: Enter) -> None:
     tell("degrade", 0.0)
     volumes = observe(folder, job)
     facts |= {"grid": volumes.observed.grid, "intensity_range": job.truth.grey_range}
-    if reason := declined(folder, card, method):
+    if reason := declined(folder, card, method) or cannot_compute(spec, job.device):
         folder.write_result(Status.DECLINED, reason=reason, **facts)
         return
     part("train")

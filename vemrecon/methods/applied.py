@@ -47,7 +47,7 @@ class Applied(Method):
     def reconstruct(self, tile: Tile) -> Tensor:
         """As asked for."""
         with self._precision(tile.observed.device):
-            return self._turned(tile)[0] if self.rotations else self.method.reconstruct(tile).float()
+            return self._turned(tile)[0] if self.rotations else self.method.reconstruct(tile)
 
     @property
     def continuous(self) -> bool:
@@ -57,15 +57,12 @@ class Applied(Method):
     def sections_at(self, tile: Tile, positions: Sequence[float]) -> Tensor:
         """As asked for."""
         with self._precision(tile.observed.device):
-            return self.method.sections_at(tile, positions).float()
+            return self.method.sections_at(tile, positions)
 
     def reconstruct_with_spread(self, tile: Tile) -> tuple[Tensor, Tensor] | None:
         """That of the orientations, or else of the method."""
         with self._precision(tile.observed.device):
-            if self.rotations:
-                return self._turned(tile)
-            found = self.method.reconstruct_with_spread(tile)
-            return found and (found[0].float(), found[1].float())
+            return self._turned(tile) if self.rotations else self.method.reconstruct_with_spread(tile)
 
     def _precision(self, device: torch.device) -> torch.autocast:
         if self.short:

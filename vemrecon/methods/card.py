@@ -16,6 +16,9 @@ USUAL = "bicubic"
 EXCEPTIONS = {"repeat": "the same output twice", "tiles": "the same output however a volume is cut"}
 """Checks that a method may be excepted from, with what they want."""
 
+MOST_CHANGED = {"psnr": 0.01, "ssim": 0.001}
+"""By how much scores of a method may change where its networks compute in bfloat16."""
+
 
 @dataclass(frozen=True)
 class WeightFile:
@@ -60,6 +63,8 @@ class MethodCard:
     """All that a method of the regime `external` brings with it."""
     exceptions: Mapping[str, str] = field(default_factory=dict)
     """Checks of `EXCEPTIONS` that it does not pass, and why that is part of the method."""
+    bf16: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """How its psnr (in dB) and ssim change on datasets if networks compute in bfloat16, which else they may not."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -99,5 +104,15 @@ class MethodCard:
         for name in self.exceptions:
             if name not in EXCEPTIONS:
                 raise unknown(f"check that '{self.title}' is excepted from", name, EXCEPTIONS)
+        for dataset, change in self.bf16.items():
+            if set(change) != set(MOST_CHANGED):
+                raise ConfigError(f"bf16 of '{self.title}': {dataset} must say {' and '.join(MOST_CHANGED)}")
+            for name, most in MOST_CHANGED.items():
+                if not abs(change[name]) <= most:
+                    raise ConfigError(f"bf16 of '{self.title}': on {dataset} it changes {name} by {change[name]:g}")
+        if len(self.bf16) == 1:
+            raise ConfigError(
+                f"bf16 of '{self.title}' was measured on {', '.join(self.bf16)} alone; two tissues are needed"
+            )
         if self.kernel and (self.regime != "none" or self.random):
             raise ConfigError(f"'{self.title}' is a kernel, so its regime must be none, and nothing of it random")

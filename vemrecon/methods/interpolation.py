@@ -23,6 +23,7 @@ from torch import Tensor
 
 from vemrecon.errors import unknown
 from vemrecon.methods.base import Method, Tile, TileShape
+from vemrecon.methods.short_floats import whole_floats
 from vemrecon.volume import SectionGrid
 
 Kernel = Literal["nearest", "linear", "cubic_a-0.75", "cubic_a-0.5", "bspline3", "lanczos3"]
@@ -115,7 +116,8 @@ def interpolated(observed: Tensor, grid: SectionGrid, kernel: Kernel = "linear")
     """
     b, c, sections, *rest = observed.shape
     weights = torch.from_numpy(interpolation_matrix(kernel, sections, grid)).to(observed)
-    made = weights @ observed.reshape(b, c, sections, -1)
+    with whole_floats(observed.device):
+        made = weights @ observed.reshape(b, c, sections, -1)
     return made.reshape(b, c, len(weights), *rest)
 
 

@@ -1,4 +1,4 @@
-"""Training in bfloat16, where a processor computes in it."""
+"""Computing in bfloat16, where a processor does."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ def require_bfloat16(device: torch.device) -> None:
     """
     if not computes_in_bfloat16(device):
         raise ConfigError(f"--bfloat16: this {device.type} does not compute in bfloat16; leave it out")
+
+
+def whole_floats(device: torch.device) -> torch.autocast:
+    """Where nothing computes in bfloat16, whatever is around it: grey levels need more than its eight digits."""
+    return short_floats(device, False)
 
 
 def computes_in_bfloat16(device: torch.device) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from vemrecon.bench.spec import CONTAMINATED, RunSpec
+from vemrecon.bench.spec import CONTAMINATED, FLOAT32, RunSpec
 from vemrecon.files import canonical_json
 
 
@@ -26,6 +26,7 @@ def label_variants(specs: Mapping[str, RunSpec]) -> dict[str, str]:
     for key, spec in specs.items():
         name, differs = spec.method.name, values[spec.method.name, spec.preset]
         parts = ([] if presets[name] == 1 else [spec.preset]) + ([CONTAMINATED] if spec.contaminated else [])
+        parts += [] if spec.precision == FLOAT32 else [f"precision={spec.precision}"]
         parts += [f"learned from {spec.learned_from}"] if spec.learned_from else []
         parts += [f"{fact}={value}" for fact, value in sorted(facts[key].items()) if value and len(differs[fact]) > 1]
         labels[key] = name + (f" ({', '.join(parts)})" if parts else "")
@@ -38,4 +39,4 @@ def label_variants(specs: Mapping[str, RunSpec]) -> dict[str, str]:
 def _facts(spec: RunSpec) -> dict[str, str]:
     facts = {k: v if isinstance(v, str) else canonical_json(v) for k, v in spec.method.arguments.items()}
     mode = "" if spec.contaminated or spec.learned_from else spec.mode  # what is always said
-    return {**facts, "version": spec.method.version, "precision": spec.precision, "mode": mode}
+    return {**facts, "version": spec.method.version, "mode": mode}
