@@ -50,7 +50,10 @@ NETWORKS = ("nafnet", "unet")
 DIRECTIONS = ("mean", "xz", "yz")
 """Which axial sections are restored; `mean` does both."""
 VALIDATION_SECTIONS, VALIDATION_STEPS = 8, 10  # a complete sampler would cost more than the training between
-PIXELS = {"cpu": 1 << 18, "cuda": 1 << 21}  # restored at once: 64 and 512 MiB for each map of 64 channels
+PIXELS = {
+    "cpu": 1 << 15,
+    "cuda": 1 << 21,
+}  # restored at once: 8 and 512 MiB for each map of 64 channels; caches are small
 
 
 class IRSDE(SampledMethod):
