@@ -149,7 +149,7 @@ def engine_against_monai() -> Ratio:
     with tempfile.TemporaryDirectory() as folder:
         pair = in_turns(
             lambda: measured("engine", "lateral-cnn", shape, scale, Path(tempfile.mkdtemp(dir=folder))),
-            lambda: sliding_window_inference(volume, window, 1, made),
+            torch.inference_mode()(lambda: sliding_window_inference(volume, window, 1, made)),
             1,
         )
     return Ratio(*pair)
@@ -178,7 +178,7 @@ def huge_pages() -> Ratio:
 
     code = TILE.format(here=str(HERE), name="srunet", shape=(12, 64, 64))
     taken: dict[str, list[float]] = {"1": [], "0": []}
-    for _ in range(3):
+    for _ in range(2):
         for said, seconds in taken.items():
             environ = os.environ | {HUGE_PAGES: said}
             done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environ, check=True)
@@ -194,7 +194,7 @@ def started(*words: str) -> None:
 @row("start-help", "`vemrecon --help`", "`import numpy` in a fresh process")
 def start_help() -> Ratio:
     """The least that a command takes."""
-    return Ratio(*in_turns(lambda: started("-m", "vemrecon", "--help"), lambda: started("-c", "import numpy")))
+    return Ratio(*in_turns(lambda: started("-m", "vemrecon", "--help"), lambda: started("-c", "import numpy"), 3))
 
 
 @row("start-evaluate", "`vemrecon evaluate` of 32 x 64 x 64", "`import lightning.pytorch` in a fresh process")
@@ -218,7 +218,7 @@ def start_evaluate() -> Ratio:
             "ssim",
             "fsc",
         ]
-        return Ratio(*in_turns(lambda: started(*words), lambda: started("-c", "import lightning.pytorch"), 3))
+        return Ratio(*in_turns(lambda: started(*words), lambda: started("-c", "import lightning.pytorch"), 2))
 
 
 @row("sweep", "12 runs of kernels by `vemrecon bench`", "one process for each run")

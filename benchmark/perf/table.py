@@ -86,7 +86,7 @@ def line(row: Row, found: Ratio | str) -> str:
 
 def table(found: Mapping[str, Ratio | str]) -> str:
     """In Markdown."""
-    head = ["| row | ours | baseline | ours | baseline | times | difference |", "|---|---|---|---:|---:|---:|---|"]
+    head = ["| row | ours | baseline | s | s of baseline | times | difference |", "|---|---|---|---:|---:|---:|---|"]
     return "\n".join([*head, *(line(ROWS[name], value) for name, value in found.items())]) + "\n"
 
 
