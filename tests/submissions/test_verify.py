@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from vemrecon.bench.result import RunResult
 from vemrecon.bench.store import run_folders
@@ -67,7 +68,13 @@ def test_a_row_is_run_from_scratch_without_its_weights(benched, tmp_path, monkey
         (place / name).unlink()
     replace(Submission.read(place), files=sums(place)).write(place)
     again = ["reproduce", run.spec.task.slug, "--method", "lateral-cnn", "--submissions", "board"]
-    assert main(again) == 0
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)  # it is run on as many as the row was
+    try:
+        assert main(again) == 0
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
     assert "scores are the same" in capsys.readouterr().out
     result = run.result()
     nudged = [replace(one, value=one.value + 0.05) if one.metric == "psnr" else one for one in result.scores]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -438,7 +439,8 @@ class Verifier:
             more["mode"] = "transductive"
         alike = self._planned(spec, other.path.parent.parent, spec.method.entry, preset=spec.preset, **more)
         alike.job.write(other.path / "job.json")  # only what it learns from is taken from there
-        run(other, lambda *told: None, lambda part: None)
+        with as_many_threads(result):
+            run(other, lambda *told: None, lambda part: None)
         found = other.result()
         if found is None or found.status != Status.DONE:
             raise RefusedError(f"a training of the same run ended as {found.status.value if found else 'nothing'}")
@@ -460,6 +462,19 @@ class Verifier:
             raise RefusedError(f"trained again, it scores a PSNR of {again:.6g} dB, not {stored:.6g}{same}")
         count = f"all {len(pairs)} scores are the same" if equal else f"handed in {stored:.2f}"
         self.say(f"trained again: PSNR {again:.2f} dB, {count}")
+
+
+@contextmanager
+def as_many_threads(result: RunResult) -> Iterator[None]:
+    """Compute on as many threads as a run did: sums are rounded by how they are shared."""
+    import torch
+
+    before, threads = torch.get_num_threads(), result.environment.get("threads")
+    torch.set_num_threads(int(threads) if threads else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _machine(result: RunResult) -> tuple[object, ...]:
