@@ -249,6 +249,7 @@ def test_a_native_reconstruction_is_scored_again_by_the_method_itself(benched, t
     said = verified(folder, capsys, *data)
     assert "not computed again: holdout" in said and "  reported: as it was handed in" in said
     assert "scores: holdout, isotropy" in verified(folder, capsys, *data, "--reconstruct")
+    assert "trained again: PSNR" in verified(folder, capsys, *data, "--retrain")
     result = RunResult.read(folder / "result.json")
     better = [replace(one, value=one.value + 1) if one.metric == "holdout" else one for one in result.scores]
     made_consistent(folder, replace(result, scores=tuple(better)))
