@@ -1,11 +1,13 @@
 """Presets `cpu` for trainings of ten minutes, chosen on validation regions alone.
 
-    python benchmark/studies/presets.py [--methods lateral-cnn isovem ...] [--data-root DIR] [--runs DIR] [--show]
+    python benchmark/studies/presets.py [--methods lateral-cnn isovem ...] [--tissues fib25s hemibrains]
+        [--data-root DIR] [--runs DIR] [--show]
 
 Every candidate of `presets.yaml` learns for the same time on one thread (`--track`) from the training regions of two
 tissues, and is scored on their validation regions, which no leaderboard scores: x8, kept sections. The gain over the
 best kernel there decides, its mean over both tissues. Runs that are finished are never repeated, so that the study can
-be interrupted; `--show` only prints what is known, as Markdown, which is kept as presets.md.
+be interrupted, and tissues can be learned side by side; `--show` only prints what is known, as Markdown, which is kept
+as presets.md.
 """
 
 from __future__ import annotations
@@ -109,6 +111,7 @@ def main() -> int:
     given = load_yaml(GIVEN)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", nargs="+", choices=list(given["candidates"]), default=list(given["candidates"]))
+    parser.add_argument("--tissues", nargs="+", choices=list(given["tasks"]), default=list(given["tasks"]))
     parser.add_argument("--data-root", default=None)
     parser.add_argument("--runs", type=Path, default=Path("runs/presets"))
     parser.add_argument("--show", action="store_true")
@@ -117,7 +120,8 @@ def main() -> int:
     root = ["--data-root", asked.data_root] if asked.data_root else []
     for method in () if asked.show else asked.methods:
         for settings in given["candidates"][method]:
-            for tissue, task in given["tasks"].items():
+            for tissue in asked.tissues:
+                task = given["tasks"][tissue]
                 words = ["--methods", method, "--preset", "cpu", "--track", f"minutes={given['minutes']}"]
                 words += [*words_of(method, settings), "--runs", str(asked.runs / tissue), *root]
                 vemrecon(["bench", *task, *TASK, *words])

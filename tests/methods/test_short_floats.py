@@ -6,6 +6,7 @@ import torch
 from vemrecon.methods import Method, Tile, interpolated, short_floats
 from vemrecon.methods.base import reconstruct_tile
 from vemrecon.methods.build import build_method
+from vemrecon.methods.lateral_cnn import LateralCNN
 from vemrecon.methods.registry import method_entry
 from vemrecon.volume import SectionGrid
 
@@ -20,10 +21,12 @@ def made(name, **changed):
 
 def output(method):
     frames = torch.rand(1, 1, 4, 16, 16, generator=torch.Generator().manual_seed(2))
-    return method.predict(frames, torch.tensor([0.4])) if hasattr(method, "predict") else method.restore(frames)
+    if hasattr(method, "predict"):
+        return method.predict(frames, torch.tensor([0.4]))
+    return method.restore(frames[:, :, 0] if isinstance(method, LateralCNN) else frames)
 
 
-@pytest.mark.parametrize("name", ["srunet", "sup-aenet"])
+@pytest.mark.parametrize("name", ["srunet", "sup-aenet", "lateral-cnn"])
 def test_networks_are_trained_in_bfloat16_and_reconstruct_in_float32(name, monkeypatch):
     monkeypatch.setattr(short_floats, "computes_in_bfloat16", lambda device: True)
     plain, short = made(name), made(name, bf16=True)
@@ -35,7 +38,7 @@ def test_networks_are_trained_in_bfloat16_and_reconstruct_in_float32(name, monke
     assert all(p.grad is None or p.grad.dtype == torch.float32 for p in short.parameters())
 
 
-@pytest.mark.parametrize("name", ["srunet", "sup-aenet"])
+@pytest.mark.parametrize("name", ["srunet", "sup-aenet", "lateral-cnn"])
 def test_processors_without_bfloat16_compute_in_float32(name, monkeypatch):
     monkeypatch.setattr(short_floats, "computes_in_bfloat16", lambda device: False)
     assert torch.equal(output(made(name).train()), output(made(name, bf16=True).train()))

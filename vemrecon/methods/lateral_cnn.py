@@ -17,6 +17,7 @@ from vemrecon.methods.base import Method, Tile, TileShape
 from vemrecon.methods.interpolation import interpolated
 from vemrecon.methods.plane_by_plane import LARGEST, mean_of_planes
 from vemrecon.methods.rates import falling
+from vemrecon.methods.short_floats import short_floats
 from vemrecon.methods.stage import Stage, epoch_of
 from vemrecon.methods.weight_choice import Keep, WeightChoice
 from vemrecon.volume import SectionGrid
@@ -54,7 +55,11 @@ class SectionNetwork(nn.Module):
 
 
 class LateralCNN(Method):
-    """Residual network at observed resolution with an axial pixel shuffle; `choice` is by PSNR."""
+    """Residual network at observed resolution with an axial pixel shuffle.
+
+    `choice` is by PSNR. With `bf16` it is trained in bfloat16 where a device computes in it: twice as many batches in
+    the same time on a processor that does.
+    """
 
     def __init__(
         self,
@@ -67,11 +72,12 @@ class LateralCNN(Method):
         budget: int = 2000,
         learning_rate: float = 1e-3,
         choice: Keep = "last",
+        bf16: bool = False,
     ) -> None:
         super().__init__()
         self.scale, self.grid = scale, grid
         self.patch, self.batch, self.budget, self.learning_rate = patch, batch, budget, learning_rate
-        self.choice = WeightChoice(choice)
+        self.choice, self.bf16 = WeightChoice(choice), bf16
         self.net = SectionNetwork(max(1, round(scale)), width, blocks)
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a sixth faster on a CPU
         reach = 2 * blocks + 2
@@ -98,7 +104,9 @@ class LateralCNN(Method):
 
     def restore(self, observed: Tensor) -> Tensor:
         """Sections of shape (b, 1, h, w) with h coarse, to (b, 1, h * scale, w)."""
-        return interpolated(observed, self.grid) + self.net(observed)
+        with short_floats(observed.device, self.bf16 and self.training):
+            missing = self.net(observed)
+        return interpolated(observed, self.grid) + missing.float()
 
     def reconstruct(self, tile: Tile) -> Tensor:
         """Mean over all xz and all yz sections; the former alone where y counts sections."""
