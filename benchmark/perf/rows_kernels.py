@@ -18,7 +18,7 @@ def with_and_without(layer: nn.Module, *inputs: Any, gradients: bool = False) ->
     """Of a module; the difference is relative to the largest value of every result and gradient."""
     import torch
 
-    from vemrecon.nets.kernels import without_kernels
+    from vemrecon.compiled import without_kernels
 
     def run() -> Sequence[Tensor]:
         with contextlib.nullcontext() if gradients else torch.inference_mode():
@@ -91,3 +91,32 @@ def vemamba() -> Ratio:
 
     torch.manual_seed(0)
     return with_and_without(VEMambaNet(8, depths=(1, 1, 1, 1), embedding=None), torch.rand(1, 1, 16, 16, 64))
+
+
+@row("kernel-ssim", "SSIM in three planes and of the volume, of a tile of 48^3 with its margin", PLAIN)
+def similarity_of_a_tile() -> Ratio:
+    """As scoring shows tiles to the metric."""
+    import torch
+
+    from vemrecon.compiled import without_kernels
+    from vemrecon.metrics.ssim import StructuralSimilarity
+    from vemrecon.metrics.tiles import TilePair
+    from vemrecon.volume.region import Region
+
+    whole = Region.whole((58, 58, 58))
+    a, b = torch.randint(0, 256, (2, *whole.shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    tile = TilePair(a, b, whole, Region((5, 5, 5), (53, 53, 53)))
+    tiles = 8
+
+    def run() -> Tensor:
+        metric = StructuralSimilarity([whole])
+        for _ in range(tiles):
+            metric.update(tile)
+        return torch.cat([getattr(metric, f"{plane}_0")[0].flatten() for plane in ("xy", "xz", "yz", "volume")])
+
+    def plain() -> Tensor:
+        with without_kernels():
+            return run()
+
+    gap = ((run() - plain()).abs() / plain().abs().clamp_min(1)).max().item()
+    return Ratio(*in_turns(run, plain), f"{gap:.0e}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,10 +14,12 @@ from metrics.metric_volumes import ODD, GreyVolume, noisy, require_independence_
 from metrics.metric_volumes import shown as shown_by
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from vemrecon.compiled import kernel_library, without_kernels
 from vemrecon.errors import DataError
 from vemrecon.metrics.psnr import PeakSignalNoiseRatio
 from vemrecon.metrics.sections import SectionMetric
 from vemrecon.metrics.ssim import StructuralSimilarity
+from vemrecon.metrics.ssim_compiled import SOURCE
 from vemrecon.metrics.tiles import grey_levels
 from vemrecon.volume.planes import NORMALS
 from vemrecon.volume.region import Region, Triple
@@ -68,12 +71,16 @@ def test_psnr_agrees_with_scikit_image(plane: str) -> None:
     assert found["volume"].item() == pytest.approx(peak_signal_noise_ratio(a, b, data_range=255), abs=1e-10)
 
 
+@pytest.mark.parametrize("compiled", [True, False], ids=["kernel", "torch"])
 @pytest.mark.parametrize("variant", SKIMAGE)
 @pytest.mark.parametrize("plane", [*NORMALS, "volume"])
-def test_ssim_agrees_with_scikit_image(variant: str, plane: str) -> None:
+def test_ssim_agrees_with_scikit_image(variant: str, plane: str, compiled: bool) -> None:
     a = textured(ODD)
     b = noisy(a)
-    found = shown(StructuralSimilarity([WHOLE], variant), a, b, (9, 20, 16)).compute()[0][plane]
+    if compiled and kernel_library(SOURCE) is None:
+        pytest.skip("no C compiler")
+    with contextlib.nullcontext() if compiled else without_kernels():
+        found = shown(StructuralSimilarity([WHOLE], variant), a, b, (9, 20, 16)).compute()[0][plane]
     pairs = [(a, b)] if plane == "volume" else zip(sections(a, plane), sections(b, plane), strict=True)
     expected = [structural_similarity(p, q, data_range=255, **SKIMAGE[variant]) for p, q in pairs]
     assert found.reshape(-1).numpy() == pytest.approx(expected, abs=1e-10)
@@ -92,6 +99,13 @@ def test_ssim_torchmetrics_agrees_with_torchmetrics(plane: str) -> None:
     # torchmetrics builds its window in float32
     assert found[plane].numpy() == pytest.approx(expected.numpy(), abs=1e-6)
     assert found["volume"].numel() == 0
+
+
+def test_rows_longer_than_the_kernel_takes_are_smoothed_all_the_same() -> None:
+    a, whole = textured((11, 12, 540)), Region.whole((11, 12, 540))
+    found = shown(StructuralSimilarity([whole]), a, noisy(a), whole.shape).compute()[0]["volume"].item()
+    expected = structural_similarity(a, noisy(a), data_range=255, **SKIMAGE["gaussian11"])
+    assert found == pytest.approx(expected, abs=1e-10)
 
 
 def test_ssim_of_identical_volumes_is_one() -> None:

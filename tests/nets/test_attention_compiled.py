@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vemrecon.nets import window_attention
-from vemrecon.nets.kernels import kernel_library
+from vemrecon.compiled import kernel_library
+from vemrecon.nets import attention_compiled, window_attention
 from vemrecon.nets.window_attention import WindowAttention
 from vemrecon.nets.window_block import WindowBlock
 from vemrecon.nets.windows import shift_mask
@@ -20,7 +20,7 @@ def in_plain_torch(function, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def needs_compiler():
-    if kernel_library("attention_kernel") is None:
+    if kernel_library(attention_compiled.SOURCE) is None:
         pytest.skip("no C compiler")
 
 

@@ -6,8 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vemrecon import compiled
 from vemrecon.errors import ConfigError
-from vemrecon.nets import kernels, scan_compiled
+from vemrecon.nets import scan_compiled
 from vemrecon.nets import selective_scan as module
 from vemrecon.nets.scan_chunked import chunk_shape
 from vemrecon.nets.scan_compiled import scan_rows
@@ -21,7 +22,7 @@ KERNELS = pytest.mark.parametrize("kernel", ["chunked", None], ids=["chunked", "
 
 
 def needs_compiler():
-    if kernels.kernel_library("scan_kernel") is None:
+    if compiled.kernel_library(scan_compiled.SOURCE) is None:
         pytest.skip("no C compiler")
 
 
@@ -136,9 +137,9 @@ def test_rows_are_visited_in_the_order_of_their_group():
 
 
 def test_without_a_compiler_scans_are_chunked(monkeypatch):
-    monkeypatch.setattr(kernels.shutil, "which", lambda name: None)
+    monkeypatch.setattr(compiled.shutil, "which", lambda name: None)
     monkeypatch.delenv("CC", raising=False)
-    monkeypatch.setattr(scan_compiled, "kernel_library", kernels.compiled.__wrapped__)
+    monkeypatch.setattr(scan_compiled, "kernel_library", compiled.compiled.__wrapped__)
     arguments = example(dtype=torch.float32)
 
     assert torch.equal(selective_scan(**arguments)[0], selective_scan(**arguments, kernel="chunked")[0])
@@ -150,7 +151,7 @@ def test_a_compiler_that_fails_is_no_compiler(monkeypatch, tmp_path):
     monkeypatch.setenv("CC", "false")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
-    assert kernels.compiled.__wrapped__("scan_kernel") is None
+    assert compiled.compiled.__wrapped__(scan_compiled.SOURCE) is None
 
 
 @KERNELS

@@ -23,8 +23,8 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from vemrecon.compiled import without_kernels
 from vemrecon.methods.base import Method, Tile
-from vemrecon.nets.kernels import without_kernels
 from vemrecon.volume import SectionGrid
 from vemrecon.volume.region import Triple
 

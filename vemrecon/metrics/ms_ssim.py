@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vemrecon.errors import unknown
 from vemrecon.metrics.ms_ssim_variants import VARIANTS, Variant
-from vemrecon.metrics.ssim import C2, moment_maps, similarity, similarity_terms
+from vemrecon.metrics.ssim_terms import C1, C2, moment_maps, similarity, similarity_terms
 from vemrecon.metrics.whole_sections import ALL_PLANES, WholeSectionMetric
 from vemrecon.metrics.windows import smooth
 from vemrecon.volume.region import Region
@@ -37,12 +37,12 @@ def multiscale_similarity(a: Tensor, b: Tensor, variant: Variant) -> Tensor:
     pool = F.avg_pool2d if len(axes) == 2 else F.avg_pool3d
     result = torch.ones(len(a), dtype=torch.float64)
     for weight in WEIGHTS[:-1]:
-        means = smooth(moment_maps(a, b, C2), variant.window, axes)
+        means = smooth(moment_maps(a, b, C1 + C2), variant.window, axes)
         _, _, contrast, variance = similarity_terms(means)
         result *= (contrast / variance).flatten(1).mean(dim=1).relu_() ** weight
         padding = [0 if variant.mirrors else n % 2 for n in a.shape[1:]]
         a, b = pool(a, 2, padding=padding), pool(b, 2, padding=padding)
-    means = smooth(moment_maps(a, b, C2), variant.window, axes, reflect=variant.mirrors)
+    means = smooth(moment_maps(a, b, C1 + C2), variant.window, axes, reflect=variant.mirrors)
     return result * similarity(means).flatten(1).mean(dim=1).relu_() ** WEIGHTS[-1]
 
 

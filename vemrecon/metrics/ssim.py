@@ -9,55 +9,16 @@ import torch
 from torch import Tensor
 
 from vemrecon.errors import unknown
-from vemrecon.metrics.psnr import DATA_RANGE
 from vemrecon.metrics.sections import SectionMetric
+from vemrecon.metrics.ssim_compiled import CompiledWindows, kernel_fits
+from vemrecon.metrics.ssim_terms import C1, C2, moment_maps, similarity
 from vemrecon.metrics.tiles import TilePair
 from vemrecon.metrics.windows import apply_band, band, window
 from vemrecon.volume.planes import NORMALS
 from vemrecon.volume.region import Region, Triple, triple
 
-C1 = (0.01 * DATA_RANGE) ** 2
-C2 = (0.03 * DATA_RANGE) ** 2
-
 WINDOWS: dict[str, str] = {"gaussian11": "gaussian11", "uniform7": "uniform7", "torchmetrics": "gaussian11"}
 """Variant to the name of its window."""
-
-
-def moment_maps(a: Tensor, b: Tensor, contrast_constant: float) -> Tensor:
-    """The four maps whose local means give every term of the similarity, shape (4, ...), float64.
-
-    With d = (a + b) / sqrt 2 and e = (a - b) / sqrt 2 the maps are d, e, d^2 - e^2 = 2ab and d^2 + e^2 = a^2 + b^2, the
-    last two raised by constants. Windows sum to one, so the constants pass through the smoothing.
-    """
-    maps = torch.empty((4, *a.shape), dtype=torch.float64)
-    a, b = a.to(torch.float64), b.to(torch.float64)
-    torch.add(a, b, out=maps[0]).mul_(0.5**0.5)
-    torch.sub(a, b, out=maps[1]).mul_(0.5**0.5)
-    torch.mul(a, b, out=maps[2]).mul_(2).add_(C1 + contrast_constant)
-    torch.mul(a, a, out=maps[3]).addcmul_(b, b).add_(C1 + contrast_constant)
-    return maps
-
-
-def similarity_terms(means: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Numerators and denominators (luminance, contrast) of the similarity; overwrites the smoothed maps.
-
-    Returns:
-        `2 mu_a mu_b + C1`, `mu_a^2 + mu_b^2 + C1`, `2 s_ab + c`, `s_a^2 + s_b^2 + c`, with the contrast constant c.
-    """
-    d, e, product, squares = means
-    d.square_().add_(C1)
-    e.square_()
-    luminance = d - e
-    d += e
-    product -= luminance
-    squares -= d
-    return luminance, d, product, squares
-
-
-def similarity(means: Tensor) -> Tensor:
-    """Structural similarity at every window centre from smoothed maps (4, ...), which are overwritten."""
-    luminance, brightness, contrast, variance = similarity_terms(means)
-    return contrast.mul_(luminance).div_(variance.mul_(brightness))
 
 
 class StructuralSimilarity(SectionMetric):
@@ -124,23 +85,56 @@ class StructuralSimilarity(SectionMetric):
     def _add(self, tile: TilePair, core: Region, region: Region, scopes: Sequence[int]) -> None:
         box = core.expanded((self.radius,) * 3, region)
         inner = box.relative_to(tile.region.start).slices
-        maps = moment_maps(tile.a[inner], tile.b[inner], self.plane_constant)  # (4, z, y, x) with halo
         (z0, along_z), (y0, along_y), (x0, along_x) = (
             self._matrix(axis, core, region, self.scopes[scopes[0]]) for axis in range(3)
         )
         z, y, x = core.relative_to(box.start).slices
+        pair, raised = (tile.a[inner], tile.b[inner]), C1 + self.plane_constant
+        windows: CompiledWindows | TorchWindows
+        if self.mirrors or not kernel_fits(self.window, *pair):
+            windows = TorchWindows(*pair, raised, (along_z, along_y, along_x), x)
+        else:
+            windows = CompiledWindows(*pair, raised, self.window, x)
         if along_x is not None:
-            rows = apply_band(maps, along_x, -1)
             if along_z is not None:
-                means = apply_band(rows[:, :, y], along_z, -3)
-                self.tally("xz", similarity(means), (z0, core.start[1], x0), scopes)
+                self.tally("xz", windows.similarity(windows.rows[:, :, y], -3), (z0, core.start[1], x0), scopes)
             if along_y is not None:
-                means = apply_band(rows, along_y, -2)
+                means = windows.smoothed(windows.rows, -2)
                 if along_z is not None and not self.mirrors:
-                    cubes = apply_band(means, along_z, -3)
-                    cubes[2:] += self.volume_constant - self.plane_constant
-                    self.tally("volume", similarity(cubes), (z0, y0, x0), scopes)
-                self.tally("xy", similarity(means[:, z]), (core.start[0], y0, x0), scopes)
+                    cubes = windows.similarity(means, -3, self.volume_constant - self.plane_constant)
+                    self.tally("volume", cubes, (z0, y0, x0), scopes)
+                self.tally("xy", windows.similarity(means[:, z], None), (core.start[0], y0, x0), scopes)
         if along_y is not None and along_z is not None:
-            means = apply_band(apply_band(maps[..., x], along_y, -2), along_z, -3)
-            self.tally("yz", similarity(means), (z0, y0, core.start[2]), scopes)
+            means = windows.smoothed(windows.maps, -2)
+            self.tally("yz", windows.similarity(means, -3), (z0, y0, core.start[2]), scopes)
+
+
+class TorchWindows:
+    """Maps of a pair of tiles, and windows over them, as products with matrices; overwrites what it has smoothed.
+
+    Args:
+        a: Grey levels, shape (z, y, x).
+        b: The same.
+        raised: Added to the last two maps.
+        matrices: Of the windows along z, y and x; None where none fits.
+        x: Voxels of a row that are kept in what is not smoothed along it.
+    """
+
+    def __init__(self, a: Tensor, b: Tensor, raised: float, matrices: Sequence[Tensor | None], x: slice) -> None:
+        self.matrices = matrices
+        maps = moment_maps(a, b, raised)
+        self.maps = maps[..., x]
+        self.rows = maps[..., :0] if matrices[-1] is None else apply_band(maps, matrices[-1], -1)
+
+    def smoothed(self, maps: Tensor, axis: int) -> Tensor:
+        """Under the window along an axis."""
+        matrix = self.matrices[axis]
+        assert matrix is not None
+        return apply_band(maps, matrix, axis)
+
+    def similarity(self, maps: Tensor, axis: int | None, raised: float = 0.0) -> Tensor:
+        """From maps that have yet to be smoothed along an axis, or along none; shape (z, y, x)."""
+        means = maps if axis is None else self.smoothed(maps, axis)
+        if raised:
+            means[2:] += raised
+        return similarity(means)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vemrecon.nets.kernels import in_threads, kernel_library
+from vemrecon.compiled import in_threads, kernel_library
 
+SOURCE = Path(__file__).with_name("attention_kernel.c")
 LANES, WIDEST = 8, 32  # of the kernel: floats in a vector, channels of a head
 APART = -1e30  # the logit of keys that only fill the last vector
 
@@ -31,7 +33,7 @@ def kernel_fits(windows: Tensor, heads: int) -> bool:
     if windows.device.type != "cpu" or windows.dtype != torch.float32 or windows.shape[-1] > heads * WIDEST:
         return False
     exact = not torch.is_autocast_enabled("cpu")  # which would make queries, keys and values of shorter floats
-    return exact and not torch.is_grad_enabled() and kernel_library("attention_kernel") is not None
+    return exact and not torch.is_grad_enabled() and kernel_library(SOURCE) is not None
 
 
 def table_of(bias: Tensor, patterns: Tensor | None) -> Tensor:
@@ -71,7 +73,7 @@ def attend_in_place(
     places = q, k + c * size, k + 2 * c * size, table.data_ptr(), None if kinds is None else kinds.data_ptr()
     strides = n * 3 * c, 3 * c, out.stride(0), out.stride(1)
     given = _Arguments(*counts, *places, out.data_ptr(), *strides, scale)
-    kernel: Any = kernel_library("attention_kernel")
+    kernel: Any = kernel_library(SOURCE)
     step = -(-windows // torch.get_num_threads())
     runs = [(first, min(first + step, windows)) for first in range(0, windows, step)]
     in_threads(lambda run: kernel.window_attention(ctypes.byref(given), *map(ctypes.c_int64, run)), runs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,14 +17,15 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from vemrecon.nets.kernels import in_threads, kernel_library
+from vemrecon.compiled import in_threads, kernel_library
 
+SOURCE = Path(__file__).with_name("scan_kernel.c")
 Number, Pointer = ctypes.c_int64, ctypes.c_void_p
 
 
 def kernel_fits(u: Tensor) -> bool:
     """Whether the kernel can run: no float64, which it does not have, and a compiler or what it made earlier."""
-    return u.device.type == "cpu" and u.dtype != torch.float64 and kernel_library("scan_kernel") is not None
+    return u.device.type == "cpu" and u.dtype != torch.float64 and kernel_library(SOURCE) is not None
 
 
 def scan_rows(
@@ -122,7 +124,7 @@ class _Rows(torch.autograd.Function):
         block = 4 * state  # what is kept is a fourth of the inputs
         y, last = u.new_empty(u.shape), a.new_empty(batch, *a.shape)
         starts = a.new_empty(batch, groups, -(-rows // block), state, width) if wanted else None
-        kernel: Any = kernel_library("scan_kernel")
+        kernel: Any = kernel_library(SOURCE)
 
         def work(place: tuple[int, int]) -> int:
             i, g = place
@@ -150,7 +152,7 @@ class _Rows(torch.autograd.Function):
         by_u, by_dt = u.new_empty(u.shape), u.new_empty(u.shape)
         by_b, by_c = (b.new_zeros(b.shape) for _ in range(2))
         by_a, by_skip = a.new_empty(batch, *a.shape), a.new_empty(batch, groups, width)
-        kernel: Any = kernel_library("scan_kernel")
+        kernel: Any = kernel_library(SOURCE)
 
         def work(place: tuple[int, int]) -> int:
             i, g = place

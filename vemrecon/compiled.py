@@ -37,24 +37,23 @@ def without_kernels() -> Iterator[None]:
         _wanted.reset(token)
 
 
-def kernel_library(name: str) -> ctypes.CDLL | None:
-    """The functions of `name`.c beside this module, or None if there is no compiler; calls let other threads run."""
-    return compiled(name) if _wanted.get() else None
+def kernel_library(source: Path) -> ctypes.CDLL | None:
+    """The functions of a file in C, or None if there is no compiler; calls let other threads run."""
+    return compiled(source) if _wanted.get() else None
 
 
 @cache
-def compiled(name: str) -> ctypes.CDLL | None:
+def compiled(source: Path) -> ctypes.CDLL | None:
     """The same, looked for once. Several processes may do so at once; each sees a whole library."""
     compiler = os.environ.get("CC") or shutil.which("cc")
     if compiler is None:
         return None
-    source = Path(__file__).with_name(f"{name}.c")
     try:
-        texts = [path.read_text("utf-8") for path in (source, source.with_name("lanes.h"))]
+        texts = [path.read_text("utf-8") for path in (source, *sorted(source.parent.glob("*.h")))]
         key = hashlib.sha256("\0".join((*texts, compiler, *FLAGS, processor())).encode()).hexdigest()
         import platformdirs
 
-        library = platformdirs.user_cache_path("vemrecon", appauthor=False) / "kernels" / f"{name}-{key[:16]}.so"
+        library = platformdirs.user_cache_path("vemrecon", appauthor=False) / "kernels" / f"{source.stem}-{key[:16]}.so"
         if not library.exists():
             library.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=library.parent) as folder:
