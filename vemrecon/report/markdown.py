@@ -9,6 +9,7 @@ from vemrecon.bench.levels import LEVEL_WORDS
 from vemrecon.bench.spec import CONTAMINATED, LEARNED_FROM_SCORED
 from vemrecon.metrics.catalogue.segmentation import MEASURES
 from vemrecon.metrics.column import Column
+from vemrecon.report.agreement import Agreement, agreements
 from vemrecon.report.certainty import ONE_SEED
 from vemrecon.report.columns import AnyColumn
 from vemrecon.report.deviations import deviation_lines
@@ -39,6 +40,7 @@ def markdown_text(board: Leaderboard) -> str:
     if board.warnings:
         parts.append("\n".join(["**Warnings**", "", *(f"- {escape(line)}" for line in board.warnings)]))
     parts += [text for overview in overviews(board) for text in overview_text(overview)]
+    parts += [text for agreement in agreements(board) for text in agreement_text(agreement)]
     for table in board.tables:
         parts.append(f"## {escape(table.title)}")
         parts += [text for panel in PANELS for text in panel(table)]
@@ -74,6 +76,18 @@ def _gain_cell(overview: Overview, gain: Gain, notes: Footnotes) -> str:
     parts = [f"**{text}**" if gain.best and text else text, overview.interval_text(gain)]
     marks = ", ".join(notes.marks([gain.reason] if gain.reason else []))
     return " ".join(part for part in parts if part) + (f"<sup>{marks}</sup>" if marks else "")
+
+
+def agreement_text(agreement: Agreement) -> list[str]:
+    """Tables by other measures, by seeds, and by the tables before them."""
+    places = agreement.places
+    numbers = [str(n + 1) for n in range(len(places) - 1)]
+    names = ["", "task", *(escape(column.heading) for column in agreement.measures), "seeds", *numbers]
+    lines = [_line(names), _line(["---:", "---", *["---:"] * (len(names) - 2)])]
+    for n, place in enumerate(places):
+        found = [*place.measures, place.seeds, *place.tables, *[None] * (len(numbers) - n)][: len(names) - 2]
+        lines.append(_line([str(n + 1), escape(place.table.title), *(one.text if one else "" for one in found)]))
+    return [f"## {escape(agreement.title)}", "\n".join(lines), agreement.rule]
 
 
 def scores_text(table: Table) -> list[str]:

@@ -141,7 +141,7 @@ def _overview(tables: Sequence[Table]) -> Overview | None:
     if column is None or len(tables) < 2:
         return None
     rows: dict[str, list[Mapping[str, Row]]] = {}
-    by_task = _by_task(tables)
+    by_task = arguments_by_task(tables)
     by_table = [_rows(table, by_task) for table in tables]
     for key in dict.fromkeys(key for found in by_table for key in found):
         rows[key] = [found.get(key, {}) for found in by_table]
@@ -160,7 +160,7 @@ def _unfit(table: Table) -> str:
     return f"methods {LEARNED_FROM_SCORED}" if any(row.contaminated for row in table.rows) else ""
 
 
-def _by_task(tables: Sequence[Table]) -> dict[tuple[str, str], frozenset[str]]:
+def arguments_by_task(tables: Sequence[Table]) -> dict[tuple[str, str], frozenset[str]]:
     """Arguments that presets make depend on the task, by method and preset."""
     found: dict[tuple[str, str], frozenset[str]] = {}
     for row in (row for table in tables for row in table.rows):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vemrecon.bench.result import Status
 from vemrecon.files import slug
+from vemrecon.report.agreement import agreements
 from vemrecon.report.calibration import calibration_panel
 from vemrecon.report.curves import correlation_panel
 from vemrecon.report.depth import depth_panel
@@ -17,6 +18,7 @@ from vemrecon.report.layering import layering_panel
 from vemrecon.report.leaderboard import Leaderboard, Table
 from vemrecon.report.learning import learning_panel
 from vemrecon.report.overview import overviews
+from vemrecon.report.page_agreement import agreement_html
 from vemrecon.report.page_overview import overview_html
 from vemrecon.report.page_provenance import cards_of, provenance_panel
 from vemrecon.report.page_segmentation import segmentation_panel
@@ -76,6 +78,7 @@ def page_text(board: Leaderboard, look: Look, home: str = "") -> tuple[str, tupl
         "report",
         home=home,
         overviews=[overview_html(overview, look) for overview in overviews(board)],
+        agreements=[agreement_html(agreement, look) for agreement in agreements(board)],
         tasks=tasks,
         cards=[{**card, "page": page_of(card["name"])} for card in cards_of(board)],
         counts=counts_of(board),

@@ -14,6 +14,7 @@ from vemrecon.bench.spec import Task
 from vemrecon.files import canonical_json, csv_cell, finite
 from vemrecon.metrics.column import Column
 from vemrecon.metrics.score import Score
+from vemrecon.report.agreement import Agreed, Agreement, agreements
 from vemrecon.report.block_scores import blocks_record
 from vemrecon.report.cells import Cell
 from vemrecon.report.columns import AnyColumn, CostColumn, GainColumn, score_order
@@ -149,9 +150,30 @@ def json_text(board: Leaderboard) -> str:
         "schema": BOARD_SCHEMA,
         "tasks": [_task_record(table) for table in board.tables],
         "overviews": [_overview_record(overview) for overview in overviews(board)],
+        "agreements": [_agreement_record(agreement) for agreement in agreements(board)],
         "warnings": list(board.warnings),
     }
     return json.dumps(plain(record), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _agreement_record(agreement: Agreement) -> dict[str, Any]:
+    """Kendall's tau and the number of methods; tables are those of `tasks`, by their keys."""
+
+    def pair(found: Agreed | None) -> dict[str, Any] | None:
+        return asdict(found) if found else None
+
+    keys = [place.table.key for place in agreement.places]
+    return {
+        "of": agreement.of.key,
+        "tasks": {
+            place.table.key: {
+                "measures": {c.key: pair(one) for c, one in zip(agreement.measures, place.measures, strict=True)},
+                "seeds": pair(place.seeds),
+                "tasks": {key: pair(one) for key, one in zip(keys, place.tables, strict=False)},
+            }
+            for place in agreement.places
+        },
+    }
 
 
 def _task_record(table: Table) -> dict[str, Any]:

@@ -114,10 +114,15 @@ class Row:
         return self.spec.contaminated
 
     @property
+    def random(self) -> bool:
+        """Whether its scores depend on the seed."""
+        card = self.runs[0][1].card
+        return card is not None and bool(card.random)
+
+    @property
     def one_seed(self) -> bool:
         """Whether it is a random method that ran once, so that nobody knows how far its scores vary."""
-        card = self.runs[0][1].card
-        return self.done and len(self.runs) == 1 and card is not None and bool(card.random)
+        return self.done and len(self.runs) == 1 and self.random
 
     @property
     def spec(self) -> RunSpec:

@@ -8,10 +8,12 @@ from typing import Any
 
 from vemrecon.bench.levels import LEVEL_WORDS, LEVELS
 from vemrecon.files import slug
+from vemrecon.report.agreement import agreements
 from vemrecon.report.leaderboard import MAIN_RANGE, Leaderboard, Table, degradation_words
 from vemrecon.report.learning import learning_panel
 from vemrecon.report.overview import overviews
 from vemrecon.report.page import asset, counts_of, page_of, page_text
+from vemrecon.report.page_agreement import agreement_html
 from vemrecon.report.page_overview import overview_html
 from vemrecon.report.page_provenance import cards_of
 from vemrecon.report.page_table import EN_DASH
@@ -75,6 +77,7 @@ def site_pages(
         "site-home",
         "vemrecon leaderboards",
         overviews=[overview_html(overview, look, "tables/{}.html") for overview in overviews(board)],
+        agreements=[agreement_html(agreement, look, "tables/{}.html") for agreement in agreements(board)],
         boards=[_entry(table) for table in board.tables],
         filters=_filters(board.tables),
         methods=[{**card, "page": page_of(card["name"])} for card in cards],
