@@ -299,6 +299,19 @@ def test_tiles_of_lateral_cnn_do_not_depend_on_the_cut():
     torch.testing.assert_close(part[..., 4:-4, 4:-4], whole[..., 8:32, 10:34], atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("start", [(4, 6), (5, 7), (4, 7)])
+def test_columns_are_taken_together_by_their_place_in_the_volume(start):
+    method = small(columns=3).eval()
+    torch.nn.init.normal_(method.net.tail.weight, std=0.1)
+    observed = torch.rand(1, 1, 6, 50, 50)
+    whole = reconstruct_tile(method, Tile(observed, SectionGrid.kept_every(4.0)))[0]
+    y, x = (slice(first, first + 34) for first in start)
+    tile = Tile(observed[..., y, x], SectionGrid.kept_every(4.0), (0, *start), kept=(slice(15, 19), slice(None)))
+    part = reconstruct_tile(method, tile)[0]
+    assert method.tile.halo == (4, 15, 15)
+    torch.testing.assert_close(part[..., 15:19, 15:19], whole[..., y, x][..., 15:19, 15:19], atol=1e-6, rtol=0)
+
+
 def bench(runs, *more):
     words = ["bench", "--dataset", "phantom", "--split", "smoke", "--scale", "4", "--degradation", "subsample"]
     words += ["--methods", "lateral-cnn", "--preset", "smoke", "--metrics", "psnr", "--runs", str(runs)]

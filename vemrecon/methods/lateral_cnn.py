@@ -7,6 +7,8 @@ volume, and averaged. Published numbers: none. Every learned method is read agai
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -36,29 +38,35 @@ class ResidualBlock(nn.Module):
 
 
 class SectionNetwork(nn.Module):
-    """From (b, 1, h, w) to (b, 1, h * scale, w): what linear interpolation along h misses."""
+    """From (b, 1, h, w) to (b, 1, h * scale, w): what linear interpolation along h misses.
 
-    def __init__(self, scale: int, width: int, blocks: int) -> None:
+    With several `columns`, so many neighbours along w are channels of one, which sees as many times further for the
+    same work; w is a multiple of them.
+    """
+
+    def __init__(self, scale: int, width: int, blocks: int, columns: int = 1) -> None:
         super().__init__()
-        self.head = nn.Conv2d(1, width, 3, padding=1)
+        self.columns = columns
+        self.head = nn.Conv2d(columns, width, 3, padding=1)
         self.body = nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
-        self.tail = nn.Conv2d(width, scale, 3, padding=1)
+        self.tail = nn.Conv2d(width, scale * columns, 3, padding=1)
         nn.init.zeros_(self.tail.weight)  # training starts at linear interpolation
         if self.tail.bias is not None:
             nn.init.zeros_(self.tail.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Residual in grey levels of [0, 1]."""
-        fine = self.tail(self.body(self.head(x - 0.5)))  # (b, scale, h, w)
-        b, scale, h, w = fine.shape
-        return fine.transpose(1, 2).reshape(b, 1, h * scale, w)
+        b, _, h, w = x.shape
+        together = (x - 0.5).reshape(b, h, w // self.columns, self.columns).permute(0, 3, 1, 2)
+        fine = self.tail(self.body(self.head(together))).unflatten(1, (-1, self.columns))  # (b, scale, columns, h, w)
+        return fine.permute(0, 3, 1, 4, 2).reshape(b, 1, -1, w)
 
 
 class LateralCNN(Method):
     """Residual network at observed resolution with an axial pixel shuffle.
 
     `choice` is by PSNR. With `bf16` it is trained in bfloat16 where a device computes in it: twice as many batches in
-    the same time on a processor that does.
+    the same time on a processor that does. `columns` are those of `SectionNetwork`; `loss` is l1 or l2.
     """
 
     def __init__(
@@ -73,15 +81,18 @@ class LateralCNN(Method):
         learning_rate: float = 1e-3,
         choice: Keep = "last",
         bf16: bool = False,
+        columns: int = 1,
+        loss: Literal["l1", "l2"] = "l1",
     ) -> None:
         super().__init__()
-        self.scale, self.grid = scale, grid
+        self.scale, self.grid, self.columns, self.loss = scale, grid, columns, loss
         self.patch, self.batch, self.budget, self.learning_rate = patch, batch, budget, learning_rate
         self.choice, self.bf16 = WeightChoice(choice), bf16
-        self.net = SectionNetwork(max(1, round(scale)), width, blocks)
+        self.net = SectionNetwork(max(1, round(scale)), width, blocks, columns)
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a sixth faster on a CPU
         reach = 2 * blocks + 2
-        self.tile = TileShape(32, 64, 64, halo=(reach, reach, reach), largest=round(LARGEST / scale))
+        lateral = columns * (reach + (columns > 1))  # a tile that begins between them sees one more in part
+        self.tile = TileShape(32, 64, 64, halo=(reach, lateral, lateral), largest=round(LARGEST / scale))
 
     def supports(self, scale: float, grid: SectionGrid) -> str | None:
         """Whole scales only: the pixel shuffle makes a whole number of sections."""
@@ -98,16 +109,26 @@ class LateralCNN(Method):
         return falling(optimizer, self.stage)
 
     def training_step(self, batch: Mapping[str, Tensor], index: int) -> Tensor:
-        """L1, without the rows behind the last kept one: those are guesses."""
+        """Without the rows behind the last kept one: those are guesses."""
         rows = self.grid.covered(batch["observed"].shape[2])
-        return F.l1_loss(self.restore(batch["observed"])[:, :, :rows], batch["target"][:, :, :rows])
+        distance = F.l1_loss if self.loss == "l1" else F.mse_loss
+        return distance(self.restore(batch["observed"])[:, :, :rows], batch["target"][:, :, :rows])
 
     def restore(self, observed: Tensor) -> Tensor:
         """Sections of shape (b, 1, h, w) with h coarse, to (b, 1, h * scale, w)."""
+        width = observed.shape[3]
+        beyond = -width % self.columns
+        given = F.pad(observed, (0, beyond, 0, 0), mode="replicate") if beyond else observed
         with short_floats(observed.device, self.bf16 and self.training):
-            missing = self.net(observed)
-        return interpolated(observed, self.grid) + missing.float()
+            missing = self.net(given)
+        return interpolated(observed, self.grid) + missing[..., :width].float()
 
     def reconstruct(self, tile: Tile) -> Tensor:
         """Mean over all xz and all yz sections; the former alone where y counts sections."""
-        return mean_of_planes(self.restore, tile, ("xz", "yz") if tile.turns else ("xz",))
+        y, x = (first % self.columns for first in tile.origin[1:])
+        if y or x:  # which columns are taken together must not depend on where a tile begins
+            extent = tile.observed.shape[3:]
+            (a, b, _), (c, d, _) = (one.indices(n) for one, n in zip(tile.kept, extent, strict=True))
+            observed = F.pad(tile.observed, (x, 0, y, 0, 0, 0), mode="replicate")
+            tile = replace(tile, observed=observed, kept=(slice(a + y, b + y), slice(c + x, d + x)))
+        return mean_of_planes(self.restore, tile, ("xz", "yz") if tile.turns else ("xz",))[..., y:, x:]
