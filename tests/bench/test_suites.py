@@ -42,7 +42,7 @@ def test_every_suite_can_be_planned_without_data_and_without_a_network(name, now
 
 
 def test_all_of_them_are_known_and_together_in_one():
-    assert set(protocol.names("suites")) == PARTS | {"all", "default", "quick"}
+    assert set(protocol.names("suites")) == PARTS | {"all", "board-fib25s", "default", "quick"}
     together = read_suite("all")
     assert [entry for name in sorted(PARTS) for entry in read_suite(name) if entry not in together] == []
     assert all(together.count(entry) == 1 for entry in together)
