@@ -45,6 +45,14 @@ def test_processors_without_bfloat16_compute_in_float32(name, monkeypatch):
     assert not short_floats.short_floats(torch.device("meta"), True)._enabled
 
 
+@pytest.mark.parametrize("name", ["srunet", "sup-aenet", "lateral-cnn"])
+def test_a_reconstruction_in_bfloat16_is_one_whatever_they_were_trained_in(name):
+    method = made(name).eval()
+    exact = output(method)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        assert not torch.equal(output(method).float(), exact)
+
+
 def test_interpolation_keeps_its_digits_whatever_networks_compute_in():
     observed = torch.rand(1, 1, 4, 5, 6, generator=torch.Generator().manual_seed(0))
     wanted = interpolated(observed, SectionGrid.slabs(4))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import torch
@@ -64,7 +65,7 @@ class Applied(Method):
         with self._precision(tile.observed.device):
             return self._turned(tile) if self.rotations else self.method.reconstruct_with_spread(tile)
 
-    def _precision(self, device: torch.device) -> torch.autocast:
+    def _precision(self, device: torch.device) -> AbstractContextManager[object]:
         if self.short:
             require_bfloat16(device)  # that of a worker may be another one than was asked before
         return short_floats(device, self.short)

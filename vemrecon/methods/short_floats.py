@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 
 from vemrecon.errors import ConfigError
 
 
-def short_floats(device: torch.device, wanted: bool) -> torch.autocast:
+def short_floats(device: torch.device, wanted: bool) -> AbstractContextManager[object]:
     """Where convolutions and matrix products compute in bfloat16; weights, losses and the rest stay float32.
 
     Args:
         device: Of the inputs.
-        wanted: Whether this is asked for; processors that would only imitate it compute in float32 all the same.
+        wanted: Whether this is asked for; if not, whoever is around it decides. Processors that would only imitate it
+            compute in float32 all the same.
     """
-    kind = "cpu" if device.type == "meta" else device.type  # torch refuses meta, where only shapes are followed
-    return torch.autocast(kind, torch.bfloat16, enabled=wanted and computes_in_bfloat16(device))
+    return _autocast(device, computes_in_bfloat16(device)) if wanted else nullcontext()
 
 
 def require_bfloat16(device: torch.device) -> None:
@@ -30,7 +32,12 @@ def require_bfloat16(device: torch.device) -> None:
 
 def whole_floats(device: torch.device) -> torch.autocast:
     """Where nothing computes in bfloat16, whatever is around it: grey levels need more than its eight digits."""
-    return short_floats(device, False)
+    return _autocast(device, False)
+
+
+def _autocast(device: torch.device, enabled: bool) -> torch.autocast:
+    kind = "cpu" if device.type == "meta" else device.type  # torch refuses meta, where only shapes are followed
+    return torch.autocast(kind, torch.bfloat16, enabled=enabled)
 
 
 def computes_in_bfloat16(device: torch.device) -> bool:
