@@ -16,6 +16,8 @@ from vemrecon.metrics.windows import window
 SOURCE = Path(__file__).with_name("ssim_kernel.c")
 RADII, LONGEST = (0, 3, 5), 512
 """What the kernel was made for: half windows, and voxels along x."""
+ONE = torch.ones(1, dtype=torch.float64)
+"""The window of an axis along which nothing is smoothed."""
 Pointer, Count = ctypes.c_void_p, ctypes.c_int64
 
 
@@ -78,9 +80,6 @@ class CompiledWindows:
         given, out = _along(maps, weights, -3 if axis is None else axis, 1, raised)
         _call("ssim_compare", given, Count(len(weights) // 2), ctypes.c_double(C1))
         return out[0]
-
-
-ONE = torch.ones(1, dtype=torch.float64)
 
 
 def _along(maps: Tensor, weights: Tensor, axis: int, count: int, raised: float = 0.0) -> tuple[_Windows, Tensor]:
