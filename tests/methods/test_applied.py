@@ -11,6 +11,8 @@ from vemrecon.methods import short_floats
 from vemrecon.methods.applied import Applied
 from vemrecon.methods.base import Method, Tile, TileShape, reconstruct_tile
 from vemrecon.methods.build import build_method
+from vemrecon.methods.eightfold import ALL, rotate, turned_start
+from vemrecon.methods.lateral_cnn import LateralCNN
 from vemrecon.methods.registry import built_in_methods
 from vemrecon.own.wish import Wish
 from vemrecon.volume import SectionGrid
@@ -73,3 +75,27 @@ def test_bfloat16_is_nearly_the_same(monkeypatch):
 
 def test_blending_is_asked_of_the_engine():
     assert Applied(Slanted(), blended=True).tile.blended and not Applied(Slanted()).tile.blended
+
+
+@pytest.mark.parametrize("index", ALL)
+def test_a_turned_tile_begins_where_the_turned_volume_has_it(index):
+    """Voxels that know their place; an axis that is reversed counts from its other end."""
+    shape, start, size = (3, 7, 9), (0, 2, 4), (3, 4, 3)
+    places = torch.arange(7 * 9).reshape(1, 7, 9).expand(shape)
+    whole = rotate(places, index)
+    tile = rotate(places[:, 2:6, 4:7], index)
+    _, y, x = turned_start(start, size, index)
+    _, first_y, first_x = turned_start((0, 0, 0), shape, index)  # of the volume itself
+    y, x = y - first_y, x - first_x
+    assert torch.equal(whole[0, y : y + tile.shape[1], x : x + tile.shape[2]], tile[0])
+
+
+def test_columns_taken_together_do_not_depend_on_the_cut_in_any_orientation():
+    method = LateralCNN(4.0, SectionGrid.kept_every(4.0), width=4, blocks=1, columns=3).eval()
+    torch.nn.init.normal_(method.net.tail.weight, std=0.1)
+    applied, grid = Applied(method, rotations=True), SectionGrid.kept_every(4.0)
+    observed = torch.rand(1, 1, 6, 50, 49)
+    with torch.inference_mode():
+        whole = applied.reconstruct(Tile(observed, grid))
+        part = applied.reconstruct(Tile(observed[..., 5:39, 7:41], grid, (0, 5, 7)))
+    torch.testing.assert_close(part[..., 15:19, 15:19], whole[..., 20:24, 22:26], atol=1e-6, rtol=0)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vemrecon.methods.base import Method, Tile
-from vemrecon.methods.eightfold import ALL, eightfold
+from vemrecon.methods.eightfold import ALL, eightfold_of, rotate, turned_start
 from vemrecon.methods.short_floats import require_bfloat16, short_floats
 from vemrecon.methods.stage import Stage
 
@@ -71,11 +71,14 @@ class Applied(Method):
         return short_floats(device, self.short)
 
     def _turned(self, tile: Tile) -> tuple[Tensor, Tensor]:
-        def upright(sections: Tensor) -> Tensor:
-            turned = Tile(sections[None, None].contiguous(), tile.grid, tile.origin, tile.turns)  # rows may be columns
-            return self.method.reconstruct(turned)[0, 0].float()
+        observed = tile.observed[0, 0]
+
+        def made(index: int) -> Tensor:
+            start = turned_start(tile.origin, observed.shape, index)
+            turned = Tile(rotate(observed, index)[None, None].contiguous(), tile.grid, start, tile.turns)
+            return self.method.reconstruct(turned)[0, 0].float()  # rows may be columns, so that all are kept
 
         whole = tile.scale.is_integer()
         rotations = [n for n in ALL if (whole or n < 4) and (tile.turns or n % 2 == 0)]
-        mean, spread = eightfold(upright, tile.observed[0, 0], tile.grid, rotations)
+        mean, spread = eightfold_of(made, tile.grid, rotations)
         return mean[None, None], spread[None, None]

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vemrecon.data.patches import LateralSections
+from vemrecon.errors import ConfigError
 from vemrecon.methods.base import Method, Tile, TileShape
 from vemrecon.methods.interpolation import interpolated
 from vemrecon.methods.plane_by_plane import LARGEST, mean_of_planes
@@ -85,6 +86,8 @@ class LateralCNN(Method):
         loss: Literal["l1", "l2"] = "l1",
     ) -> None:
         super().__init__()
+        if columns < 1:
+            raise ConfigError(f"columns of lateral-cnn are {columns}; give 1 or more")
         self.scale, self.grid, self.columns, self.loss = scale, grid, columns, loss
         self.patch, self.batch, self.budget, self.learning_rate = patch, batch, budget, learning_rate
         self.choice, self.bf16 = WeightChoice(choice), bf16
